@@ -1,0 +1,96 @@
+"""The contract of a meta-learner: what the author of an algorithm writes, and the two objectives it may pursue."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+Vectors = Float[Tensor, "T S D"]
+Values = Float[Tensor, "T S"]
+Mask = Bool[Tensor, "T S"]
+Weights = Float[Tensor, "T D"]
+Items = Float[Tensor, "*T Q D"]  # (Q, D) where all tasks share the candidates
+Scores = Float[Tensor, "T Q"]
+State = Any  # a NamedTuple or Tensor whose leading dimension is T
+
+
+@dataclass(frozen=True)
+class Support:
+    """What is known of T tasks: S examples each, and the prior that holds before any of them.
+
+    `y` is the strength of an event (ranking) or its rating in standard units (rating). `prior` are the weights of the
+    task before its first event: `x @ prior` is a cold user's score. Padding has `mask` False and may hold anything.
+    """
+
+    x: Vectors
+    y: Values
+    mask: Mask
+    prior: Weights
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """C items to choose among, for the denominator of a softmax; all items, or a sample with its correction."""
+
+    x: Float[Tensor, "C D"]
+    log_weight: Float[Tensor, "C"]
+
+
+Score = Callable[[Tensor], Tensor]
+Objective = Callable[[Score, Tensor, Tensor, Tensor, Catalogue], Tensor]
+
+
+def ranking(score: Score, x: Tensor, y: Tensor, mask: Tensor, catalogue: Catalogue) -> Tensor:
+    """Softmax cross entropy of one task's examples against the catalogue: (S, D), (S,), (S,) -> ().
+
+    Each example competes with the catalogue alone, not with the other examples, which are no worse than it is.
+    """
+    rest = (score(catalogue.x) + catalogue.log_weight).logsumexp(dim=-1)
+    return mean(softplus(rest - score(x)), mask)
+
+
+def rating(score: Score, x: Tensor, y: Tensor, mask: Tensor, catalogue: Catalogue) -> Tensor:
+    """Mean squared error of one task's examples, in standard units: (S, D), (S,), (S,) -> ()."""
+    return mean((score(x) - y) ** 2, mask)
+
+
+OBJECTIVES: dict[str, Objective] = {"ranking": ranking, "rating": rating}
+
+
+def mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the entries of the last dimension that `mask` keeps; 0 where it keeps none."""
+    return values.masked_fill(~mask, 0.0).sum(dim=-1) / mask.sum(dim=-1).clamp(min=1)
+
+
+class Learner(nn.Module, ABC):
+    """This learns, over many tasks, how to adapt to a new one.
+
+    `adapt` and `score` are batched over tasks, pure and differentiable: the outer loop trains the parameters through
+    both. A learner sees vectors only: no ids, no catalogue beyond the sample that its inner objective may need.
+    """
+
+    order_matters: ClassVar[bool] = False
+    """Whether the order of the support examples may change the scores."""
+
+    @abstractmethod
+    def adapt(self, support: Support, catalogue: Catalogue) -> State:
+        """What T support sets say about their tasks."""
+
+    @abstractmethod
+    def score(self, state: State, x: Items) -> Scores:
+        """The score of Q items for each of T tasks."""
+
+
+def project(x: Items, weights: Weights) -> Scores:
+    """The product of each item with each task's weights: (T, Q, D) or (Q, D), (T, D) -> (T, Q)."""
+    return (x @ weights.unsqueeze(-1)).squeeze(-1)
+
+
+def accumulate(rows: Vectors, mask: Mask) -> Weights:
+    """The sum of a task's rows; padding adds nothing."""
+    return torch.where(mask.unsqueeze(-1), rows, 0.0).sum(dim=1)

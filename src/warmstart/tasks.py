@@ -1,0 +1,159 @@
+"""Tasks: the log cut into somebody's support (what is known of them) and query (what to predict)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Bool, Float32, Int64
+
+from warmstart.features import Features
+
+Items = Int64[np.ndarray, "N"]
+Starts = Int64[np.ndarray, "T+1"]
+PerTask = Int64[np.ndarray, "T"]
+Profile = Any  # scipy.sparse.csr_array of shape (T, F), or None: nothing is known about anybody
+
+
+class Padded(NamedTuple):
+    """Ragged rows as a rectangle of width S; where `mask` is False the entry is padding."""
+
+    item: Int64[np.ndarray, "T S"]
+    value: Float32[np.ndarray, "T S"]
+    mask: Bool[np.ndarray, "T S"]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The examples of T tasks, stored flat: those of task t are the rows start[t] to start[t + 1]."""
+
+    item: Items
+    value: Float32[np.ndarray, "N"]
+    start: Starts
+
+    def __len__(self) -> int:
+        return len(self.start) - 1
+
+    @property
+    def counts(self) -> PerTask:
+        return np.diff(self.start)
+
+    @cached_property
+    def task(self) -> Items:
+        """The task of each row."""
+        return np.repeat(np.arange(len(self)), self.counts)
+
+    def window(self, first: PerTask, last: PerTask) -> "Examples":
+        """The examples number first[t] to last[t] (not included) of each task, fewer where a task has fewer."""
+        first, last = np.minimum(first, self.counts), np.minimum(last, self.counts)
+        counts = np.maximum(last - first, 0)
+        start = np.concatenate([[0], np.cumsum(counts)])
+        rows = np.repeat(self.start[:-1] + first - start[:-1], counts) + np.arange(start[-1])
+        return Examples(self.item[rows], self.value[rows], start)
+
+    def take(self, tasks: Int64[np.ndarray, "K"]) -> "Examples":
+        """The examples of the given tasks, in that order."""
+        counts = self.counts[tasks]
+        start = np.concatenate([[0], np.cumsum(counts)])
+        rows = np.repeat(self.start[tasks] - start[:-1], counts) + np.arange(start[-1])
+        return Examples(self.item[rows], self.value[rows], start)
+
+    def shuffled(self, rng: np.random.Generator) -> "Examples":
+        """The same examples with each task's own order drawn anew."""
+        rows = np.lexsort((rng.random(len(self.item)), self.task))
+        return Examples(self.item[rows], self.value[rows], self.start)
+
+    def padded(self) -> Padded:
+        """The examples as a rectangle, at least one column wide."""
+        width = max(int(self.counts.max(initial=0)), 1)
+        mask = np.arange(width) < self.counts[:, None]
+        item = np.zeros(mask.shape, dtype=np.int64)
+        value = np.zeros(mask.shape, dtype=np.float32)
+        item[mask], value[mask] = self.item, self.value
+        return Padded(item, value, mask)
+
+    def matrix(self, items: int) -> sp.csr_array:
+        """The examples as a sparse (T, I) matrix of ones, whatever their values."""
+        ones = np.ones(len(self.item), dtype=np.float32)
+        matrix = sp.csr_array((ones, (self.task, self.item)), shape=(len(self), items))
+        matrix.data[:] = 1.0
+        return matrix
+
+
+@dataclass(frozen=True)
+class TaskBatch:
+    """T tasks to learn from or to be judged on: what is known, and what has to be predicted."""
+
+    support: Examples
+    query: Examples
+    profile: Profile = None
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """Everything known about the owners of one part of a split, each owner one task.
+
+    `ordered` says that the events stand in time order; else their order means nothing and is drawn anew in training.
+    """
+
+    events: Examples
+    ordered: bool
+    profile: Profile = None
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    def cut(self, shots: int, *, queries: int = 20) -> TaskBatch:
+        """Support = the first `shots` events, query = the next `queries`; only tasks that have a query are in."""
+        able = np.flatnonzero(self.events.counts > shots)
+        return self._cut(self.events.take(able), able, np.full(len(able), shots), queries)
+
+    def episodes(self, rng: np.random.Generator, tasks: int, *, most_shots: int, queries: int) -> TaskBatch:
+        """A batch of training tasks, cut the way they will be served.
+
+        Half of the shots are drawn from 0..5 and half from 0..most_shots: few shots are where a new user starts.
+        """
+        chosen = rng.integers(len(self), size=tasks)
+        events = self.events.take(chosen)
+        if not self.ordered:
+            events = events.shuffled(rng)
+        few = rng.random(tasks) < 0.5
+        shots = np.where(few, rng.integers(0, 6, tasks), rng.integers(0, most_shots + 1, tasks))
+        return self._cut(events, chosen, np.minimum(shots, events.counts - 1), queries)
+
+    def _cut(self, events: Examples, chosen: Items, shots: PerTask, queries: int) -> TaskBatch:
+        profile = None if self.profile is None else self.profile[chosen]
+        return TaskBatch(
+            support=events.window(np.zeros_like(shots), shots),
+            query=events.window(shots, shots + queries),
+            profile=profile,
+        )
+
+
+def batches(batch: TaskBatch, size: int) -> Iterator[TaskBatch]:
+    """The tasks of a large batch in parts of at most `size`."""
+    for first in range(0, len(batch.support), size):
+        tasks = np.arange(first, min(first + size, len(batch.support)))
+        profile = None if batch.profile is None else batch.profile[tasks]
+        yield TaskBatch(batch.support.take(tasks), batch.query.take(tasks), profile)
+
+
+@dataclass(frozen=True)
+class Split:
+    """A log cut into training, validation and test tasks whose owners are disjoint.
+
+    Everything a model may learn from is in `train` and `item_features`. `items` is the size of the catalogue;
+    `profile_columns` turns a new owner's columns into the profile row that models expect.
+    """
+
+    train: Tasks
+    valid: Tasks
+    test: Tasks
+    items: int
+    explicit: bool
+    least_events: int
+    """Owners with fewer events are not judged."""
+    item_features: sp.csr_array | None = None
+    profile_columns: Features | None = None
