@@ -34,11 +34,20 @@ class Support:
 
 
 @dataclass(frozen=True)
+class Query:
+    """What T tasks did next, to be predicted."""
+
+    x: Vectors
+    y: Values
+    mask: Mask
+
+
+@dataclass(frozen=True)
 class Catalogue:
     """C items to choose among, for the denominator of a softmax; all items, or a sample with its correction."""
 
     x: Float[Tensor, "C D"]
-    log_weight: Float[Tensor, "C"]
+    log_weight: Float[Tensor, "*T C"]  # (T, C) where it also rules out what a task cannot choose
 
 
 Score = Callable[[Tensor], Tensor]
@@ -46,16 +55,16 @@ Objective = Callable[[Score, Tensor, Tensor, Tensor, Catalogue], Tensor]
 
 
 def ranking(score: Score, x: Tensor, y: Tensor, mask: Tensor, catalogue: Catalogue) -> Tensor:
-    """Softmax cross entropy of one task's examples against the catalogue: (S, D), (S,), (S,) -> ().
+    """Softmax cross entropy of examples against the catalogue: (S, D), (S,), (S,) -> (), with T in front or not.
 
     Each example competes with the catalogue alone, not with the other examples, which are no worse than it is.
     """
-    rest = (score(catalogue.x) + catalogue.log_weight).logsumexp(dim=-1)
+    rest = (score(catalogue.x) + catalogue.log_weight).logsumexp(dim=-1, keepdim=True)
     return mean(softplus(rest - score(x)), mask)
 
 
 def rating(score: Score, x: Tensor, y: Tensor, mask: Tensor, catalogue: Catalogue) -> Tensor:
-    """Mean squared error of one task's examples, in standard units: (S, D), (S,), (S,) -> ()."""
+    """Mean squared error of examples in standard units: (S, D), (S,), (S,) -> (), with T in front or not."""
     return mean((score(x) - y) ** 2, mask)
 
 
@@ -71,11 +80,16 @@ class Learner(nn.Module, ABC):
     """This learns, over many tasks, how to adapt to a new one.
 
     `adapt` and `score` are batched over tasks, pure and differentiable: the outer loop trains the parameters through
-    both. A learner sees vectors only: no ids, no catalogue beyond the sample that its inner objective may need.
+    both. A learner sees vectors only: no ids, and of the catalogue just the sample that its inner loop may need.
     """
 
     order_matters: ClassVar[bool] = False
     """Whether the order of the support examples may change the scores."""
+
+    def __init__(self, *, objective: str) -> None:
+        super().__init__()
+        self.objective = OBJECTIVES[objective]
+        self.ranks = objective == "ranking"
 
     @abstractmethod
     def adapt(self, support: Support, catalogue: Catalogue) -> State:
@@ -84,6 +98,11 @@ class Learner(nn.Module, ABC):
     @abstractmethod
     def score(self, state: State, x: Items) -> Scores:
         """The score of Q items for each of T tasks."""
+
+    def loss(self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue) -> Float[Tensor, "T"]:
+        """The outer objective of T tasks: how badly the adapted state predicts the query among its rivals."""
+        state = self.adapt(support, catalogue)
+        return self.objective(lambda x: self.score(state, x), query.x, query.y, query.mask, rivals)
 
 
 def project(x: Items, weights: Weights) -> Scores:

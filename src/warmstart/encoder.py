@@ -1,0 +1,87 @@
+"""Encoder: items and profiles as vectors, from learned ids and from content columns."""
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor, nn
+from torch.nn.functional import embedding_bag
+
+PRIOR = 1  # channel 0 of an item's vector is the constant 1, channel 1 its mean appeal, the rest is learned
+FIXED = 2
+
+
+class Rows(nn.Module):
+    """The rows of a sparse matrix as tensors, saved with the model that reads them."""
+
+    column: Tensor
+    weight: Tensor
+    start: Tensor
+
+    def __init__(self, matrix: sp.csr_array) -> None:
+        super().__init__()
+        self.register_buffer("column", torch.from_numpy(matrix.indices.astype(np.int64)))
+        self.register_buffer("weight", torch.from_numpy(matrix.data.astype(np.float32)))
+        self.register_buffer("start", torch.from_numpy(matrix.indptr.astype(np.int64)))
+
+
+class Content(nn.Module):
+    """This maps the sparse content rows of N things to (N, D) vectors, linearly; at first to zero."""
+
+    def __init__(self, width: int, dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(width, dim))
+
+    def forward(self, rows: Rows) -> Float[Tensor, "N D"]:
+        return embedding_bag(
+            rows.column, self.weight, rows.start, mode="sum", per_sample_weights=rows.weight, include_last_offset=True
+        )
+
+
+class Encoder(nn.Module):
+    """This gives every item of the catalogue its vector: a constant, its mean appeal, and learned coordinates.
+
+    The learned coordinates are the sum of an id embedding and of the item's content. In training the ids of some
+    items are dropped, so that an item never seen can live on its content alone (after DropoutNet, Volkovs et al.,
+    NeurIPS 2017). Without content nothing is dropped, since nothing would remain.
+    """
+
+    def __init__(
+        self,
+        appeal: Float32[np.ndarray, "I"],
+        *,
+        dim: int = 64,
+        content: sp.csr_array | None = None,
+        profile_width: int = 0,
+        id_dropout: float = 0.1,
+        profile_dropout: float = 0.2,
+    ) -> None:
+        super().__init__()
+        self.dim, self.id_dropout, self.profile_dropout = dim, id_dropout, profile_dropout
+        free = dim - FIXED
+        self.appeal = nn.Parameter(torch.from_numpy(appeal))
+        self.ids = nn.Parameter(torch.randn(len(appeal), free) * free**-0.5)
+        self.rows = None if content is None else Rows(content)
+        self.content = None if content is None else Content(content.shape[1], free)
+        self.start = nn.Parameter(nn.functional.one_hot(torch.tensor(PRIOR), dim).float())
+        self.profile = Content(profile_width, dim) if profile_width else None
+
+    def forward(self) -> Float[Tensor, "I D"]:
+        """The vectors of all items; in training mode some ids are dropped."""
+        appeal, ids = self.appeal, self.ids
+        if self.rows is not None and self.content is not None:
+            if self.training:
+                keep = torch.rand(len(ids), device=ids.device) >= self.id_dropout
+                appeal, ids = appeal * keep, ids * keep.unsqueeze(-1)
+            ids = ids + self.content(self.rows)
+        return torch.cat([torch.ones_like(appeal).unsqueeze(-1), appeal.unsqueeze(-1), ids], dim=-1)
+
+    def priors(self, profile: sp.csr_array | None, tasks: int) -> Float[Tensor, "T D"]:
+        """The weights that each task starts from, given its profile; in training mode some profiles are dropped."""
+        start = self.start.expand(tasks, -1)
+        if self.profile is None or profile is None:
+            return start
+        shift = self.profile(Rows(profile).to(start.device))
+        if self.training:
+            shift = shift * (torch.rand(tasks, 1, device=start.device) >= self.profile_dropout)
+        return start + shift

@@ -1,0 +1,138 @@
+"""FewShot: an encoder and a learner made one model, which trains on batches of tasks and serves as a scorer."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int64
+from torch import Tensor, nn
+
+from warmstart.encoder import Encoder
+from warmstart.learner import Catalogue, Learner, Query, Support
+from warmstart.scorer import Candidates, Scores, State
+from warmstart.tasks import Examples, Padded, Profile, TaskBatch
+
+RULED_OUT = -1e9  # as good as minus infinity in a softmax, but differentiable when nothing else is left
+
+
+class Sample(NamedTuple):
+    """C item codes and the logarithm of how many items of the catalogue each stands for."""
+
+    item: Int64[np.ndarray, "C"]
+    log_weight: Float32[np.ndarray, "C"]
+
+
+def sample(popularity: Float32[np.ndarray, "I"], size: int, rng: np.random.Generator) -> Sample:
+    """The whole catalogue where it is small enough, else `size` draws in which popular items are likelier.
+
+    The weights undo the sampling in a softmax's denominator (Bengio & Senecal, IEEE TNN 2008).
+    """
+    if len(popularity) <= size:
+        return Sample(np.arange(len(popularity)), np.zeros(len(popularity), dtype=np.float32))
+    chance = np.sqrt(popularity + 1.0, dtype=np.float64)
+    chance /= chance.sum()
+    item = rng.choice(len(popularity), size=size, p=chance)
+    return Sample(item, -np.log(size * chance[item]).astype(np.float32))
+
+
+class FewShot(nn.Module):
+    """This turns tasks in codes into vectors, lets the learner adapt and predict, and says how well that went.
+
+    Its catalogue is sampled twice: for the inner loop at most `inner` items (in use, always the same ones), for the
+    outer softmax at most `outer`. Values enter and leave in the user's units, learners see standard units.
+    """
+
+    served_item: Tensor
+    served_log_weight: Tensor
+    scale: Tensor
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        learner: Learner,
+        popularity: Float32[np.ndarray, "I"],
+        *,
+        value_mean: float = 0.0,
+        value_std: float = 1.0,
+        inner: int = 1024,
+        outer: int = 6000,
+    ) -> None:
+        super().__init__()
+        self.encoder, self.learner = encoder, learner
+        self.popularity, self.inner, self.outer = popularity, inner, outer
+        served = sample(popularity, inner, np.random.default_rng(0))
+        self.register_buffer("served_item", torch.from_numpy(served.item))
+        self.register_buffer("served_log_weight", torch.from_numpy(served.log_weight))
+        self.register_buffer("scale", torch.tensor([value_mean, value_std]))
+
+    def forward(self, batch: TaskBatch, rng: np.random.Generator) -> Float[Tensor, ""]:
+        """The mean loss of a batch of tasks; the samples of the catalogue are drawn from `rng`."""
+        vectors = self.encoder()
+        support, query = batch.support.padded(), batch.query.padded()
+        known = [support, query] if self.learner.ranks else []
+        loss = self.learner.loss(
+            self._support(vectors, support, batch.profile),
+            Query(*self._examples(vectors, query)),
+            self._catalogue(vectors, sample(self.popularity, self.inner, rng)),
+            self._rivals(vectors, sample(self.popularity, self.outer, rng), known),
+        )
+        return loss.mean()
+
+    def adapt(self, vectors: Tensor, examples: Padded, profile: Profile) -> State:
+        """The learner's state after T support sets, given the vectors of all items."""
+        catalogue = Catalogue(vectors[self.served_item], self.served_log_weight)
+        return self.learner.adapt(self._support(vectors, examples, profile), catalogue)
+
+    def in_units(self, scores: Tensor) -> Tensor:
+        """Scores as they leave: ratings in the user's units, ranking scores as they are."""
+        return scores if self.learner.ranks else scores * self.scale[1] + self.scale[0]
+
+    def _support(self, vectors: Tensor, examples: Padded, profile: Profile) -> Support:
+        return Support(*self._examples(vectors, examples), self.encoder.priors(profile, len(examples.mask)))
+
+    def _examples(self, vectors: Tensor, examples: Padded) -> tuple[Tensor, Tensor, Tensor]:
+        """Vectors, strengths and mask; for ranking an event is an event, whatever its value."""
+        item, value, mask = (torch.from_numpy(column).to(vectors.device) for column in examples)
+        strength = torch.ones_like(value) if self.learner.ranks else (value - self.scale[0]) / self.scale[1]
+        return vectors[item], strength, mask
+
+    def _catalogue(self, vectors: Tensor, drawn: Sample) -> Catalogue:
+        item, log_weight = (torch.from_numpy(column).to(vectors.device) for column in drawn)
+        return Catalogue(vectors[item], log_weight)
+
+    def _rivals(self, vectors: Tensor, drawn: Sample, known: list[Padded]) -> Catalogue:
+        """The catalogue as each task sees it: what it is known to have met is ruled out."""
+        catalogue = self._catalogue(vectors, drawn)
+        if not known:
+            return catalogue
+        met = np.zeros((len(known[0].mask), len(self.popularity)), dtype=bool)
+        for examples in known:
+            met[np.nonzero(examples.mask)[0], examples.item[examples.mask]] = True
+        ruled_out = torch.from_numpy(met[:, drawn.item]).to(vectors.device)
+        return Catalogue(catalogue.x, catalogue.log_weight.masked_fill(ruled_out, RULED_OUT))
+
+
+class Trained:
+    """A trained model in use: the vectors of all items are computed once, then it is a `Scorer`."""
+
+    def __init__(self, model: FewShot) -> None:
+        self.model = model.eval()
+        with torch.no_grad():
+            self.vectors = model.encoder()
+        self.items = len(self.vectors)
+
+    @torch.no_grad()
+    def adapt(self, support: Examples, profile: Profile = None) -> State:
+        """The learner's state for T support sets."""
+        return self.model.adapt(self.vectors, support.padded(), profile)
+
+    @torch.no_grad()
+    def score(self, state: State, items: Candidates) -> Scores:
+        """The scores of (Q,) or (T, Q) items, in the user's units where they are ratings."""
+        everything = items.ndim == 1 and len(items) == self.items and np.array_equal(items, np.arange(self.items))
+        x = self.vectors if everything else self.vectors[torch.from_numpy(items)]
+        return self.model.in_units(self.model.learner.score(state, x)).numpy()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All parameters and buffers by name."""
+        return {name: tensor.numpy().copy() for name, tensor in self.model.state_dict().items()}

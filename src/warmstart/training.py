@@ -1,0 +1,183 @@
+"""Training: the outer loop, the only one of the package, with validation, early stopping and resumable checkpoints."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from warmstart.model import FewShot, Trained
+from warmstart.tasks import Tasks
+
+Quality = Mapping[int, float]  # by number of shots; higher is better
+Validate = Callable[[Trained], Quality]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long, how fast and on which episodes to train; chosen on validation figures."""
+
+    steps: int = 1500
+    tasks: int = 128
+    rate: float = 3e-3
+    weight_decay: float = 1e-4
+    most_shots: int = 30
+    queries: int = 100
+    validate_every: int = 100
+    patience: int = 5
+    """Validations without a better one after which training stops."""
+
+
+@dataclass
+class History:
+    """The validation curve of one training run: quality by shots at each step looked at, and the best step."""
+
+    steps: list[int] = field(default_factory=list)
+    quality: list[dict[int, float]] = field(default_factory=list)
+
+    def add(self, step: int, quality: Quality) -> None:
+        self.steps.append(step)
+        self.quality.append(dict(quality))
+
+    @property
+    def means(self) -> list[float]:
+        """The mean over the numbers of shots, at each step looked at."""
+        return [float(np.mean(list(quality.values()))) for quality in self.quality]
+
+    @property
+    def best_step(self) -> int:
+        return self.steps[int(np.argmax(self.means))]
+
+    @property
+    def since_best(self) -> int:
+        """Validations since the best one."""
+        return len(self.means) - 1 - int(np.argmax(self.means))
+
+
+Progress = Callable[[int, int, History], None]
+
+
+def train(
+    model: FewShot,
+    tasks: Tasks,
+    validate: Validate,
+    *,
+    schedule: Schedule,
+    seed: int,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+) -> History:
+    """Train `model` in place and leave it with the weights of its best validation; returns the validation curve.
+
+    All randomness of a step comes from (`seed`, step), so a run that was killed goes on from its `checkpoint` to the
+    same weights as one that was not. The process's own random state is left as it was.
+    """
+    run = _Run(model, schedule, seed)
+    if checkpoint is not None and checkpoint.exists():
+        run.load(checkpoint)
+    while run.step < schedule.steps and run.history_is_open():
+        with torch.random.fork_rng(devices=[]):
+            run.take_step(tasks)
+        if run.step % schedule.validate_every == 0 or run.step == schedule.steps:
+            run.look(validate(Trained(model)))
+            if checkpoint is not None:
+                run.save(checkpoint)
+        if progress is not None:
+            progress(run.step, schedule.steps, run.history)
+    model.load_state_dict(run.best)
+    model.eval()
+    return run.history
+
+
+class _Run:
+    """The state of one training run, which a checkpoint holds whole."""
+
+    def __init__(self, model: FewShot, schedule: Schedule, seed: int) -> None:
+        self.model, self.schedule, self.seed = model, schedule, seed
+        self.optimizer = torch.optim.AdamW(model.parameters(), lr=schedule.rate, weight_decay=schedule.weight_decay)
+        self.step = 0
+        self.history = History()
+        self.best = _copy(model.state_dict())
+
+    def history_is_open(self) -> bool:
+        return not self.history.steps or self.history.since_best < self.schedule.patience
+
+    def take_step(self, tasks: Tasks) -> None:
+        rng = np.random.default_rng([self.seed, self.step])
+        torch.manual_seed(int(rng.integers(2**63)))
+        self.model.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule.rate * _share_of_rate(self.step / self.schedule.steps)
+        batch = tasks.episodes(
+            rng, self.schedule.tasks, most_shots=self.schedule.most_shots, queries=self.schedule.queries
+        )
+        self.optimizer.zero_grad()
+        self.model(batch, rng).backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 10.0)
+        self.optimizer.step()
+        self.step += 1
+
+    def look(self, quality: Quality) -> None:
+        self.history.add(self.step, quality)
+        if self.history.since_best == 0:
+            self.best = _copy(self.model.state_dict())
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint whole or not at all."""
+        state = self.optimizer.state_dict()["state"]
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
+        tensors |= {f"adam.{i}.{name}": value for i, entry in state.items() for name, value in entry.items()}
+        facts = {"step": self.step, "identity": self._identity(), "history": json.dumps(asdict(self.history))}
+        partial = path.with_suffix(".partial")
+        save_file(_copy(tensors), partial, metadata={name: str(value) for name, value in facts.items()})
+        partial.replace(path)
+
+    def load(self, path: Path) -> None:
+        tensors, facts = _read(path)
+        if facts["identity"] != self._identity():
+            raise ValueError(
+                f"{path} is the checkpoint of another run ({facts['identity']}), expected {self._identity()}; "
+                "delete it or name another folder"
+            )
+        self.model.load_state_dict(_under(tensors, "model."))
+        self.best = _under(tensors, "best.")
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in _under(tensors, "adam.").items():
+            index, _, key = name.partition(".")
+            state.setdefault(int(index), {})[key] = value
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+        self.step = int(facts["step"])
+        history = json.loads(facts["history"])
+        quality = [{int(shots): value for shots, value in entry.items()} for entry in history["quality"]]
+        self.history = History(history["steps"], quality)
+
+    def _identity(self) -> str:
+        return json.dumps({**asdict(self.schedule), "seed": self.seed}, sort_keys=True)
+
+
+def _share_of_rate(done: float) -> float:
+    """A short linear warm-up, then a cosine to zero."""
+    warm_up = 0.05
+    return done / warm_up if done < warm_up else 0.5 * (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up)))
+
+
+def _copy(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        return load_file(path), file.metadata()
