@@ -1,27 +1,35 @@
 """Recipes: the one place where names become learners, and how each is fitted, tuned and restored."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from inspect import signature
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 
 from warmstart.classics import ALS, EASE, Bias, ItemKNN, Popularity
 from warmstart.encoder import Encoder
+from warmstart.evaluation import Objective
 from warmstart.learner import Learner
 from warmstart.learners import MAML, InContext, Matching, Ridge, Siamese
 from warmstart.model import FewShot, Trained
 from warmstart.scorer import Scorer
 from warmstart.tasks import Split, Tasks
 from warmstart.training import History, Progress, Schedule, train
-from warmstart.validation import Objective, quality
+from warmstart.validation import overall, quality
 
 Kind = Literal["classic", "meta", "transfer"]
 Settings = Mapping[str, Any]
 Arrays = dict[str, np.ndarray]
+
+LIGHT = {"steps": 600, "tasks": 64, "inner": 256, "outer": 1500}
+"""For learners whose step costs ten times that of the others; sampling loses them little."""
+FIXED = ("value_mean", "value_std", "profile_width")  # facts of the data, not settings
 
 
 @dataclass(frozen=True)
@@ -45,16 +53,25 @@ class Fitted:
     kind: Kind
     scorer: Scorer
     settings: Settings
+    valid: Mapping[int, float]
+    """Quality on the validation tasks by shots, on which all choices were made."""
     fit_seconds: float
     tune_seconds: float = 0.0
+    """Seconds spent on settings that were not chosen."""
     history: History | None = None
 
 
+@runtime_checkable
 class Recipe(Protocol):
     """This makes a scorer of a split, and again of the arrays of a fitted one."""
 
     kind: Kind
     objectives: tuple[Objective, ...]
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The settings that may be given, with their defaults."""
+        ...
 
     def fit(self, name: str, order: Order) -> Fitted: ...
 
@@ -69,54 +86,187 @@ class Classic:
     objectives: tuple[Objective, ...] = ("ranking",)
     kind: Kind = "classic"
 
+    @property
+    def options(self) -> Mapping[str, Any]:
+        return _defaults(self.cls.fit)
+
     def fit(self, name: str, order: Order) -> Fitted:
         started = time.perf_counter()
-        grid = [{**point, **order.settings} for point in self.cls.GRID] or [dict(order.settings)]
-        if set(order.settings) >= {key for point in self.cls.GRID for key in point}:
-            grid = grid[:1]
-        best, best_quality, fit_seconds = None, -np.inf, 0.0
-        for point in grid:
+        best: Fitted | None = None
+        for point in self._grid(order.settings):
             begun = time.perf_counter()
             scorer = self.cls.fit(order.split.train, items=order.split.items, **point)
             took = time.perf_counter() - begun
-            reached = float(np.mean(list(quality(scorer, order.split.valid, order.objective).values())))
-            if reached > best_quality:
-                best, best_quality, fit_seconds = scorer, reached, took
+            reached = quality(scorer, order.split.valid, order.objective)
+            if best is None or overall(reached) > overall(best.valid):
+                best = Fitted(name, self.kind, scorer, scorer.settings, reached, took)
             if order.seconds is not None and time.perf_counter() - started > order.seconds:
                 break
         assert best is not None, "a grid has at least one point"
-        return Fitted(name, self.kind, best, best.settings, fit_seconds, time.perf_counter() - started - fit_seconds)
+        return replace(best, tune_seconds=time.perf_counter() - started - best.fit_seconds)
 
     def restore(self, arrays: Arrays, settings: Settings) -> Scorer:
         return self.cls.restore(arrays, settings)
 
+    def _grid(self, settings: Settings) -> list[dict[str, Any]]:
+        """The grid with the caller's settings in place, equal points once."""
+        grid: list[dict[str, Any]] = []
+        for point in self.cls.GRID or ({},):
+            merged = {**point, **settings}
+            if merged not in grid:
+                grid.append(merged)
+        return grid
+
 
 @dataclass(frozen=True)
 class Meta:
-    """A meta-learner is trained by the outer loop behind an encoder of its own; validation stops the training."""
+    """A meta-learner is trained by the outer loop behind an encoder of its own; validation stops the training.
+
+    `preset` holds whatever differs from the defaults of the constructors, by the names of their arguments.
+    """
 
     cls: type[Learner]
     preset: Settings = field(default_factory=dict)
-    schedule: Settings = field(default_factory=dict)
-    model: Settings = field(default_factory=dict)
     objectives: tuple[Objective, ...] = ("ranking", "rating")
     kind: Kind = "meta"
 
+    @property
+    def options(self) -> Mapping[str, Any]:
+        own = {name: value for name, value in _defaults(self.cls).items() if name != "objective"}
+        return {**_defaults(Encoder), **_defaults(FewShot), **_defaults(Schedule), **own, **self.preset}
+
     def fit(self, name: str, order: Order) -> Fitted:
         started = time.perf_counter()
-        settings = self._settings(order)
+        settings = {**self.preset, **order.settings, "objective": order.objective}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(order.seed)
-            model = self._build(order.split, settings)
+            model = self._model(_facts(order), settings)
         history = train(
             model,
             order.split.train,
             lambda scorer: quality(scorer, order.split.valid, order.objective),
-            schedule=Schedule(**settings["schedule"]),
+            schedule=Schedule(**_accepted(Schedule, settings)),
             seed=order.seed,
             seconds=order.seconds,
             checkpoint=order.checkpoint,
             progress=order.progress,
         )
+        valid = history.quality[history.steps.index(history.best_step)]
         took = time.perf_counter() - started
-        return Fitted(name, self.kind, Trained(model), settings, took, history=history)
+        return Fitted(name, self.kind, Trained(model), settings, valid, took, history=history)
+
+    def restore(self, arrays: Arrays, settings: Settings) -> Scorer:
+        appeal = np.asarray(arrays["encoder.appeal"])
+        profile = arrays.get("encoder.profile.weight")
+        facts = _Facts(appeal, np.zeros_like(appeal), _content(arrays), 0 if profile is None else len(profile))
+        model = self._model(facts, settings)
+        model.load_state_dict({name: torch.from_numpy(np.asarray(array)) for name, array in arrays.items()})
+        return Trained(model)
+
+    def _model(self, facts: "_Facts", settings: Settings) -> FewShot:
+        encoder = Encoder(
+            facts.appeal, content=facts.content, profile_width=facts.profile_width, **_accepted(Encoder, settings)
+        )
+        learner = self.cls(encoder.dim, **_accepted(self.cls, settings))
+        return FewShot(
+            encoder,
+            learner,
+            facts.popularity,
+            value_mean=facts.value_mean,
+            value_std=facts.value_std,
+            **_accepted(FewShot, settings),
+        )
+
+
+RECIPES: dict[str, Recipe] = {
+    "popularity": Classic(Popularity),
+    "bias": Classic(Bias, objectives=("ranking", "rating")),
+    "item-knn": Classic(ItemKNN),
+    "ease": Classic(EASE),
+    "als": Classic(ALS),
+    "in-context": Meta(InContext),
+    "ridge": Meta(Ridge),
+    "matching": Meta(Matching, LIGHT),
+    "siamese": Meta(Siamese, LIGHT),
+    "maml": Meta(MAML, LIGHT),
+    "fomaml": Meta(MAML, {**LIGHT, "first_order": True}),
+    "anil": Meta(MAML, {**LIGHT, "adapts": "output"}),
+    "melu": Meta(MAML, {**LIGHT, "adapts": "decision"}),
+    "meta-sgd": Meta(MAML, {**LIGHT, "learn_rates": "each"}),
+}
+
+
+def recipe(name: str, objective: Objective) -> Recipe:
+    """The recipe of that name, if it can pursue the objective."""
+    if name not in RECIPES:
+        close = get_close_matches(name, RECIPES, n=1)
+        hint = f'; did you mean "{close[0]}"?' if close else ""
+        raise ValueError(f'there is no learner "{name}"{hint} (there are {", ".join(RECIPES)})')
+    found = RECIPES[name]
+    if objective not in found.objectives:
+        able = [other for other, entry in RECIPES.items() if objective in entry.objectives]
+        raise ValueError(f'learner "{name}" has no objective "{objective}"; these have: {", ".join(able)}')
+    return found
+
+
+def fit(name: str, order: Order) -> Fitted:
+    """Fit the learner of that name to what `order` holds."""
+    chosen = recipe(name, order.objective)
+    for setting in order.settings:
+        if setting not in chosen.options:
+            known = ", ".join(f"{key}={value}" for key, value in chosen.options.items())
+            raise ValueError(f'learner "{name}" has no setting "{setting}"; it has {known or "none"}')
+    return chosen.fit(name, order)
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What the training data say about a model: its shapes, and where its parameters start."""
+
+    appeal: np.ndarray
+    popularity: np.ndarray
+    content: sp.csr_array | None
+    profile_width: int
+    value_mean: float = 0.0
+    value_std: float = 1.0
+
+
+def _facts(order: Order) -> _Facts:
+    train, items = order.split.train, order.split.items
+    counts = np.bincount(train.events.item, minlength=items).astype(np.float32)
+    mean, std = float(train.events.value.mean()), float(train.events.value.std()) or 1.0
+    return _Facts(
+        appeal=np.log1p(counts) - np.log1p(counts).mean()
+        if order.objective == "ranking"
+        else _liking(train, counts, mean, std),
+        popularity=counts,
+        content=order.split.item_features,
+        profile_width=0 if train.profile is None else train.profile.shape[1],
+        value_mean=mean,
+        value_std=std,
+    )
+
+
+def _liking(train: Tasks, counts: np.ndarray, mean: float, std: float) -> np.ndarray:
+    """The shrunken mean rating of each item, in standard units."""
+    surplus = np.bincount(train.events.item, weights=(train.events.value - mean) / std, minlength=len(counts))
+    return (surplus / (counts + 5.0)).astype(np.float32)
+
+
+def _content(arrays: Arrays) -> sp.csr_array | None:
+    weight = arrays.get("encoder.content.weight")
+    if weight is None:
+        return None
+    parts = (arrays["encoder.rows.weight"], arrays["encoder.rows.column"], arrays["encoder.rows.start"])
+    return sp.csr_array(parts, shape=(len(arrays["encoder.rows.start"]) - 1, len(weight)))
+
+
+def _defaults(function: Any) -> dict[str, Any]:
+    """The settings of a constructor that a caller may choose: keyword arguments whose default is a plain value."""
+    parameters = signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if isinstance(p.default, int | float | str) and p.name not in FIXED}
+
+
+def _accepted(function: Any, settings: Settings) -> dict[str, Any]:
+    names = signature(function).parameters
+    return {name: value for name, value in settings.items() if name in names}

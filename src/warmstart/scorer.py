@@ -34,3 +34,8 @@ class Scorer(Protocol):
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything learned, by name; `type(scorer).restore(arrays, settings)` makes an equal scorer of it."""
         ...
+
+
+def candidates_of(scores: Scores, items: Candidates) -> Scores:
+    """The candidates' part of the scores of the whole catalogue: (T, I) -> (T, Q)."""
+    return np.take_along_axis(scores, items, axis=1) if items.ndim == 2 else scores[:, items]

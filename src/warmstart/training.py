@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -25,7 +27,7 @@ class Schedule:
 
     steps: int = 1500
     tasks: int = 128
-    rate: float = 3e-3
+    rate: float = 6e-3
     weight_decay: float = 1e-4
     most_shots: int = 30
     queries: int = 100
@@ -70,21 +72,22 @@ def train(
     *,
     schedule: Schedule,
     seed: int,
+    seconds: float | None = None,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
 ) -> History:
     """Train `model` in place and leave it with the weights of its best validation; returns the validation curve.
 
-    All randomness of a step comes from (`seed`, step), so a run that was killed goes on from its `checkpoint` to the
+    With `seconds` the schedule is shortened to end by then, which makes the result depend on the machine. Else all randomness of a step comes from (`seed`, step), so a run that was killed goes on from its `checkpoint` to the
     same weights as one that was not. The process's own random state is left as it was.
     """
-    run = _Run(model, schedule, seed)
+    run = _Run(model, schedule, seed, seconds)
     if checkpoint is not None and checkpoint.exists():
         run.load(checkpoint)
-    while run.step < schedule.steps and run.history_is_open():
+    while run.done < 1 and run.history_is_open():
         with torch.random.fork_rng(devices=[]):
             run.take_step(tasks)
-        if run.step % schedule.validate_every == 0 or run.step == schedule.steps:
+        if run.step % schedule.validate_every == 0 or run.done >= 1:
             run.look(validate(Trained(model)))
             if checkpoint is not None:
                 run.save(checkpoint)
@@ -98,12 +101,19 @@ def train(
 class _Run:
     """The state of one training run, which a checkpoint holds whole."""
 
-    def __init__(self, model: FewShot, schedule: Schedule, seed: int) -> None:
+    def __init__(self, model: FewShot, schedule: Schedule, seed: int, seconds: float | None) -> None:
         self.model, self.schedule, self.seed = model, schedule, seed
+        self.begun, self.seconds = time.monotonic(), seconds
         self.optimizer = torch.optim.AdamW(model.parameters(), lr=schedule.rate, weight_decay=schedule.weight_decay)
         self.step = 0
         self.history = History()
         self.best = _copy(model.state_dict())
+
+    @property
+    def done(self) -> float:
+        """The share of the run that is over, by steps or by time."""
+        by_steps = self.step / self.schedule.steps
+        return by_steps if self.seconds is None else max(by_steps, (time.monotonic() - self.begun) / self.seconds)
 
     def history_is_open(self) -> bool:
         return not self.history.steps or self.history.since_best < self.schedule.patience
@@ -113,7 +123,7 @@ class _Run:
         torch.manual_seed(int(rng.integers(2**63)))
         self.model.train()
         for group in self.optimizer.param_groups:
-            group["lr"] = self.schedule.rate * _share_of_rate(self.step / self.schedule.steps)
+            group["lr"] = self.schedule.rate * _share_of_rate(self.done)
         batch = tasks.episodes(
             rng, self.schedule.tasks, most_shots=self.schedule.most_shots, queries=self.schedule.queries
         )
@@ -165,7 +175,9 @@ class _Run:
 def _share_of_rate(done: float) -> float:
     """A short linear warm-up, then a cosine to zero."""
     warm_up = 0.05
-    return done / warm_up if done < warm_up else 0.5 * (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up)))
+    if done < warm_up:
+        return (done + 0.001) / warm_up
+    return 0.5 * (1 + math.cos(math.pi * (min(done, 1.0) - warm_up) / (1 - warm_up)))
 
 
 def _copy(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -177,7 +189,5 @@ def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    from safetensors import safe_open
-
     with safe_open(path, framework="pt") as file:
         return load_file(path), file.metadata()

@@ -38,12 +38,12 @@ class MAML(Learner):
         adapts: Literal["all", "decision", "output"] = "all",
         first_order: bool = False,
         learn_rates: Literal["one", "each"] = "one",
-        steps: int = 2,
-        rate: float = 0.5,
+        inner_steps: int = 2,
+        inner_rate: float = 0.5,
         hidden: int = 32,
     ) -> None:
         super().__init__(objective=objective)
-        self.first_order, self.steps, self.adapted = first_order, steps, LAYERS[adapts]
+        self.first_order, self.inner_steps, self.adapted = first_order, inner_steps, LAYERS[adapts]
         self.head = nn.ParameterDict(
             {
                 "represent": torch.randn(dim, hidden) * dim**-0.5,
@@ -56,7 +56,7 @@ class MAML(Learner):
         shapes = {**{name: weight.shape for name, weight in self.head.items()}, "prior": torch.Size([dim])}
         self.log_rate = nn.ParameterDict(
             {
-                name: torch.full(shapes[name] if learn_rates == "each" else (), rate).log()
+                name: torch.full(shapes[name] if learn_rates == "each" else (), inner_rate).log()
                 for name in self.adapted
             }
         )
@@ -73,7 +73,7 @@ class MAML(Learner):
     def _descend(self, x: Tensor, y: Tensor, mask: Tensor, prior: Tensor, catalogue: Catalogue) -> HeadWeights:
         """A few gradient steps on one task: (S, D), (S,), (S,), (D,) -> its own weights."""
         weights: HeadWeights = {**self.head, "prior": prior}
-        for _ in range(self.steps):
+        for _ in range(self.inner_steps):
             own = {name: weights[name] for name in self.adapted}
             slope = grad(lambda own, w=weights: self.objective(lambda x: _head({**w, **own}, x), x, y, mask, catalogue))(own)
             if self.first_order:

@@ -1,0 +1,9 @@
+"""The classics that every learner has to beat, one file each; every one is a `Scorer` fitted in closed form or by a library."""
+
+from warmstart.classics.als import ALS
+from warmstart.classics.bias import Bias
+from warmstart.classics.ease import EASE
+from warmstart.classics.item_knn import ItemKNN
+from warmstart.classics.popularity import Popularity
+
+__all__ = ["ALS", "EASE", "Bias", "ItemKNN", "Popularity"]

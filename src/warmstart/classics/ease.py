@@ -1,0 +1,71 @@
+"""EASE: an item-to-item linear map with zero diagonal, in closed form (Steck, WWW 2019).
+
+**Deviations.** Only the `limit` most popular items take part, so that memory stays bounded; the others keep their
+popularity.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Int64
+from scipy.linalg import lapack
+
+from warmstart.classics.popularity import Popular, break_ties, popularity
+from warmstart.scorer import Candidates, Scores, candidates_of
+from warmstart.tasks import Examples, Profile, Tasks
+
+
+class EASE:
+    """This maps a row of met items to a row of scores; its state is that row for every task."""
+
+    GRID: tuple[dict[str, Any], ...] = tuple({"l2": l2} for l2 in (100.0, 300.0, 1000.0, 3000.0, 10000.0, 20000.0))
+
+    def __init__(
+        self,
+        weights: Float32[np.ndarray, "J J"],
+        taken: Int64[np.ndarray, "J"],
+        popular: Popular,
+        *,
+        l2: float,
+        limit: int,
+    ) -> None:
+        self.weights, self.taken, self.popular = weights, taken, popular
+        self.items = len(popular)
+        self.settings = {"l2": l2, "limit": limit}
+
+    @classmethod
+    def fit(cls, train: Tasks, *, items: int, l2: float = 1000.0, limit: int = 8000) -> "EASE":
+        popular = popularity(train, items)
+        taken = np.sort(np.argsort(-popular, kind="stable")[:limit])
+        met = train.events.matrix(items)[:, taken]
+        gram = (met.T @ met).toarray().astype(np.float64)
+        gram[np.diag_indices_from(gram)] += l2
+        inverse = _inverse(gram)
+        weights = inverse / -np.diag(inverse)
+        np.fill_diagonal(weights, 0.0)
+        return cls(weights.astype(np.float32), taken, popular, l2=l2, limit=limit)
+
+    def adapt(self, support: Examples, profile: Profile = None) -> Scores:
+        scores = np.zeros((len(support), self.items), dtype=np.float32)
+        scores[:, self.taken] = support.matrix(self.items)[:, self.taken] @ self.weights
+        return scores
+
+    def score(self, state: Scores, items: Candidates) -> Scores:
+        return candidates_of(break_ties(state, self.popular), items)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {"weights": self.weights, "taken": self.taken, "popular": self.popular}
+
+    @classmethod
+    def restore(cls, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> "EASE":
+        return cls(arrays["weights"], arrays["taken"], arrays["popular"], **settings)
+
+
+def _inverse(matrix: np.ndarray) -> np.ndarray:
+    """The inverse of a symmetric positive definite matrix, by its Cholesky factor; half the work of a general one."""
+    factor, failed = lapack.dpotrf(matrix, overwrite_a=True)
+    assert failed == 0, "a gram matrix with a positive ridge is positive definite"
+    upper, failed = lapack.dpotri(factor, overwrite_c=True)
+    assert failed == 0, "a Cholesky factor has an inverse"
+    return np.triu(upper) + np.triu(upper, 1).T

@@ -1,0 +1,73 @@
+"""Item-kNN: items similar to those somebody met, by the cosine of who met them (Sarwar et al., WWW 2001).
+
+**Deviations.** `shrink` is added to the denominator, so that two items met by few owners are not taken for twins.
+"""
+
+from collections.abc import Mapping
+from itertools import product
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from warmstart.classics.popularity import Popular, break_ties, popularity
+from warmstart.scorer import Candidates, Scores, candidates_of
+from warmstart.tasks import Examples, Profile, Tasks
+
+CELLS = 20_000_000  # similarities computed at once: 80 MB
+
+
+class ItemKNN:
+    """This sums the similarities to the support set; its state is that sum for every item, sparse."""
+
+    GRID: tuple[dict[str, Any], ...] = tuple(
+        {"neighbours": neighbours, "shrink": shrink} for neighbours, shrink in product((50, 200, 1000), (5.0, 50.0, 500.0))
+    )
+
+    def __init__(self, similarity: sp.csr_array, popular: Popular, *, neighbours: int, shrink: float) -> None:
+        self.similarity, self.popular = similarity, popular
+        self.items = len(popular)
+        self.settings = {"neighbours": neighbours, "shrink": shrink}
+
+    @classmethod
+    def fit(cls, train: Tasks, *, items: int, neighbours: int = 200, shrink: float = 50.0) -> "ItemKNN":
+        met = train.events.matrix(items).tocsc()
+        norm = np.sqrt(met.sum(axis=0)).astype(np.float32)
+        block = max(1, CELLS // items)
+        rows = [
+            _nearest(met, norm, np.arange(first, min(first + block, items)), neighbours, shrink)
+            for first in range(0, items, block)
+        ]
+        return cls(sp.vstack(rows, format="csr"), popularity(train, items), neighbours=neighbours, shrink=shrink)
+
+    def adapt(self, support: Examples, profile: Profile = None) -> sp.csr_array:
+        return support.matrix(self.items) @ self.similarity
+
+    def score(self, state: sp.csr_array, items: Candidates) -> Scores:
+        return candidates_of(break_ties(state.toarray(), self.popular), items)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        similarity = self.similarity
+        return {
+            "data": similarity.data,
+            "indices": similarity.indices,
+            "indptr": similarity.indptr,
+            "popular": self.popular,
+        }
+
+    @classmethod
+    def restore(cls, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> "ItemKNN":
+        items = len(arrays["popular"])
+        parts = (arrays["data"], arrays["indices"], arrays["indptr"])
+        return cls(sp.csr_array(parts, shape=(items, items)), arrays["popular"], **settings)
+
+
+def _nearest(met: sp.csc_array, norm: np.ndarray, block: np.ndarray, neighbours: int, shrink: float) -> sp.csr_array:
+    """The similarities of a block of items to their nearest neighbours, zero to all others."""
+    both = (met[:, block].T @ met).toarray()
+    similarity = both / (norm[block, None] * norm + shrink + 1e-9)
+    similarity[np.arange(len(block)), block] = 0.0
+    if neighbours < similarity.shape[1]:
+        least = np.partition(similarity, -neighbours, axis=1)[:, -neighbours]
+        similarity[similarity < least[:, None]] = 0.0
+    return sp.csr_array(similarity, dtype=np.float32)

@@ -1,0 +1,51 @@
+"""Popularity: the same items for everybody, those that most owners met."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from warmstart.scorer import Candidates, Scores, candidates_of
+from warmstart.tasks import Examples, Profile, Tasks
+
+Popular = Float32[np.ndarray, "I"]
+TIE_BREAK = 1e-6
+
+
+def popularity(train: Tasks, items: int) -> Popular:
+    """The share of training owners that met each item."""
+    return (np.bincount(train.events.item, minlength=items) / max(len(train), 1)).astype(np.float32)
+
+
+def break_ties(scores: Scores, popular: Popular) -> Scores:
+    """Scores of the whole catalogue in which popularity decides wherever a support set says nothing."""
+    return scores + TIE_BREAK * popular
+
+
+class Popularity:
+    """This scores items by how many owners met them; its state is the number of tasks."""
+
+    GRID: tuple[dict[str, Any], ...] = ()
+
+    def __init__(self, popular: Popular) -> None:
+        self.popular = popular
+        self.items = len(popular)
+        self.settings: dict[str, Any] = {}
+
+    @classmethod
+    def fit(cls, train: Tasks, *, items: int) -> "Popularity":
+        return cls(popularity(train, items))
+
+    def adapt(self, support: Examples, profile: Profile = None) -> int:
+        return len(support)
+
+    def score(self, state: int, items: Candidates) -> Scores:
+        return candidates_of(np.broadcast_to(self.popular, (state, self.items)), items)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {"popular": self.popular}
+
+    @classmethod
+    def restore(cls, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> "Popularity":
+        return cls(arrays["popular"])
