@@ -48,8 +48,7 @@ class DataReport:
 
     def to_dict(self) -> dict[str, Any]:
         """The report, fit for JSON."""
-        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-        return plain
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     def __rich__(self) -> RenderableType:
         parts: list[RenderableType] = [_figures(self)]
@@ -103,7 +102,7 @@ def _findings(log: Interactions, columns: Mapping[str, str]) -> list[Finding]:
     of_owners = np.bincount(log.owner, minlength=len(log.owners))
     of_items = np.bincount(log.item, minlength=len(log.items))
     return [
-        *_single_events(of_owners, of_items),
+        *_single_events(of_owners, of_items, told=log.item_table is not None),
         *_values(log, columns),
         *_crowding(log, of_owners),
         *_leaks(log, log.item_table, log.item, of_items, "item"),
@@ -111,7 +110,7 @@ def _findings(log: Interactions, columns: Mapping[str, str]) -> list[Finding]:
     ]
 
 
-def _single_events(of_owners: PerCode, of_items: PerCode) -> Iterable[Finding]:
+def _single_events(of_owners: PerCode, of_items: PerCode, *, told: bool) -> Iterable[Finding]:
     owners, items = int((of_owners == 1).sum()), int((of_items == 1).sum())
     if owners:
         yield Finding(
@@ -120,10 +119,10 @@ def _single_events(of_owners: PerCode, of_items: PerCode) -> Iterable[Finding]:
             "they teach little, so bring a longer period if you can",
         )
     if items:
+        advice = "the table of items helps there" if told else "bring a table of items, which tells what they are"
         yield Finding(
-            "warning" if 2 * items > len(of_items) else "note",
-            f"{items} of {len(of_items)} items have a single event; bring a table of items, "
-            "so that they can be recommended by what they are",
+            "warning" if 2 * items > len(of_items) and not told else "note",
+            f"{items} of {len(of_items)} items have a single event, too few to learn whom they suit; {advice}",
         )
 
 
@@ -132,7 +131,9 @@ def _values(log: Interactions, columns: Mapping[str, str]) -> Iterable[Finding]:
         return
     column, distinct = columns["value"], len(np.unique(log.value))
     if distinct == 1:
-        yield Finding("note", f"all values in {column} are {log.value[0]:g}; the events are taken as signs of liking alone")
+        yield Finding(
+            "note", f"all values in {column} are {log.value[0]:g}; the events are taken as signs of liking alone"
+        )
     whole = bool((log.value % 1 == 0).all())
     if whole and len(log) >= 100 and 2 * distinct > len(log):
         yield Finding(

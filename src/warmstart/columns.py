@@ -8,8 +8,6 @@ import numpy as np
 import polars as pl
 import scipy.sparse as sp
 from jaxtyping import Float32, Int64
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 Matrix = sp.csr_array  # float32 of shape (rows, width)
 
@@ -149,6 +147,10 @@ class Text:
     @classmethod
     def fit(cls, column: pl.Series) -> "Text | None":
         """None where no two rows share a word."""
+        # scikit-learn takes a second to import: whoever has no text does not wait for it
+        from sklearn.decomposition import TruncatedSVD
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
         counter = TfidfVectorizer(min_df=2, max_features=cls.most_terms, sublinear_tf=True)
         try:
             words = counter.fit_transform(as_texts(column).fill_null("").to_list())
@@ -157,7 +159,7 @@ class Text:
         width = min(cls.dimensions, min(words.shape) - 1)
         if width < 1:
             return None
-        axes = TruncatedSVD(width, random_state=0).fit(words).components_.T
+        axes = np.transpose(TruncatedSVD(width, random_state=0).fit(words).components_)
         terms = tuple(counter.get_feature_names_out().tolist())
         return cls(terms, counter.idf_.astype(np.float32), np.ascontiguousarray(axes, dtype=np.float32))
 
@@ -166,6 +168,8 @@ class Text:
         return self.axes.shape[1]
 
     def transform(self, column: pl.Series) -> Matrix:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
         counter = TfidfVectorizer(vocabulary=list(self.terms), sublinear_tf=True)
         counter.idf_ = self.weights.astype(np.float64)
         places = counter.transform(as_texts(column).fill_null("").to_list()) @ self.axes

@@ -1,4 +1,4 @@
-"""What can go wrong, in the three sorts a caller can act on."""
+"""What can go wrong, in the sorts a caller can act on; a mistake of ours is an AssertionError instead."""
 
 
 class WarmstartError(Exception):
@@ -11,3 +11,7 @@ class DataError(WarmstartError):
 
 class NotFitted(WarmstartError):
     """There is no usable model: none was fitted, or its folder is damaged."""
+
+
+class Misuse(WarmstartError, ValueError):
+    """A call is wrong: the message says what is possible instead."""

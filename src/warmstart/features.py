@@ -52,7 +52,7 @@ class Features:
     def transform(self, table: pl.DataFrame) -> sp.csr_array:
         """A row of features for each row of the table; columns that it lacks count as missing values."""
         absent = pl.repeat(None, len(table), dtype=pl.String, eager=True)
-        parts = [kind.transform(table[name] if name in table else absent) for name, kind in self.columns.items()]
+        parts = [kind.transform(table.get_column(name, default=absent)) for name, kind in self.columns.items()]
         empty = sp.csr_array((len(table), 0), dtype=np.float32)
         return sp.csr_array(sp.hstack([empty, *parts], dtype=np.float32))
 
@@ -113,17 +113,21 @@ def _number(column: pl.Series, texts: pl.Series, distinct: int) -> Column | str:
 
 def _text(column: pl.Series, texts: pl.Series, distinct: int) -> Column | str:
     known = texts.drop_nulls()
-    if known.str.contains(r"^(\w+://|www\.|/\w)").mean() > 0.8:  # pyright: ignore[reportOptionalOperand]  # not empty
+    if _mean(known.str.contains(r"^(\w+://|www\.|/\w)")) > 0.8:
         return "web addresses"
-    if known.str.contains("|", literal=True).mean() >= 0.1:  # pyright: ignore[reportOptionalOperand]  # not empty
+    if _mean(known.str.contains("|", literal=True)) >= 0.1:
         return _if_wide(MultiValued.fit(column))
     if distinct <= len(known) * (0.25 if len(column) >= SMALL else 0.75):
         return _if_wide(Categorical.fit(column))
-    if known.str.count_matches(r"\w\w+").mean() > 1.5:  # pyright: ignore[reportOptionalOperand]  # not empty
+    if _mean(known.str.count_matches(r"\w\w+")) > 1.5:
         return (Text.fit(column) if len(known) >= SMALL else None) or "text with too little in common"
     if distinct > 0.5 * len(known):
         return "nearly all values differ, as in an id"
     return _if_wide(Categorical.fit(column))
+
+
+def _mean(marks: pl.Series) -> float:
+    return float(np.mean(marks.to_numpy()))
 
 
 def _if_wide(kind: Column) -> Column | str:
@@ -143,7 +147,7 @@ def _plain(value: Any) -> Any:
 
 def _restored(settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray], prefix: str) -> Column:
     kind = KINDS[settings["kind"]]
-    values = {
+    values: dict[str, Any] = {
         field.name: arrays[prefix + field.name] if prefix + field.name in arrays else _unplain(settings[field.name])
         for field in fields(kind)
     }

@@ -1,5 +1,6 @@
 """The event log: who met which item, when, and how much they liked it, in coded columns."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -64,6 +65,15 @@ class Interactions:
     def explicit(self) -> bool:
         """Whether the values differ, as ratings do."""
         return len(self) > 0 and bool(np.ptp(self.value) > 0)
+
+    def fingerprint(self) -> str:
+        """A digest of the events: equal for equal data, whatever file they came from."""
+        digest = hashlib.sha256()
+        for column in (self.owner, self.item, self.value, self.time, self.domain):
+            digest.update(b"-" if column is None else np.ascontiguousarray(column).tobytes())
+        for vocabulary in (self.owners, self.items):
+            digest.update("\0".join(map(str, vocabulary.ids.to_list())).encode())
+        return digest.hexdigest()
 
     def where(self, keep: Bool[np.ndarray, "N"]) -> "Interactions":
         """The same log with only the events that `keep` marks; codes and tables stay."""

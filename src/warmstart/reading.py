@@ -21,6 +21,7 @@ from warmstart.interactions import Interactions, Vocabulary
 
 Source = Any  # a path, or a frame of polars, pandas or whatever else speaks Arrow
 Role = Literal["owner", "item"]
+Level = Literal["note", "warning"]
 
 MOST_ROWS = 2**31 - 1
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".jsonl", ".ndjson")
@@ -40,6 +41,7 @@ ROLES: dict[str, tuple[str, ...]] = {
 }
 """The names by which a column's role is guessed, best first, written without case, spaces and underscores."""
 TIME_FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f%z", "%Y-%m-%d %H:%M", "%Y-%m-%d", "%Y/%m/%d")
+NOT_UTF8 = "not UTF-8 text; save the file with UTF-8 encoding"
 EVERYTHING_POLARS_RAISES = (PolarsError, PanicException, OSError, ValueError, TypeError, OverflowError)
 
 
@@ -47,7 +49,7 @@ EVERYTHING_POLARS_RAISES = (PolarsError, PanicException, OSError, ValueError, Ty
 class Finding:
     """Something that the owner of the data should know, and what to do about it."""
 
-    level: Literal["note", "warning"]
+    level: Level
     message: str
 
 
@@ -149,7 +151,7 @@ class _File:
     def names(self) -> list[str]:
         with self._explained():
             if self.untyped:
-                return self._csv(n_rows=0).columns
+                return self._header()
             if _suffix(self.path) == ".parquet":
                 return list(pl.read_parquet_schema(self.path))
             return self._json().columns
@@ -170,6 +172,12 @@ class _File:
         except (csv.Error, ValueError):
             return f"{self.label}, row {row + 1}"
         return f"{self.label}, line {line}"
+
+    def _header(self) -> list[str]:
+        names = self._csv(n_rows=0).columns
+        if any("\0" in name or "\ufffd" in name for name in names):
+            raise DataError(f"{self.label}, line 1: {NOT_UTF8}")
+        return names
 
     def _csv(self, **options: Any) -> pl.DataFrame:
         return pl.read_csv(self.path, separator=self._separator, infer_schema=False, glob=False, **options)
@@ -308,7 +316,7 @@ def _line_of_json(path: Path, row: int) -> int:
 def _csv_fault(path: Path, separator: str) -> str | None:
     broken = _undecodable_line(path)
     if broken is not None:
-        return f"line {broken}: not UTF-8 text; save the file with UTF-8 encoding"
+        return f"line {broken}: {NOT_UTF8}"
     line, width = 0, None
     try:
         with _text(path) as lines:
@@ -550,7 +558,9 @@ def _event_types(raw: pl.DataFrame, filled: pl.Series) -> list[Finding]:
 
 
 def _once(events: pl.DataFrame) -> tuple[pl.DataFrame, list[Finding]]:
-    kept = events.unique(subset=[name for name in events.columns if name != "domain"], keep="first", maintain_order=True)
+    kept = events.unique(
+        subset=[name for name in events.columns if name != "domain"], keep="first", maintain_order=True
+    )
     surplus = len(events) - len(kept)
     if not surplus:
         return events, []
@@ -638,10 +648,14 @@ def _of_side_table(label: str, rows: pl.Series, once: pl.Series, ids: pl.Series,
     what = "users" if role == "owner" else "items"
     missing, repeated = rows.null_count(), len(rows) - rows.null_count() - len(once)
     bare, unused = int((~ids.is_in(once.implode())).sum()), int((~once.is_in(ids.implode())).sum())
-    found = [
+    found: list[tuple[int, Level, str]] = [
         (missing, "warning", f"{missing} rows of {label} have no id and were left out; fill the ids in"),
         (repeated, "warning", f"{repeated} rows of {label} repeat an id; the first row of each was kept"),
-        (bare, "note", f"{bare} of {len(ids)} {what} have no row in {label}; nothing is known of them but their events"),
+        (
+            bare,
+            "warning" if 5 * bare > len(ids) else "note",
+            f"{bare} of {len(ids)} {what} have no row in {label}; add them",
+        ),
         (unused, "note", f"{unused} {what} of {label} have no events and were left out"),
     ]
     if bare == len(ids):

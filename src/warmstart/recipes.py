@@ -14,6 +14,7 @@ import torch
 
 from warmstart.classics import ALS, EASE, Bias, ItemKNN, Popularity
 from warmstart.encoder import Encoder
+from warmstart.errors import Misuse
 from warmstart.evaluation import Objective
 from warmstart.learner import Learner
 from warmstart.learners import MAML, InContext, Matching, Ridge, Siamese
@@ -201,11 +202,11 @@ def recipe(name: str, objective: Objective) -> Recipe:
     if name not in RECIPES:
         close = get_close_matches(name, RECIPES, n=1)
         hint = f'; did you mean "{close[0]}"?' if close else ""
-        raise ValueError(f'there is no learner "{name}"{hint} (there are {", ".join(RECIPES)})')
+        raise Misuse(f'there is no learner "{name}"{hint} (there are {", ".join(RECIPES)})')
     found = RECIPES[name]
     if objective not in found.objectives:
         able = [other for other, entry in RECIPES.items() if objective in entry.objectives]
-        raise ValueError(f'learner "{name}" has no objective "{objective}"; these have: {", ".join(able)}')
+        raise Misuse(f'learner "{name}" has no objective "{objective}"; these have: {", ".join(able)}')
     return found
 
 
@@ -215,7 +216,7 @@ def fit(name: str, order: Order) -> Fitted:
     for setting in order.settings:
         if setting not in chosen.options:
             known = ", ".join(f"{key}={value}" for key, value in chosen.options.items())
-            raise ValueError(f'learner "{name}" has no setting "{setting}"; it has {known or "none"}')
+            raise Misuse(f'learner "{name}" has no setting "{setting}"; it has {known or "none"}')
     return chosen.fit(name, order)
 
 

@@ -80,3 +80,6 @@ def _enough(counts: Int64[np.ndarray, "K"]) -> int:
         "most users have a single event, so there is nothing to predict after it; "
         "bring users with at least 2 events (5 or more are better)"
     )
+
+
+SCENARIOS = {"user": user_cold_start}

@@ -45,7 +45,9 @@ def shop(*, owners: int = 1500, items: int = 400, seed: int = 0) -> Interactions
     goods = _items(rng, items)
     country, age = rng.integers(len(COUNTRIES), size=owners), rng.integers(len(AGES), size=owners)
     counts = _counts(rng, owners, items)
-    bought = [_basket(chances, count, rng) for chances, count in zip(_chances(rng, goods, country, age), counts, strict=True)]
+    bought = [
+        _basket(chances, count, rng) for chances, count in zip(_chances(rng, goods, country, age), counts, strict=True)
+    ]
     owner, item = np.repeat(np.arange(owners), counts), np.concatenate(bought)
     time = FIRST_SECOND + _moments(rng, counts)
     order = np.argsort(time, kind="stable")

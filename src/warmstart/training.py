@@ -14,6 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from warmstart.errors import Misuse
 from warmstart.model import FewShot, Trained
 from warmstart.tasks import Tasks
 
@@ -78,8 +79,9 @@ def train(
 ) -> History:
     """Train `model` in place and leave it with the weights of its best validation; returns the validation curve.
 
-    With `seconds` the schedule is shortened to end by then, which makes the result depend on the machine. Else all randomness of a step comes from (`seed`, step), so a run that was killed goes on from its `checkpoint` to the
-    same weights as one that was not. The process's own random state is left as it was.
+    With `seconds` the schedule is shortened to end by then, which makes the result depend on the machine. Else all
+    randomness of a step comes from (`seed`, step), so a run that was killed goes on from its `checkpoint` to the same
+    weights as one that was not. The process's own random state is left as it was.
     """
     run = _Run(model, schedule, seed, seconds)
     if checkpoint is not None and checkpoint.exists():
@@ -152,7 +154,7 @@ class _Run:
     def load(self, path: Path) -> None:
         tensors, facts = _read(path)
         if facts["identity"] != self._identity():
-            raise ValueError(
+            raise Misuse(
                 f"{path} is the checkpoint of another run ({facts['identity']}), expected {self._identity()}; "
                 "delete it or name another folder"
             )

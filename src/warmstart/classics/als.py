@@ -65,7 +65,12 @@ class ALS:
 def _model(*, factors: int, l2: float, alpha: float, seed: int) -> AlternatingLeastSquares:
     with threadpool_limits(1, "blas"):
         return AlternatingLeastSquares(
-            factors=factors, regularization=l2, alpha=alpha, iterations=15, random_state=seed, calculate_training_loss=False
+            factors=factors,
+            regularization=l2,
+            alpha=alpha,
+            iterations=15,
+            random_state=seed,
+            calculate_training_loss=False,
         )
 
 

@@ -24,7 +24,9 @@ class Bias:
         {"item_l2": item, "owner_l2": owner} for item, owner in product((2.0, 10.0, 50.0), (1.0, 3.0, 10.0))
     )
 
-    def __init__(self, expected: Float32[np.ndarray, "I"], popular: Popular, *, owner_l2: float, item_l2: float) -> None:
+    def __init__(
+        self, expected: Float32[np.ndarray, "I"], popular: Popular, *, owner_l2: float, item_l2: float
+    ) -> None:
         self.expected, self.popular = expected, popular
         self.items = len(expected)
         self.settings = {"owner_l2": owner_l2, "item_l2": item_l2}
@@ -38,9 +40,7 @@ class Bias:
         return cls(expected.astype(np.float32), popularity(train, items), owner_l2=owner_l2, item_l2=item_l2)
 
     def adapt(self, support: Examples, profile: Profile = None) -> Float32[np.ndarray, "T"]:
-        surplus = np.bincount(
-            support.task, weights=support.value - self.expected[support.item], minlength=len(support)
-        )
+        surplus = np.bincount(support.task, weights=support.value - self.expected[support.item], minlength=len(support))
         return (surplus / (support.counts + self.settings["owner_l2"])).astype(np.float32)
 
     def score(self, state: Float32[np.ndarray, "T"], items: Candidates) -> Scores:

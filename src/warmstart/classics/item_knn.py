@@ -21,7 +21,8 @@ class ItemKNN:
     """This sums the similarities to the support set; its state is that sum for every item, sparse."""
 
     GRID: tuple[dict[str, Any], ...] = tuple(
-        {"neighbours": neighbours, "shrink": shrink} for neighbours, shrink in product((50, 200, 1000), (5.0, 50.0, 500.0))
+        {"neighbours": neighbours, "shrink": shrink}
+        for neighbours, shrink in product((50, 200, 1000), (5.0, 50.0, 500.0))
     )
 
     def __init__(self, similarity: sp.csr_array, popular: Popular, *, neighbours: int, shrink: float) -> None:

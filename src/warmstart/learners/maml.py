@@ -55,10 +55,7 @@ class MAML(Learner):
         )
         shapes = {**{name: weight.shape for name, weight in self.head.items()}, "prior": torch.Size([dim])}
         self.log_rate = nn.ParameterDict(
-            {
-                name: torch.full(shapes[name] if learn_rates == "each" else (), inner_rate).log()
-                for name in self.adapted
-            }
+            {name: torch.full(shapes[name] if learn_rates == "each" else (), inner_rate).log() for name in self.adapted}
         )
 
     def adapt(self, support: Support, catalogue: Catalogue) -> HeadWeights:
@@ -75,7 +72,9 @@ class MAML(Learner):
         weights: HeadWeights = {**self.head, "prior": prior}
         for _ in range(self.inner_steps):
             own = {name: weights[name] for name in self.adapted}
-            slope = grad(lambda own, w=weights: self.objective(lambda x: _head({**w, **own}, x), x, y, mask, catalogue))(own)
+            slope = grad(
+                lambda own, w=weights: self.objective(lambda x: _head({**w, **own}, x), x, y, mask, catalogue)
+            )(own)
             if self.first_order:
                 slope = {name: g.detach() for name, g in slope.items()}
             weights = {**weights, **{name: w - self.log_rate[name].exp() * slope[name] for name, w in own.items()}}

@@ -5,12 +5,10 @@ counts as weak evidence of no interest, as in implicit-feedback ALS (Hu et al., 
 The strength of the solution is a learned scale, since a softmax has no natural unit.
 """
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
-from warmstart.learner import Catalogue, Items, Learner, Scores, Support, Weights, accumulate, project
+from warmstart.learner import Catalogue, Items, Learner, Scores, Support, Weights, project
 
 
 class Ridge(Learner):
@@ -27,7 +25,7 @@ class Ridge(Learner):
         precision = self.log_l2.exp() * torch.eye(x.shape[-1]) + x.mT @ x  # (T, D, D)
         if self.log_absent is not None:
             precision = precision + self.log_absent.exp() * _second_moment(catalogue)
-        evidence = (x.mT @ self._surprise(support).unsqueeze(-1))  # (T, D, 1)
+        evidence = x.mT @ self._surprise(support).unsqueeze(-1)  # (T, D, 1)
         return support.prior + self.log_gain.exp() * torch.linalg.solve(precision, evidence).squeeze(-1)
 
     def score(self, state: Weights, x: Items) -> Scores:

@@ -52,9 +52,7 @@ class Siamese(Learner):
 
     def adapt(self, support: Support, catalogue: Catalogue) -> Neighbourhood:
         labels = support.y if self.ranks else support.y - project(support.x, support.prior)
-        return Neighbourhood(
-            self.embed(support.x), labels.masked_fill(~support.mask, 0.0), support.mask, support.prior
-        )
+        return Neighbourhood(self.embed(support.x), labels.masked_fill(~support.mask, 0.0), support.mask, support.prior)
 
     def score(self, state: Neighbourhood, x: Items) -> Scores:
         closeness = self.log_sharpness.exp() * (self.reach - _distance(self.embed(x), state.places))  # (T, Q, S)

@@ -1,0 +1,30 @@
+"""warmstart: recommendations that are good from the first click."""
+
+from warmstart.checks import DataReport, check
+from warmstart.comparison import compare as evaluate
+from warmstart.errors import DataError, Misuse, NotFitted, WarmstartError
+from warmstart.fitting import fit
+from warmstart.interactions import Interactions
+from warmstart.reading import read
+from warmstart.recommender import Answer, Recommendation, Recommender, load
+from warmstart.report import Report
+from warmstart.synthetic import shop
+
+__all__ = [
+    "Answer",
+    "DataError",
+    "DataReport",
+    "Interactions",
+    "Misuse",
+    "NotFitted",
+    "Recommendation",
+    "Recommender",
+    "Report",
+    "WarmstartError",
+    "check",
+    "evaluate",
+    "fit",
+    "load",
+    "read",
+    "shop",
+]

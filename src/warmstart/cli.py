@@ -1,0 +1,239 @@
+"""The command line: `warmstart up`, `data check`, `fit`, `evaluate` and `recommend`."""
+
+import json as json_module
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+import warmstart as ws
+from warmstart.arguments import history as parse_history
+from warmstart.arguments import pairs, words
+from warmstart.arguments import settings as parse_settings
+from warmstart.arguments import shots as parse_shots
+from warmstart.board import board
+from warmstart.errors import WarmstartError
+from warmstart.reading import inspect
+from warmstart.terminal import Training, answered, fitted, welcome
+
+app = typer.Typer(
+    help="Recommendations that are good from the first click.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+data_app = typer.Typer(help="Look at data before learning from it.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+ERRORS = Console(stderr=True, highlight=False)
+USER_MISTAKE, INTERRUPTED = 2, 130
+
+Data = Annotated[Path, typer.Argument(help="A file or folder: CSV, TSV, Parquet or JSONL.", show_default=False)]
+Columns = Annotated[str | None, typer.Option(help="Columns, where the guess is wrong: user=customer,item=sku.")]
+Items = Annotated[Path | None, typer.Option(help="Table of items, if not beside the interactions.")]
+Users = Annotated[Path | None, typer.Option(help="Table of users, if not beside the interactions.")]
+Json = Annotated[
+    str | None, typer.Option("--json", help="Write the result as JSON to this file; - for standard output.")
+]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
+Objective = Annotated[Literal["ranking", "rating"], typer.Option(help="What to learn.")]
+Scenario = Annotated[Literal["user"], typer.Option(help="What is new: user.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="A setting of the learner: key=value. Repeatable.")]
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line on standard error and exit code 2."""
+    try:
+        code = app(standalone_mode=False)
+    except WarmstartError as error:
+        code = _refuse(str(error))
+    except typer.TyperException as error:
+        code = _refuse(error.format_message() if hasattr(error, "format_message") else str(error))
+    except typer.Abort:
+        code = _refuse("stopped", INTERRUPTED)
+    except KeyboardInterrupt:
+        code = _refuse("stopped", INTERRUPTED)
+    sys.exit(code)
+
+
+@data_app.command("check")
+def data_check(
+    data: Data, items: Items = None, users: Users = None, columns: Columns = None, json: Json = None
+) -> None:
+    """Say what each column was taken for, what is odd, and what to do about it."""
+    report = ws.check(data, items=items, users=users, columns=pairs(columns, "--columns"))
+    _show(report, report.to_dict(), json)
+
+
+@app.command()
+def fit(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder for the model.", show_default=False)],
+    learner: Annotated[str, typer.Option(help="Name of a learner, or auto for the best on validation.")] = "auto",
+    items: Items = None,
+    users: Users = None,
+    columns: Columns = None,
+    scenario: Scenario = "user",
+    objective: Objective = "ranking",
+    budget: Annotated[str, typer.Option(help="Time for fitting: 60s, 10m.")] = "10m",
+    seed: Seed = 0,
+    set_: Settings = None,
+    json: Json = None,
+) -> None:
+    """Fit a model and save it; a run that was killed goes on where it was when started again."""
+    settings = parse_settings(set_)
+    log = _read(data, items, users, columns)
+    checkpoint = out.with_name(out.name + ".checkpoint")
+    with Training(ERRORS) as training:
+        model = ws.fit(
+            log,
+            learner=learner,
+            scenario=scenario,
+            objective=objective,
+            budget=budget,
+            seed=seed,
+            settings=settings,
+            checkpoint=checkpoint,
+            progress=training.step,
+        )
+    model.save(out)
+    checkpoint.unlink(missing_ok=True)
+    facts = {"model": str(out), "learner": model.learner, "settings": dict(model.settings), **model.facts}
+    _show(fitted(model, out), facts, json)
+
+
+@app.command()
+def evaluate(
+    data: Data,
+    learners: Annotated[
+        str, typer.Option(help="Names, separated by commas; the classics are always added.")
+    ] = "in-context",
+    items: Items = None,
+    users: Users = None,
+    columns: Columns = None,
+    scenario: Scenario = "user",
+    objective: Objective = "ranking",
+    shots: Annotated[str, typer.Option(help="Numbers of known events.")] = "0,1,2,3,5,10,20",
+    budget: Annotated[str | None, typer.Option(help="Time for each learner: 60s, 10m.")] = None,
+    seed: Seed = 0,
+    set_: Settings = None,
+    json: Json = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with the curves to this file.")] = None,
+) -> None:
+    """Compare learners on users that none has seen, by the number of known events."""
+    numbers = parse_shots(shots)
+    settings = parse_settings(set_)
+    log = _read(data, items, users, columns)
+    names = [name.strip() for name in learners.split(",") if name.strip()]
+    with Training(ERRORS) as training:
+        report = ws.evaluate(
+            log,
+            names,
+            scenario=scenario,
+            objective=objective,
+            shots=numbers,
+            seed=seed,
+            budget=budget,
+            settings=settings,
+            watcher=training.watcher,
+        )
+    if html is not None:
+        from warmstart.page import page  # plotly is slow to import
+
+        html.write_text(page(report), encoding="utf-8")
+    _show(board(report), report.to_dict(), json)
+
+
+@app.command()
+def recommend(
+    model: Annotated[Path, typer.Argument(help="Folder of a fitted model.", show_default=False)],
+    history: Annotated[
+        str, typer.Option(help="Known events, oldest first: ITEM or ITEM:VALUE, separated by commas.")
+    ] = "",
+    profile: Annotated[str | None, typer.Option(help="What is known of the user: country=FR,age=25.")] = None,
+    n: Annotated[int, typer.Option("-n", help="How many items.")] = 10,
+    exclude: Annotated[str, typer.Option(help="Items not to recommend, separated by commas.")] = "",
+    json: Json = None,
+) -> None:
+    """Recommend items for a history; without one, for a user of whom nothing is known."""
+    recommender = ws.load(model)
+    answer = recommender.recommend(
+        parse_history(history, recommender.items, recommender.usual_value),
+        n,
+        profile=pairs(profile, "--profile"),
+        exclude=words(exclude),
+    )
+    for warning in answer.warnings:
+        ERRORS.print(f"warning: {warning}", style="yellow", soft_wrap=True)
+    _show(answered(answer), answer.to_dict(), json)
+
+
+@app.command()
+def up(
+    data: Annotated[Path | None, typer.Argument(help="Your data; without, a made-up shop.", show_default=False)] = None,
+    no_serve: Annotated[bool, typer.Option("--no-serve", help="Stop after the recommendation.")] = False,
+    items: Items = None,
+    users: Users = None,
+    columns: Columns = None,
+    budget: Annotated[str, typer.Option(help="Time for each learner.")] = "60s",
+    out: Annotated[Path, typer.Option(help="Folder for the model.")] = Path("model"),
+    seed: Seed = 0,
+    json: Json = None,
+) -> None:
+    """Check data, race learners against the classics, fit the best, and recommend."""
+    log = _shop_or(data, items, users, columns)
+    with Training(ERRORS) as training:
+        report = ws.evaluate(log, ["in-context", "ridge"], seed=seed, budget=budget, watcher=training.watcher)
+        winner = max(report.rows, key=lambda row: report.mean_over_shots(row, report.headline)).learner
+        training.say(f"fitting {winner}, the best of them, on all users")
+        model = ws.fit(log, learner=winner, seed=seed, budget=budget, progress=training.step)
+    model.save(out)
+    history = log.items.decode(log.item[log.owner == log.owner[-1]][:3])
+    answer = model.recommend(history, 5)
+    facts = {"report": report.to_dict(), "model": str(out), "history": history, "answer": answer.to_dict()}
+    _show(welcome(report, model, out, history, answer), facts, json)
+    if not no_serve:
+        ERRORS.print("Serving is not part of this version yet; ask the model with `warmstart recommend`.")
+
+
+def _read(data: Path, items: Path | None, users: Path | None, columns: str | None) -> ws.Interactions:
+    """The log, with the guess about its columns printed where people look for it."""
+    seen = inspect(data, items=items, users=users, columns=pairs(columns, "--columns"))
+    guess = ", ".join(f"{role}={column}" for role, column in seen.columns.items())
+    log = seen.log
+    ERRORS.print(
+        f"{log.name}: {len(log):,} events, {len(log.owners):,} users, {len(log.items):,} items; "
+        f"columns {guess} (change with --columns)",
+        soft_wrap=True,
+        markup=False,
+    )
+    for finding in seen.findings:
+        ERRORS.print(Text(f"{finding.level}: {finding.message}", "yellow" if finding.level == "warning" else "dim"))
+    return log
+
+
+def _shop_or(data: Path | None, items: Path | None, users: Path | None, columns: str | None) -> ws.Interactions:
+    if data is not None:
+        return _read(data, items, users, columns)
+    ERRORS.print("No data given, so this is a made-up shop: warmstart up DATA uses yours.", soft_wrap=True)
+    return ws.shop()
+
+
+def _show(rendered: RenderableType, facts: Mapping[str, Any], target: str | None) -> None:
+    """For people on standard output; as JSON to a file or, with "-", instead."""
+    text = json_module.dumps(facts, indent=2, allow_nan=False, default=str)
+    if target == "-":
+        print(text)
+        return
+    Console(highlight=False).print(rendered)
+    if target is not None:
+        Path(target).write_text(text + "\n", encoding="utf-8")
+
+
+def _refuse(message: str, code: int = USER_MISTAKE) -> int:
+    ERRORS.print(f"error: {message}", style="red", soft_wrap=True, markup=False)
+    return code

@@ -1,0 +1,113 @@
+"""Comparison: several learners fitted and judged on the same tasks, as one report with the classics beside them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from warmstart.cost import PeakMemory
+from warmstart.errors import DataError, Misuse
+from warmstart.evaluation import SHOTS, Objective, evaluate
+from warmstart.interactions import Interactions
+from warmstart.recipes import Order, fit, recipe
+from warmstart.report import CLASSICS, Report, Row
+from warmstart.scenarios import SCENARIOS
+from warmstart.tasks import Split
+from warmstart.training import History
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Whoever wants to follow a long comparison: told of each learner that starts, trains, and has its row."""
+
+    started: Callable[[str], None] = lambda name: None
+    trained: Callable[[int, int, History], None] = lambda step, steps, history: None
+    judged: Callable[[Row], None] = lambda row: None
+
+
+def compare(
+    log: Interactions,
+    learners: Sequence[str],
+    *,
+    scenario: str = "user",
+    objective: Objective = "ranking",
+    shots: Sequence[int] = SHOTS,
+    seed: int = 0,
+    budget: float | None = None,
+    settings: Mapping[str, Any] | None = None,
+    watcher: Watcher = Watcher(),
+) -> Report:
+    """Fit and judge the learners, and the classics that no report goes without, on tasks that none has seen.
+
+    `budget` bounds the seconds that each learner may take to fit. `settings` are for the learners that have them.
+    """
+    names = list(dict.fromkeys([*CLASSICS[objective], *learners]))
+    for name in names:
+        recipe(name, objective)
+    for setting in settings or {}:
+        if not any(setting in recipe(name, objective).options for name in learners):
+            raise Misuse(f'no learner of this comparison has a setting "{setting}"')
+    split = SCENARIOS[scenario](log, seed=seed)
+    able = _able(split, shots)
+    rows = tuple(
+        _row(
+            name,
+            Order(split, objective, seed, _own(name, objective, settings), budget, None, watcher.trained),
+            able,
+            watcher,
+        )
+        for name in names
+    )
+    return Report(_facts(log, split), scenario, objective, able, rows, seed)
+
+
+def _own(name: str, objective: Objective, settings: Mapping[str, Any] | None) -> dict[str, Any]:
+    options = recipe(name, objective).options
+    return {key: value for key, value in (settings or {}).items() if key in options}
+
+
+def _row(name: str, order: Order, shots: tuple[int, ...], watcher: Watcher) -> Row:
+    watcher.started(name)
+    with PeakMemory() as memory:
+        fitted = fit(name, order)
+        outcome = evaluate(fitted.scorer, order.split.test, objective=order.objective, shots=shots)
+    row = Row(
+        learner=name,
+        kind=fitted.kind,
+        values=outcome.values,
+        coverage=outcome.coverage,
+        fit_seconds=fitted.fit_seconds,
+        tune_seconds=fitted.tune_seconds,
+        adapt_ms=outcome.adapt_ms,
+        batch_adapt_ms=outcome.batch_adapt_ms,
+        peak_mb=memory.mb,
+        settings=dict(fitted.settings),
+    )
+    watcher.judged(row)
+    return row
+
+
+def _able(split: Split, shots: Sequence[int]) -> tuple[int, ...]:
+    """The numbers of shots after which somebody still has something to predict."""
+    longest = int(split.test.events.counts.max(initial=0))
+    able = tuple(k for k in shots if k < longest)
+    if not able:
+        raise DataError(
+            f"nobody in the test part has more than {longest} events, so nothing can be predicted after "
+            f"{min(shots)} shots; ask for fewer shots or bring longer histories"
+        )
+    return able
+
+
+def _facts(log: Interactions, split: Split) -> dict[str, Any]:
+    return {
+        "name": log.name,
+        "events": len(log),
+        "owners": len(log.owners),
+        "items": len(log.items),
+        "explicit": log.explicit,
+        "order": "time" if log.time is not None else "random",
+        "train_tasks": len(split.train),
+        "valid_tasks": len(split.valid),
+        "test_tasks": len(split.test),
+        "least_events": split.least_events,
+    }

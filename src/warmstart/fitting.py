@@ -1,0 +1,87 @@
+"""Fitting: from an event log to a recommender that is ready to use."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from warmstart.errors import Misuse
+from warmstart.evaluation import Objective
+from warmstart.interactions import Interactions
+from warmstart.recipes import Fitted, Order
+from warmstart.recipes import fit as fit_learner
+from warmstart.recommender import Recommender, from_log
+from warmstart.scenarios import DEPLOY, SCENARIOS
+from warmstart.selection import select
+from warmstart.training import Progress
+from warmstart.validation import overall
+
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def fit(
+    log: Interactions,
+    *,
+    learner: str = "auto",
+    scenario: str = "user",
+    objective: Objective = "ranking",
+    budget: str | float | None = None,
+    seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+) -> Recommender:
+    """A recommender that learned from nine owners in ten; the tenth stopped its training and chose its settings.
+
+    `learner` is a name of `recipes.RECIPES`, or "auto" for the best on validation. `budget` is in seconds, or a text
+    as "60s" or "10m". `checkpoint` names a file from which a killed run goes on.
+    """
+    if scenario not in SCENARIOS:
+        raise Misuse(f'there is no scenario "{scenario}"; there are {", ".join(SCENARIOS)}')
+    order = Order(
+        split=SCENARIOS[scenario](log, seed=seed, shares=DEPLOY),
+        objective=objective,
+        seed=seed,
+        settings=settings or {},
+        seconds=seconds(budget),
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+    fitted = select(order) if learner == "auto" else fit_learner(learner, order)
+    return _recommender(log, order, fitted, scenario)
+
+
+def seconds(budget: str | float | None) -> float | None:
+    """A time budget in seconds: "500ms", "60s", "10m", "1h", or a number of seconds."""
+    if budget is None:
+        return None
+    text = str(budget).strip()
+    unit = next((unit for unit in UNITS if text.endswith(unit)), "")
+    try:
+        amount = float(text.removesuffix(unit)) * UNITS.get(unit, 1.0)
+    except ValueError:
+        amount = 0.0
+    if not 0 < amount < float("inf"):
+        raise Misuse(f'budget "{budget}" is no span of time; write it as 60s, 10m or 1h')
+    return amount
+
+
+def _recommender(log: Interactions, order: Order, fitted: Fitted, scenario: str) -> Recommender:
+    return from_log(
+        log,
+        scorer=fitted.scorer,
+        learner=fitted.learner,
+        objective=order.objective,
+        settings=fitted.settings,
+        profile_columns=order.split.profile_columns,
+        facts={
+            "data": {"name": log.name, "events": len(log), "owners": len(log.owners), "items": len(log.items)},
+            "data_fingerprint": log.fingerprint(),
+            "scenario": scenario,
+            "seed": order.seed,
+            "train_tasks": len(order.split.train),
+            "valid_tasks": len(order.split.valid),
+            "valid_quality": {str(shots): value for shots, value in fitted.valid.items()},
+            "valid_mean": overall(fitted.valid),
+            "fit_seconds": round(fitted.fit_seconds + fitted.tune_seconds, 3),
+        },
+    )

@@ -1,0 +1,180 @@
+"""The page: a report as one HTML file with curves, which needs no network."""
+
+import json
+from html import escape
+from importlib.resources import files
+from string import Template
+
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from warmstart.board import NAMES, number
+from warmstart.report import SMALLER_IS_BETTER, Comparison, Report, Row
+
+CLASSIC_GREYS = ("#6b7280", "#9ca3af", "#78716c", "#a8a29e", "#64748b")
+COLOURS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#0891b2", "#db2777", "#65a30d", "#ea580c")
+DASHES = ("dash", "dot", "dashdot", "longdash", "longdashdot")
+
+
+def page(report: Report) -> str:
+    """The whole page as text."""
+    facts = report.dataset
+    template = Template(files("warmstart").joinpath("page.html").read_text(encoding="utf-8"))
+    return template.substitute(
+        title=escape(f"{facts['name']}: few-shot recommendation"),
+        name=escape(str(facts["name"])),
+        verdict=escape(verdict(report)),
+        facts=escape(_facts(report)),
+        curves=_figure(_curves(report)),
+        costs=_figure(_costs(report)),
+        tables="".join(_table(report, metric) for metric in report.metrics),
+        cost_rows="".join(_cost_row(row) for row in report.ordered_rows),
+        plotly=get_plotlyjs(),
+    )
+
+
+def verdict(report: Report) -> str:
+    """One sentence: who is best, and by how much at one and at ten known events."""
+    challengers = [row for row in report.ordered_rows if row.kind != "classic"]
+    if not challengers:
+        return "Only classics were compared."
+    best = challengers[-1].learner
+    parts = [_gain(report, one) for one in report.against_best_classic if one.learner == best and one.shots in (1, 10)]
+    return f"The best learner beside the classics is {best}: " + "; ".join(parts) + "." if parts else f"{best} leads."
+
+
+def _gain(report: Report, one: Comparison) -> str:
+    base = report.intervals[one.classic, report.headline, one.shots].mean
+    sign = -1 if report.headline in SMALLER_IS_BETTER else 1
+    gain, low, high = (100 * sign * value / base for value in one.difference[:3])
+    low, high = min(low, high), max(low, high)
+    events = "one known event" if one.shots == 1 else f"{one.shots} known events"
+    return f"after {events} {gain:+.0f} % against {one.classic} ({low:+.0f} to {high:+.0f} %)"
+
+
+def _facts(report: Report) -> str:
+    facts = report.dataset
+    task = "the whole catalogue is ranked" if report.objective == "ranking" else "the next ratings are predicted"
+    return (
+        f"{facts['events']:,} events, {facts['owners']:,} users, {facts['items']:,} items. Judged on {facts['test_tasks']:,} "
+        f"users that no learner has seen, with at least {facts['least_events']} events each: the first k in "
+        f"{facts['order']} order are known, the next 20 are to be predicted, and {task}. Settings were chosen on "
+        f"{facts['valid_tasks']:,} other users. Bands are 95 % bootstrap intervals over users; a star marks a gain over "
+        f"the best classic that holds after Holm's correction (paired, p < 0.05). Seed {report.seed}."
+    )
+
+
+def _styles(report: Report) -> dict[str, dict[str, str]]:
+    classics = [row.learner for row in report.ordered_rows if row.kind == "classic"]
+    others = [row.learner for row in reversed(report.ordered_rows) if row.kind != "classic"]
+    greys = {
+        name: {"color": CLASSIC_GREYS[i % len(CLASSIC_GREYS)], "dash": DASHES[i % len(DASHES)]}
+        for i, name in enumerate(classics)
+    }
+    return greys | {name: {"color": COLOURS[i % len(COLOURS)], "dash": "solid"} for i, name in enumerate(others)}
+
+
+def _curves(report: Report) -> go.Figure:
+    """One curve and one band for each learner and metric; buttons choose the metric."""
+    figure = go.Figure()
+    styles = _styles(report)
+    x = [str(k) for k in report.shots]
+    owners: list[str] = []
+    for metric in report.metrics:
+        for row in reversed(report.ordered_rows):
+            found = [report.intervals[row.learner, metric, k] for k in report.shots]
+            shown = {"visible": metric == report.headline, "legendgroup": row.learner}
+            edge = [one.high for one in found] + [one.low for one in reversed(found)]
+            style = styles[row.learner]
+            figure.add_scatter(
+                x=x + x[::-1], y=edge, fill="toself", fillcolor=style["color"], opacity=0.10, mode="none",
+                hoverinfo="skip", showlegend=False, **shown,
+            )  # fmt: skip
+            figure.add_scatter(
+                x=x, y=[one.mean for one in found], name=row.learner, mode="lines+markers",
+                line={**style, "width": 1.8 if row.kind == "classic" else 2.6}, marker={"size": 6}, **shown,
+            )  # fmt: skip
+            owners += [metric, metric]
+    buttons = [
+        {
+            "label": NAMES[metric],
+            "method": "update",
+            "args": [{"visible": [owner == metric for owner in owners]}, {"yaxis.title.text": NAMES[metric]}],
+        }
+        for metric in report.metrics
+    ]
+    menu = {"type": "buttons", "direction": "right", "buttons": buttons, "x": 0, "y": 1.12, "xanchor": "left"}
+    figure.update_layout(updatemenus=[menu], hovermode="x unified")
+    figure.update_xaxes(title="known events (k)", type="category")
+    figure.update_yaxes(title=NAMES[report.headline])
+    return _plain(figure)
+
+
+def _costs(report: Report) -> go.Figure:
+    """Quality against the time that one adaptation takes."""
+    figure = go.Figure()
+    styles = _styles(report)
+    for row in report.ordered_rows:
+        figure.add_scatter(
+            x=[max(row.adapt_ms, 0.001)],
+            y=[report.mean_over_shots(row, report.headline)],
+            text=[row.learner],
+            name=row.learner,
+            mode="markers+text",
+            textposition="top center",
+            marker={"size": 12, "color": styles[row.learner]["color"]},
+        )
+    figure.update_layout(showlegend=False)
+    figure.update_xaxes(title="milliseconds to adapt to one user", type="log", dtick=1)
+    figure.update_yaxes(title=f"{NAMES[report.headline]}, mean over k")
+    return _plain(figure)
+
+
+def _plain(figure: go.Figure) -> go.Figure:
+    quiet = {"gridcolor": "rgba(128,128,128,0.22)", "zeroline": False, "automargin": True}
+    figure.update_xaxes(**quiet).update_yaxes(**quiet)
+    return figure.update_layout(
+        template="none",
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"family": "system-ui, sans-serif", "size": 13, "color": "#71717a"},
+        margin={"l": 60, "r": 20, "t": 60, "b": 60},
+        legend={"orientation": "h", "y": -0.2},
+    )
+
+
+def _figure(figure: go.Figure) -> str:
+    """The figure as JSON that may stand inside a script element."""
+    return json.dumps(json.loads(figure.to_json() or "{}")).replace("</", "<\\/")
+
+
+def _table(report: Report, metric: str) -> str:
+    heads = "".join(f"<th>k={k}</th>" for k in report.shots)
+    rows = "".join(_table_row(report, metric, row) for row in report.ordered_rows)
+    return f"<h3>{NAMES[metric]}</h3><div class=scroll><table><tr><th>learner</th>{heads}</tr>{rows}</table></div>"
+
+
+def _table_row(report: Report, metric: str, row: Row) -> str:
+    sign = -1 if report.headline in SMALLER_IS_BETTER else 1
+    sure = {
+        one.shots
+        for one in report.against_best_classic
+        if one.learner == row.learner and one.sure and sign * one.difference.mean > 0 and metric == report.headline
+    }
+    cells = []
+    for k in report.shots:
+        mean, low, high = report.intervals[row.learner, metric, k]
+        kind = " class=best" if report.best(metric, k) is row else ""
+        star = "*" if k in sure else ""
+        cells.append(f"<td{kind}>{number(mean)}{star}<small>{number(low)} to {number(high)}</small></td>")
+    return f"<tr class={row.kind}><th>{escape(row.learner)}</th>{''.join(cells)}</tr>"
+
+
+def _cost_row(row: Row) -> str:
+    settings = ", ".join(f"{key}={value}" for key, value in row.settings.items()) or "none"
+    return (
+        f"<tr class={row.kind}><th>{escape(row.learner)}</th><td>{row.fit_seconds:.1f}</td>"
+        f"<td>{row.tune_seconds:.1f}</td>"
+        f"<td>{row.adapt_ms:.3f}</td><td>{row.batch_adapt_ms:.4f}</td><td>{row.peak_mb:.0f}</td>"
+        f"<td class=text>{escape(settings)}</td></tr>"
+    )

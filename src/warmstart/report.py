@@ -1,0 +1,179 @@
+"""Report: what several learners reached on the same tasks, by number of shots, beside the classics and the cost."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+
+from warmstart.errors import Misuse
+from warmstart.evaluation import HEADLINE, Objective
+from warmstart.intervals import Difference, Interval, difference, holm, interval, resampled_means
+
+CLASSICS: dict[str, tuple[str, ...]] = {
+    "ranking": ("popularity", "item-knn", "ease", "als"),
+    "rating": ("bias",),
+}
+"""The rows without which a report is not made."""
+SMALLER_IS_BETTER = ("mae", "rmse")
+SURE = 0.05
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one learner reached, task by task, and what it cost."""
+
+    learner: str
+    kind: Literal["classic", "meta", "transfer"]
+    values: Mapping[str, Mapping[int, Float64[np.ndarray, "_"]]]
+    """Metric -> shots -> one value for each task; the same tasks in the same order in every row."""
+    coverage: Mapping[int, float]
+    fit_seconds: float
+    tune_seconds: float
+    adapt_ms: float
+    batch_adapt_ms: float
+    peak_mb: float
+    settings: Mapping[str, Any]
+
+
+class Comparison(NamedTuple):
+    """A learner against the classic that is best at that number of shots; `p` is Holm-adjusted."""
+
+    learner: str
+    shots: int
+    classic: str
+    difference: Difference
+
+    @property
+    def sure(self) -> bool:
+        return self.difference.p < SURE
+
+
+@dataclass(frozen=True)
+class Report:
+    """The rows of a comparison; it refuses to be made without the classics."""
+
+    dataset: Mapping[str, Any]
+    scenario: str
+    objective: Objective
+    shots: tuple[int, ...]
+    rows: tuple[Row, ...]
+    seed: int
+
+    def __post_init__(self) -> None:
+        absent = [name for name in CLASSICS[self.objective] if name not in {row.learner for row in self.rows}]
+        if absent:
+            raise Misuse(
+                f"the report lacks the rows of {', '.join(absent)}: a figure says nothing without the classics "
+                "beside it; evaluate them on the same tasks"
+            )
+
+    @property
+    def headline(self) -> str:
+        return HEADLINE[self.objective]
+
+    @property
+    def metrics(self) -> list[str]:
+        return list(self.rows[0].values)
+
+    @property
+    def ordered_rows(self) -> list[Row]:
+        """The classics first, then the others, the better ones later in each group."""
+        sign = -1 if self.headline in SMALLER_IS_BETTER else 1
+        return sorted(
+            self.rows, key=lambda row: (row.kind != "classic", sign * self.mean_over_shots(row, self.headline))
+        )
+
+    def mean_over_shots(self, row: Row, metric: str) -> float:
+        return float(np.mean([row.values[metric][k].mean() for k in self.shots]))
+
+    def best(self, metric: str, shots: int) -> Row:
+        """The row with the best mean."""
+        return self._best(list(self.rows), metric, shots)
+
+    def best_classic(self, shots: int) -> Row:
+        """The classic with the best mean of the headline metric."""
+        return self._best([row for row in self.rows if row.kind == "classic"], self.headline, shots)
+
+    @cached_property
+    def intervals(self) -> dict[tuple[str, str, int], Interval]:
+        """(learner, metric, shots) -> mean and 95 % interval."""
+        found: dict[tuple[str, str, int], Interval] = {}
+        for k in self.shots:
+            keys = [(row.learner, metric, k) for row in self.rows for metric in self.metrics]
+            values = np.stack([row.values[metric][k] for row in self.rows for metric in self.metrics], axis=1)
+            means = resampled_means(values, seed=self.seed)
+            found |= {key: interval(values[:, i], means[:, i]) for i, key in enumerate(keys)}
+        return found
+
+    @cached_property
+    def against_best_classic(self) -> list[Comparison]:
+        """Every other learner at every number of shots against the best classic there, on the same tasks."""
+        found: list[Comparison] = []
+        others = [row for row in self.rows if row.kind != "classic"]
+        for k in self.shots if others else ():
+            classic = self.best_classic(k)
+            gains = np.stack(
+                [row.values[self.headline][k] - classic.values[self.headline][k] for row in others], axis=1
+            )
+            means = resampled_means(gains, seed=self.seed)
+            found += [
+                Comparison(row.learner, k, classic.learner, difference(gains[:, i], means[:, i]))
+                for i, row in enumerate(others)
+            ]
+        adjusted = holm([one.difference.p for one in found])
+        return [one._replace(difference=one.difference._replace(p=p)) for one, p in zip(found, adjusted, strict=True)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report, fit for JSON."""
+        return {
+            "dataset": dict(self.dataset),
+            "scenario": self.scenario,
+            "objective": self.objective,
+            "seed": self.seed,
+            "shots": list(self.shots),
+            "results": [self._result(row) for row in self.ordered_rows],
+            "against_best_classic": [
+                {
+                    "learner": one.learner,
+                    "shots": one.shots,
+                    "classic": one.classic,
+                    "difference": one.difference.mean,
+                    "low": one.difference.low,
+                    "high": one.difference.high,
+                    "p": one.difference.p,
+                }
+                for one in self.against_best_classic
+            ],
+        }
+
+    def to_json(self, path: str | Path) -> None:
+        """Write `to_dict` to a file."""
+        Path(path).write_text(json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+    def _best(self, rows: list[Row], metric: str, shots: int) -> Row:
+        sign = -1 if metric in SMALLER_IS_BETTER else 1
+        return max(rows, key=lambda row: sign * row.values[metric][shots].mean())
+
+    def _result(self, row: Row) -> dict[str, Any]:
+        metrics: dict[str, dict[str, Any]] = {
+            metric: {str(k): self.intervals[row.learner, metric, k]._asdict() for k in self.shots}
+            for metric in self.metrics
+        }
+        if row.coverage:
+            metrics["coverage@10"] = {str(k): {"mean": row.coverage[k]} for k in self.shots}
+        return {
+            "learner": row.learner,
+            "kind": row.kind,
+            "metrics": metrics,
+            "fit_seconds": round(row.fit_seconds, 3),
+            "tune_seconds": round(row.tune_seconds, 3),
+            "adapt_ms": round(row.adapt_ms, 4),
+            "batch_adapt_ms": round(row.batch_adapt_ms, 5),
+            "peak_mb": round(row.peak_mb),
+            "settings": dict(row.settings),
+        }

@@ -1,0 +1,117 @@
+"""The terminal: progress of long work on standard error, and results as people like to read them."""
+
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from warmstart.board import board, number
+from warmstart.comparison import Watcher
+from warmstart.interactions import Id
+from warmstart.recommender import Answer, Recommender
+from warmstart.report import Report, Row
+from warmstart.training import History
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+WIDTH = 24
+
+
+class Training:
+    """A progress bar with the validation curve; gone when the work is over, lines stay."""
+
+    def __init__(self, console: Console) -> None:
+        self._name = "fitting"
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[curve]}"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+        self._task = self._progress.add_task(self._name, total=None, curve="")
+        self.watcher = Watcher(self.start, self.step, self.judged)
+
+    def __enter__(self) -> "Training":
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def start(self, name: str) -> None:
+        """Another learner begins."""
+        self._name = name
+        self._progress.reset(self._task, description=name, total=None, curve="")
+
+    def step(self, step: int, steps: int, history: History) -> None:
+        """The outer loop took a step."""
+        self._progress.update(self._task, completed=step, total=steps, curve=curve(history.means))
+
+    def judged(self, row: Row) -> None:
+        """A learner has its row."""
+        figures = " ".join(number(values.mean()) for values in next(iter(row.values.values())).values())
+        self.say(f"{row.learner:<11} {row.fit_seconds + row.tune_seconds:6.1f} s  {figures}")
+
+    def say(self, line: str) -> None:
+        self._progress.console.print(escape(line), highlight=False)
+
+
+def curve(values: list[float]) -> str:
+    """A row of blocks as high as the values, with the best value in figures."""
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    heights = [round((value - low) / ((high - low) or 1.0) * (len(BLOCKS) - 1)) for value in values[-WIDTH:]]
+    return f"{''.join(BLOCKS[height] for height in heights)} {high:.4f}"
+
+
+def answered(answer: Answer) -> RenderableType:
+    """Recommendations as a table."""
+    if not answer.items:
+        return Text("nothing is left to recommend: the history and the exclusions cover the catalogue")
+    table = Table(box=None, pad_edge=False)
+    table.add_column("#", justify="right", style="dim")
+    table.add_column("item")
+    titled = any(found.title for found in answer.items)
+    if titled:
+        table.add_column("title")
+    table.add_column("score", justify="right", style="dim")
+    for place, found in enumerate(answer.items, start=1):
+        title = [escape(found.title or "")] if titled else []
+        table.add_row(str(place), escape(str(found.item)), *title, f"{found.score:.3f}")
+    return table
+
+
+def fitted(model: Recommender, folder: Path) -> RenderableType:
+    """What was fitted, how good it is on validation, and what to do next."""
+    facts = model.facts
+    by_shots = "  ".join(f"k={shots} {number(abs(value))}" for shots, value in facts["valid_quality"].items())
+    metric = "nDCG@10" if model.objective == "ranking" else "MAE"
+    example = ",".join(map(str, model.items.decode([0, 1][: len(model.items)])))
+    return Text(
+        f"{model.learner} fitted on {facts['train_tasks']} users of {facts['data']['name']} "
+        f"in {facts['fit_seconds']:.0f} s\n"
+        f"{metric} on {facts['valid_tasks']} validation users: {by_shots}\n"
+        f'saved to {folder}; ask it: warmstart recommend {folder} --history "{example}"'
+    )
+
+
+def welcome(report: Report, model: Recommender, folder: Path, history: list[Id], answer: Answer) -> RenderableType:
+    """The board, the winner, and one recommendation."""
+    known = model.recommend((), len(model.items)).items
+    titles = {found.item: found.title for found in known}
+    met = ", ".join(f"{item} ({titles[item]})" if titles.get(item) else str(item) for item in history)
+    return Group(
+        board(report),
+        Text(f"\n{model.learner} is the best of them here; fitted on all users and saved to {folder}.\n"),
+        Text(f"To somebody who met {met} it recommends:"),
+        answered(answer),
+    )
