@@ -16,8 +16,8 @@ from warmstart.features import Features
 from warmstart.interactions import Interactions
 from warmstart.reading import Finding, Source, inspect
 
-PerCode = Int64[np.ndarray, "N"]
-Averages = Float[np.ndarray, "N"]
+PerCode = Int64[np.ndarray, "_"]
+Averages = Float[np.ndarray, "_"]
 
 LEAK = 0.98
 """A table's column this correlated with an aggregate of the events was very likely computed from them."""

@@ -159,7 +159,7 @@ class Text:
         width = min(cls.dimensions, min(words.shape) - 1)
         if width < 1:
             return None
-        axes = np.transpose(TruncatedSVD(width, random_state=0).fit(words).components_)
+        axes = np.asarray(TruncatedSVD(width, random_state=0).fit(words).components_).T
         terms = tuple(counter.get_feature_names_out().tolist())
         return cls(terms, counter.idf_.astype(np.float32), np.ascontiguousarray(axes, dtype=np.float32))
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from warmstart.budget import seconds
 from warmstart.cost import PeakMemory
 from warmstart.errors import DataError, Misuse
 from warmstart.evaluation import SHOTS, Objective, evaluate
@@ -32,13 +33,14 @@ def compare(
     objective: Objective = "ranking",
     shots: Sequence[int] = SHOTS,
     seed: int = 0,
-    budget: float | None = None,
+    budget: str | float | None = None,
     settings: Mapping[str, Any] | None = None,
     watcher: Watcher = Watcher(),
 ) -> Report:
     """Fit and judge the learners, and the classics that no report goes without, on tasks that none has seen.
 
-    `budget` bounds the seconds that each learner may take to fit. `settings` are for the learners that have them.
+    `budget` bounds the time that each learner may take to fit: seconds, or a text as "60s" or "10m".
+    `settings` are for the learners that have them.
     """
     names = list(dict.fromkeys([*CLASSICS[objective], *learners]))
     for name in names:
@@ -46,17 +48,17 @@ def compare(
     for setting in settings or {}:
         if not any(setting in recipe(name, objective).options for name in learners):
             raise Misuse(f'no learner of this comparison has a setting "{setting}"')
+    if scenario not in SCENARIOS:
+        raise Misuse(f'there is no scenario "{scenario}"; there are {", ".join(SCENARIOS)}')
     split = SCENARIOS[scenario](log, seed=seed)
     able = _able(split, shots)
-    rows = tuple(
-        _row(
-            name,
-            Order(split, objective, seed, _own(name, objective, settings), budget, None, watcher.trained),
-            able,
-            watcher,
-        )
-        for name in names
-    )
+    limit = seconds(budget)
+
+    def order(name: str) -> Order:
+        own = _own(name, objective, settings)
+        return Order(split, objective, seed, own, limit, progress=watcher.trained)
+
+    rows = tuple(_row(name, order(name), able, watcher) for name in names)
     return Report(_facts(log, split), scenario, objective, able, rows, seed)
 
 

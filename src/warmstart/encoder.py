@@ -11,6 +11,11 @@ PRIOR = 1  # channel 0 of an item's vector is the constant 1, channel 1 its mean
 FIXED = 2
 
 
+def _width(matrix: sp.csr_array) -> int:
+    assert matrix.shape is not None, "a sparse matrix has a shape"
+    return matrix.shape[1]
+
+
 class Rows(nn.Module):
     """The rows of a sparse matrix as tensors, saved with the model that reads them."""
 
@@ -62,7 +67,7 @@ class Encoder(nn.Module):
         self.appeal = nn.Parameter(torch.from_numpy(appeal))
         self.ids = nn.Parameter(torch.randn(len(appeal), free) * free**-0.5)
         self.rows = None if content is None else Rows(content)
-        self.content = None if content is None else Content(content.shape[1], free)
+        self.content = None if content is None else Content(_width(content), free)
         self.start = nn.Parameter(nn.functional.one_hot(torch.tensor(PRIOR), dim).float())
         self.profile = Content(profile_width, dim) if profile_width else None
 

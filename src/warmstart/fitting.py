@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from warmstart.budget import seconds
 from warmstart.errors import Misuse
 from warmstart.evaluation import Objective
 from warmstart.interactions import Interactions
@@ -14,8 +15,6 @@ from warmstart.scenarios import DEPLOY, SCENARIOS
 from warmstart.selection import select
 from warmstart.training import Progress
 from warmstart.validation import overall
-
-UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def fit(
@@ -48,21 +47,6 @@ def fit(
     )
     fitted = select(order) if learner == "auto" else fit_learner(learner, order)
     return _recommender(log, order, fitted, scenario)
-
-
-def seconds(budget: str | float | None) -> float | None:
-    """A time budget in seconds: "500ms", "60s", "10m", "1h", or a number of seconds."""
-    if budget is None:
-        return None
-    text = str(budget).strip()
-    unit = next((unit for unit in UNITS if text.endswith(unit)), "")
-    try:
-        amount = float(text.removesuffix(unit)) * UNITS.get(unit, 1.0)
-    except ValueError:
-        amount = 0.0
-    if not 0 < amount < float("inf"):
-        raise Misuse(f'budget "{budget}" is no span of time; write it as 60s, 10m or 1h')
-    return amount
 
 
 def _recommender(log: Interactions, order: Order, fitted: Fitted, scenario: str) -> Recommender:

@@ -91,8 +91,8 @@ class Interactions:
         )
 
 
-def _as_integer(identifier: Id) -> int | None:
+def _as_integer(identifier: Id) -> Id:
     try:
         return int(identifier)
     except ValueError:
-        return None
+        return identifier

@@ -56,11 +56,11 @@ def _facts(report: Report) -> str:
     facts = report.dataset
     task = "the whole catalogue is ranked" if report.objective == "ranking" else "the next ratings are predicted"
     return (
-        f"{facts['events']:,} events, {facts['owners']:,} users, {facts['items']:,} items. Judged on {facts['test_tasks']:,} "
-        f"users that no learner has seen, with at least {facts['least_events']} events each: the first k in "
-        f"{facts['order']} order are known, the next 20 are to be predicted, and {task}. Settings were chosen on "
-        f"{facts['valid_tasks']:,} other users. Bands are 95 % bootstrap intervals over users; a star marks a gain over "
-        f"the best classic that holds after Holm's correction (paired, p < 0.05). Seed {report.seed}."
+        f"{facts['events']:,} events, {facts['owners']:,} users, {facts['items']:,} items. Judged on "
+        f"{facts['test_tasks']:,} users that no learner has seen, with at least {facts['least_events']} events each: "
+        f"the first k in {facts['order']} order are known, the next 20 are to be predicted, and {task}. "
+        f"Settings were chosen on {facts['valid_tasks']:,} other users. Bands are 95 % bootstrap intervals over users; a star marks a "
+        f"gain over the best classic that holds after Holm's correction (paired, p < 0.05). Seed {report.seed}."
     )
 
 

@@ -357,7 +357,7 @@ def _roles(table: _Table, given: Mapping[str, str]) -> dict[str, str]:
     roles = {_known_role(role): column for role, column in given.items()}
     for column in roles.values():
         if column not in names:
-            raise DataError(f"{table.label} has no column {column!r}; it has {_listed(names)}")
+            raise DataError(f"{table.label} has no column {_shown(column)!r}; it has {_listed(names)}")
     for role in ROLES:
         free = [name for name in names if name not in roles.values()]
         guess = None if role in roles else _guess(role, free)
@@ -384,7 +384,7 @@ def _unguessable(label: str, names: Sequence[str], roles: Mapping[str, str]) -> 
     values = [name.split("_duplicated_")[0] for name in names]
     if any(re.fullmatch(r"-?\d+(\.\d+)?", value.strip()) for value in values):
         return (
-            f"{label} has no header: its first line is {','.join(values[:6])}; "
+            f"{label} has no header: its first line is {','.join(map(_shown, values[:6]))}; "
             "put a line such as user,item,rating,timestamp on top"
         )
     missing = " nor ".join(name for role, name in (("owner", "users"), ("item", "items")) if role not in roles)
@@ -394,8 +394,14 @@ def _unguessable(label: str, names: Sequence[str], roles: Mapping[str, str]) -> 
     )
 
 
+def _shown(text: object) -> str:
+    """Any text on a single line, cut short."""
+    line = "".join(letter if letter.isprintable() else " " for letter in str(text))
+    return line if len(line) <= 60 else f"{line[:57]}..."
+
+
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+    return ", ".join(map(_shown, names[:20])) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
 
 
 # From columns to the log.
@@ -442,7 +448,7 @@ def _ids(column: pl.Series, filled: pl.Series, table: _Table, name: str) -> pl.S
     missing = filled & (ids.is_null() | (ids == "" if ids.dtype == pl.String else False))
     if missing.any():
         raise DataError(
-            f"{table.place(_first(missing))}: the {name} is missing (so in {missing.sum()} rows in all); "
+            f"{table.place(_first(missing))}: the {_shown(name)} is missing (so in {missing.sum()} rows in all); "
             "fill it in or remove these rows"
         )
     return _round_trip(ids) if table.untyped else ids
@@ -456,7 +462,9 @@ def _as_ids(column: pl.Series, table: _Table, name: str) -> pl.Series:
         integral = bool((whole.drop_nulls() % 1 == 0).all()) and bool((whole.drop_nulls().abs() < 2**53).all())
         return whole.cast(pl.Int64 if integral else pl.String)
     if column.dtype.is_nested() or column.dtype in (pl.Object, pl.Binary):
-        raise DataError(f"{table.label}: the column {name} holds {column.dtype}, not ids; bring integers or text")
+        raise DataError(
+            f"{table.label}: the column {_shown(name)} holds {column.dtype}, not ids; bring integers or text"
+        )
     return column.cast(pl.String)
 
 
@@ -480,7 +488,7 @@ def _values(raw: pl.DataFrame, filled: pl.Series, table: _Table, roles: Mapping[
     if "value" not in raw.columns:
         return pl.repeat(1.0, len(raw), dtype=pl.Float32, eager=True)
     column = raw["value"]
-    advice = f"correct it, or name another column with --columns value=NAME (now {roles['value']})"
+    advice = f"correct it, or name another column with --columns value=NAME (now {_shown(roles['value'])})"
     if not (column.dtype.is_numeric() or column.dtype in (pl.String, pl.Boolean, pl.Null)):
         raise DataError(f"{table.label}: the values are {column.dtype}, not numbers; {advice}")
     numbers = (column.str.strip_chars() if column.dtype == pl.String else column).cast(pl.Float64, strict=False)
@@ -488,7 +496,7 @@ def _values(raw: pl.DataFrame, filled: pl.Series, table: _Table, roles: Mapping[
     wrong = filled & ~numbers.is_finite().fill_null(False)
     if wrong.any():
         found = column[_first(wrong)]
-        what = "the value is missing" if found in (None, "") else f'value "{found}" is not a number'
+        what = "the value is missing" if found in (None, "") else f'value "{_shown(found)}" is not a number'
         raise DataError(f"{table.place(_first(wrong))}: {what}; {advice}")
     return numbers
 
@@ -499,10 +507,14 @@ def _times(column: pl.Series, filled: pl.Series, table: _Table, name: str) -> pl
     wrong = filled & times.is_null()
     if wrong.any():
         found = column[_first(wrong)]
-        what = "the time is missing" if found in (None, "") else f'time "{found}" is neither a number nor an ISO date'
+        what = (
+            "the time is missing"
+            if found in (None, "")
+            else f'time "{_shown(found)}" is neither a number nor an ISO date'
+        )
         raise DataError(
             f"{table.place(_first(wrong))}: {what}; "
-            f"correct it, or name another column with --columns time=NAME (now {name})"
+            f"correct it, or name another column with --columns time=NAME (now {_shown(name)})"
         )
     return times
 
@@ -552,7 +564,7 @@ def _event_types(raw: pl.DataFrame, filled: pl.Series) -> list[Finding]:
     if "type" not in raw.columns:
         return []
     counts = raw["type"].filter(filled).cast(pl.String).fill_null("none").value_counts(sort=True)
-    listed = ", ".join(f"{kind} ({count})" for kind, count in counts.head(10).rows())
+    listed = ", ".join(f"{_shown(kind)} ({count})" for kind, count in counts.head(10).rows())
     message = f"types of events: {listed}; all count alike, so leave out the rows of those that are no sign of liking"
     return [Finding("note", message)]
 
@@ -602,7 +614,7 @@ def _side_table(
     once = rows.drop_nulls(key).unique(subset=key, keep="first", maintain_order=True)
     findings = _of_side_table(table.label, rows[key], once[key], ids, role)
     if len(rows.columns) == 1:
-        return None, [*findings, Finding("note", f"{table.label} has no column but {key}, so it says nothing")]
+        return None, [*findings, Finding("note", f"{table.label} has no column but {_shown(key)}, so it says nothing")]
     return ids.to_frame().join(once, on=key, how="left", maintain_order="left").drop(key), findings
 
 

@@ -1,12 +1,12 @@
 """Recipes: the one place where names become learners, and how each is fitted, tuned and restored."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from inspect import signature
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -62,23 +62,6 @@ class Fitted:
     history: History | None = None
 
 
-@runtime_checkable
-class Recipe(Protocol):
-    """This makes a scorer of a split, and again of the arrays of a fitted one."""
-
-    kind: Kind
-    objectives: tuple[Objective, ...]
-
-    @property
-    def options(self) -> Mapping[str, Any]:
-        """The settings that may be given, with their defaults."""
-        ...
-
-    def fit(self, name: str, order: Order) -> Fitted: ...
-
-    def restore(self, arrays: Arrays, settings: Settings) -> Scorer: ...
-
-
 @dataclass(frozen=True)
 class Classic:
     """A classic is fitted in closed form or by its library, once for each setting of its grid; validation chooses."""
@@ -126,7 +109,7 @@ class Meta:
     `preset` holds whatever differs from the defaults of the constructors, by the names of their arguments.
     """
 
-    cls: type[Learner]
+    cls: Callable[..., Learner]
     preset: Settings = field(default_factory=dict)
     objectives: tuple[Objective, ...] = ("ranking", "rating")
     kind: Kind = "meta"
@@ -168,7 +151,7 @@ class Meta:
         encoder = Encoder(
             facts.appeal, content=facts.content, profile_width=facts.profile_width, **_accepted(Encoder, settings)
         )
-        learner = self.cls(encoder.dim, **_accepted(self.cls, settings))
+        learner = self.cls(**{**_accepted(self.cls, settings), "dim": encoder.dim})
         return FewShot(
             encoder,
             learner,
@@ -179,6 +162,7 @@ class Meta:
         )
 
 
+Recipe = Classic | Meta
 RECIPES: dict[str, Recipe] = {
     "popularity": Classic(Popularity),
     "bias": Classic(Bias, objectives=("ranking", "rating")),

@@ -8,7 +8,7 @@ from jaxtyping import Float32, Int64
 from warmstart.tasks import Examples, Profile
 
 State = Any  # what adaptation found out about T tasks; its leading dimension is T
-Candidates = Int64[np.ndarray, "*T Q"]
+Candidates = Int64[np.ndarray, "*own Q"]
 Scores = Float32[np.ndarray, "T Q"]
 
 
@@ -36,6 +36,6 @@ class Scorer(Protocol):
         ...
 
 
-def candidates_of(scores: Scores, items: Candidates) -> Scores:
+def candidates_of(scores: Float32[np.ndarray, "T I"], items: Candidates) -> Scores:
     """The candidates' part of the scores of the whole catalogue: (T, I) -> (T, Q)."""
     return np.take_along_axis(scores, items, axis=1) if items.ndim == 2 else scores[:, items]

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float32, Int64
 from warmstart.features import Features
 
 Items = Int64[np.ndarray, "N"]
-Starts = Int64[np.ndarray, "T+1"]
+Starts = Int64[np.ndarray, "_"]
 PerTask = Int64[np.ndarray, "T"]
 Profile = Any  # scipy.sparse.csr_array of shape (T, F), or None: nothing is known about anybody
 

@@ -95,7 +95,7 @@ def fitted(model: Recommender, folder: Path) -> RenderableType:
     facts = model.facts
     by_shots = "  ".join(f"k={shots} {number(abs(value))}" for shots, value in facts["valid_quality"].items())
     metric = "nDCG@10" if model.objective == "ranking" else "MAE"
-    example = ",".join(map(str, model.items.decode([0, 1][: len(model.items)])))
+    example = ",".join(map(str, model.items.ids.head(2).to_list()))
     return Text(
         f"{model.learner} fitted on {facts['train_tasks']} users of {facts['data']['name']} "
         f"in {facts['fit_seconds']:.0f} s\n"

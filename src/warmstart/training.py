@@ -33,7 +33,7 @@ class Schedule:
     most_shots: int = 30
     queries: int = 100
     validate_every: int = 100
-    patience: int = 5
+    patience: int = 8
     """Validations without a better one after which training stops."""
 
 

@@ -1,4 +1,4 @@
-"""The classics that every learner has to beat, one file each; every one is a `Scorer` fitted in closed form or by a library."""
+"""The classics that every learner has to beat, one file each; each fits the `Scorer` contract."""
 
 from warmstart.classics.als import ALS
 from warmstart.classics.bias import Bias

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int64
-from scipy.linalg import lapack
+from scipy.linalg import get_lapack_funcs
 
 from warmstart.classics.popularity import Popular, break_ties, popularity
 from warmstart.scorer import Candidates, Scores, candidates_of
 from warmstart.tasks import Examples, Profile, Tasks
+
+Catalogue = Float32[np.ndarray, "T I"]
 
 
 class EASE:
@@ -46,12 +48,12 @@ class EASE:
         np.fill_diagonal(weights, 0.0)
         return cls(weights.astype(np.float32), taken, popular, l2=l2, limit=limit)
 
-    def adapt(self, support: Examples, profile: Profile = None) -> Scores:
+    def adapt(self, support: Examples, profile: Profile = None) -> Catalogue:
         scores = np.zeros((len(support), self.items), dtype=np.float32)
         scores[:, self.taken] = support.matrix(self.items)[:, self.taken] @ self.weights
         return scores
 
-    def score(self, state: Scores, items: Candidates) -> Scores:
+    def score(self, state: Catalogue, items: Candidates) -> Scores:
         return candidates_of(break_ties(state, self.popular), items)
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -64,8 +66,9 @@ class EASE:
 
 def _inverse(matrix: np.ndarray) -> np.ndarray:
     """The inverse of a symmetric positive definite matrix, by its Cholesky factor; half the work of a general one."""
-    factor, failed = lapack.dpotrf(matrix, overwrite_a=True)
+    factorise, invert = get_lapack_funcs(("potrf", "potri"), (matrix,))
+    factor, failed = factorise(matrix, overwrite_a=True)
     assert failed == 0, "a gram matrix with a positive ridge is positive definite"
-    upper, failed = lapack.dpotri(factor, overwrite_c=True)
+    upper, failed = invert(factor, overwrite_c=True)
     assert failed == 0, "a Cholesky factor has an inverse"
     return np.triu(upper) + np.triu(upper, 1).T

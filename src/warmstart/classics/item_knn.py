@@ -39,7 +39,7 @@ class ItemKNN:
             _nearest(met, norm, np.arange(first, min(first + block, items)), neighbours, shrink)
             for first in range(0, items, block)
         ]
-        return cls(sp.vstack(rows, format="csr"), popularity(train, items), neighbours=neighbours, shrink=shrink)
+        return cls(sp.csr_array(sp.vstack(rows)), popularity(train, items), neighbours=neighbours, shrink=shrink)
 
     def adapt(self, support: Examples, profile: Profile = None) -> sp.csr_array:
         return support.matrix(self.items) @ self.similarity

@@ -18,7 +18,7 @@ def popularity(train: Tasks, items: int) -> Popular:
     return (np.bincount(train.events.item, minlength=items) / max(len(train), 1)).astype(np.float32)
 
 
-def break_ties(scores: Scores, popular: Popular) -> Scores:
+def break_ties(scores: Float32[np.ndarray, "T I"], popular: Popular) -> Float32[np.ndarray, "T I"]:
     """Scores of the whole catalogue in which popularity decides wherever a support set says nothing."""
     return scores + TIE_BREAK * popular
 

@@ -20,6 +20,7 @@ from torch.func import grad, vmap
 from warmstart.learner import Catalogue, Items, Learner, Scores, Support
 
 HeadWeights = dict[str, Tensor]
+START_RATE = {"ranking": 0.5, "rating": 0.1}  # a softmax is flat, a squared error steep
 LAYERS = {
     "all": ("represent", "bend", "hidden", "offset", "output", "prior"),
     "decision": ("hidden", "offset", "output", "prior"),
@@ -39,7 +40,6 @@ class MAML(Learner):
         first_order: bool = False,
         learn_rates: Literal["one", "each"] = "one",
         inner_steps: int = 2,
-        inner_rate: float = 0.5,
         hidden: int = 32,
     ) -> None:
         super().__init__(objective=objective)
@@ -55,7 +55,10 @@ class MAML(Learner):
         )
         shapes = {**{name: weight.shape for name, weight in self.head.items()}, "prior": torch.Size([dim])}
         self.log_rate = nn.ParameterDict(
-            {name: torch.full(shapes[name] if learn_rates == "each" else (), inner_rate).log() for name in self.adapted}
+            {
+                name: torch.full(shapes[name] if learn_rates == "each" else (), START_RATE[objective]).log()
+                for name in self.adapted
+            }
         )
 
     def adapt(self, support: Support, catalogue: Catalogue) -> HeadWeights:

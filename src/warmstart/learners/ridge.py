@@ -1,4 +1,4 @@
-"""Ridge head: the task's weights in closed form, on vectors that were meta-learned for it (Bertinetto et al., ICLR 2019).
+"""Ridge head: the task's weights in closed form, on vectors meta-learned for it (Bertinetto et al., ICLR 2019).
 
 **Deviations.** The solution is regularised towards the task's prior instead of zero. Without ratings the catalogue
 counts as weak evidence of no interest, as in implicit-feedback ALS (Hu et al., ICDM 2008), with a learned weight.

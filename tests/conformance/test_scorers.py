@@ -1,0 +1,140 @@
+"""The laws that hold for every scorer, classic or learned, for both objectives."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from warmstart import recipes
+from warmstart.evaluation import evaluate
+from warmstart.recipes import RECIPES, Fitted, Meta, Order
+from warmstart.scorer import Scorer
+from warmstart.tasks import Examples, batches
+
+SMALL = {"dim": 16, "steps": 120, "tasks": 32, "validate_every": 40, "rate": 0.01, "most_shots": 8, "queries": 6}
+IMPERSONAL = {"popularity", "bias"}
+CASES = [(name, objective) for name, recipe in RECIPES.items() for objective in recipe.objectives]
+PERSONAL = [case for case in CASES if case[0] not in IMPERSONAL]
+
+
+def small(name: str) -> dict[str, object]:
+    return dict(SMALL) if isinstance(RECIPES[name], Meta) else {}
+
+
+@pytest.fixture(scope="module")
+def fitted(split):
+    """Each case fitted once."""
+    made: dict[tuple[str, str], Fitted] = {}
+
+    def fit(name: str, objective: str) -> Fitted:
+        if (name, objective) not in made:
+            made[name, objective] = recipes.fit(name, Order(split, objective, settings=small(name)))
+        return made[name, objective]
+
+    return fit
+
+
+@pytest.fixture(params=CASES, ids="-".join)
+def scorer(request, fitted) -> Scorer:
+    return fitted(*request.param).scorer
+
+
+@pytest.fixture
+def support(examples) -> Examples:
+    rows = [[3, 8, 1, 5], [], [7], [2, 9, 4]]
+    return examples(rows, [[5.0, 1.0, 3.0, 2.0], [], [4.0], [2.0, 4.5, 1.0]])
+
+
+def scores_of(scorer: Scorer, support: Examples, items=None, profile=None) -> np.ndarray:
+    return scorer.score(scorer.adapt(support, profile), np.arange(scorer.items) if items is None else items)
+
+
+def test_a_scorer_fits_the_protocol(scorer):
+    assert isinstance(scorer, Scorer)
+
+
+def test_ragged_batch_equals_each_task_alone(scorer, support):
+    together = scores_of(scorer, support)
+    alone = [scores_of(scorer, support.take(np.array([task]))) for task in range(4)]
+    np.testing.assert_allclose(together, np.concatenate(alone), rtol=1e-4, atol=1e-5)
+
+
+def test_the_order_of_the_candidates_does_not_matter(scorer, support):
+    everything = scores_of(scorer, support)
+    some = np.array([11, 2, 29, 7, 7, 0])
+    np.testing.assert_allclose(scores_of(scorer, support, some), everything[:, some], rtol=1e-4, atol=1e-5)
+
+
+def test_candidates_may_differ_from_task_to_task(scorer, support):
+    everything = scores_of(scorer, support)
+    own = np.array([[11, 2, 29], [0, 1, 2], [5, 5, 4], [29, 28, 1]])
+    expected = np.take_along_axis(everything, own, axis=1)
+    np.testing.assert_allclose(scores_of(scorer, support, own), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_order_of_the_support_does_not_matter(scorer, support):
+    if getattr(getattr(scorer, "model", None), "learner", None) and scorer.model.learner.order_matters:
+        pytest.skip("this learner says that order matters")
+    turned = support.shuffled(np.random.default_rng(1))
+    assert not np.array_equal(turned.item, support.item)
+    np.testing.assert_allclose(scores_of(scorer, turned), scores_of(scorer, support), rtol=1e-4, atol=1e-5)
+
+
+def test_an_empty_support_has_finite_scores_that_differ_between_items(scorer, examples):
+    scores = scores_of(scorer, examples([[], []]))
+    assert scores.shape == (2, 30) and scores.dtype == np.float32
+    assert np.isfinite(scores).all() and np.ptp(scores[0]) > 0
+
+
+def test_scoring_twice_gives_the_same_bits(scorer, support):
+    np.testing.assert_array_equal(scores_of(scorer, support), scores_of(scorer, support))
+
+
+def test_adapting_to_others_leaves_a_state_as_it_was(scorer, support, examples):
+    state = scorer.adapt(support)
+    before = scorer.score(state, np.arange(30)).copy()
+    scorer.score(scorer.adapt(examples([[1, 2], [3], [4], [5]])), np.arange(30))
+    np.testing.assert_array_equal(scorer.score(state, np.arange(30)), before)
+
+
+def test_input_is_never_modified(scorer, support):
+    items, before = np.array([4, 1, 2]), copy.deepcopy(support)
+    scores_of(scorer, support, items)
+    np.testing.assert_array_equal(items, [4, 1, 2])
+    for column in ("item", "value", "start"):
+        np.testing.assert_array_equal(getattr(support, column), getattr(before, column))
+
+
+@pytest.mark.parametrize(("name", "objective"), CASES)
+def test_saved_and_restored_it_scores_the_same(name, objective, fitted, split, support):
+    one = fitted(name, objective)
+    again = RECIPES[name].restore(one.scorer.arrays(), one.settings)
+    profile = split.test.profile[:4]
+    np.testing.assert_array_equal(
+        scores_of(again, support, profile=profile), scores_of(one.scorer, support, profile=profile)
+    )
+
+
+@pytest.mark.parametrize(("name", "objective"), PERSONAL)
+def test_five_examples_beat_none(name, objective, fitted, split):
+    tasks = replace(split.test, profile=None)
+    outcome = evaluate(fitted(name, objective).scorer, tasks, objective=objective, shots=[0, 5], queries=4)
+    if objective == "ranking":
+        before, after = (outcome.values["ndcg@10"][k].mean() for k in (0, 5))
+        assert after > before + 0.05
+    else:
+        before, after = (outcome.values["mae"][k].mean() for k in (0, 5))
+        assert after < before - 0.05
+
+
+@pytest.mark.parametrize("name", [name for name, objective in PERSONAL if objective == "ranking"])
+def test_a_checkerboard_gives_back_the_withheld_items(name, board):
+    scorer = recipes.fit(name, Order(board, settings=small(name))).scorer
+    recovered = []
+    for part in batches(board.test.cut(6), 50):
+        scores = scores_of(scorer, part.support).copy()
+        scores[part.support.task, part.support.item] = -np.inf
+        best = np.argsort(-scores, axis=1)[:, :4]  # ten of a kind: six were shown, four are left
+        recovered.append((best % 2 == part.support.item[part.support.start[:-1]][:, None] % 2).mean())
+    assert np.mean(recovered) > 0.97

@@ -1,0 +1,105 @@
+"""Data for the tests: a small world in which two kinds of people like two kinds of things, and the real data sets."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from warmstart.interactions import Interactions, Vocabulary
+from warmstart.scenarios import user_cold_start
+from warmstart.tasks import Examples, Split
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of the real data sets."""
+    folder = os.environ.get("WARMSTART_DATA")
+    if folder is None:
+        pytest.skip("WARMSTART_DATA is not set, so the real data sets cannot be found")
+    return Path(folder).resolve()
+
+
+def two_tastes(*, owners: int = 240, items: int = 30, seed: int = 0) -> Interactions:
+    """Owners of even number mostly meet items of even number, the others odd ones; ids are neither 0..n nor sorted.
+
+    Ratings follow the same taste. Items carry their kind, owners a hint of theirs.
+    """
+    rng = np.random.default_rng(seed)
+    appeal = rng.permutation(np.linspace(1.0, 3.0, items))
+    owner, item, value = [], [], []
+    for person in range(owners):
+        liked = np.arange(items) % 2 == person % 2
+        chance = appeal * np.where(liked, 12.0, 1.0)
+        met = rng.choice(items, size=int(rng.integers(8, 15)), replace=False, p=chance / chance.sum())
+        owner += [person] * len(met)
+        item += met.tolist()
+        value += np.clip(np.round(np.where(liked[met], 4.4, 2.2) + 0.5 * rng.normal(size=len(met))), 1, 5).tolist()
+    return Interactions(
+        owner=np.array(owner),
+        item=np.array(item),
+        value=np.array(value, dtype=np.float32),
+        time=None,
+        domain=None,
+        owners=Vocabulary(pl.Series([f"u{7 * person + 3}" for person in range(owners)])),
+        items=Vocabulary(pl.Series([100 + 3 * thing for thing in range(items)])),
+        item_table=pl.DataFrame(
+            {
+                "title": [f"{'even' if thing % 2 == 0 else 'odd'} thing number {thing}" for thing in range(items)],
+                "kind": ["even" if thing % 2 == 0 else "odd" for thing in range(items)],
+            }
+        ),
+        owner_table=pl.DataFrame(
+            {
+                "hint": [
+                    ["even", "odd"][person % 2 if rng.random() < 0.9 else 1 - person % 2] for person in range(owners)
+                ]
+            }
+        ),
+        name="two tastes",
+    )
+
+
+@pytest.fixture(scope="session")
+def log() -> Interactions:
+    return two_tastes()
+
+
+@pytest.fixture(scope="session")
+def split(log: Interactions) -> Split:
+    return user_cold_start(log)
+
+
+def checkerboard(*, owners: int = 200, items: int = 20, seed: int = 0) -> Interactions:
+    """Owners met items of their own parity alone, each all but two of them."""
+    rng = np.random.default_rng(seed)
+    met = [rng.permutation(np.arange(person % 2, items, 2))[:-2] for person in range(owners)]
+    return Interactions(
+        owner=np.repeat(np.arange(owners), [len(row) for row in met]),
+        item=np.concatenate(met),
+        value=np.ones(sum(map(len, met)), dtype=np.float32),
+        time=None,
+        domain=None,
+        owners=Vocabulary(pl.Series(range(owners))),
+        items=Vocabulary(pl.Series([f"i{thing}" for thing in range(items)])),
+    )
+
+
+@pytest.fixture(scope="session")
+def board() -> Split:
+    return user_cold_start(checkerboard())
+
+
+@pytest.fixture(scope="session")
+def examples() -> Callable[..., Examples]:
+    """Makes examples of as many tasks as there are rows of item codes."""
+    return _examples
+
+
+def _examples(rows: list[list[int]], values: list[list[float]] | None = None) -> Examples:
+    counts = [len(row) for row in rows]
+    flat = [item for row in rows for item in row]
+    amounts = [1.0] * len(flat) if values is None else [value for row in values for value in row]
+    start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return Examples(np.array(flat, dtype=np.int64), np.array(amounts, dtype=np.float32), start)
