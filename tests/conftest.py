@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+
 from warmstart.interactions import Interactions, Vocabulary
 from warmstart.scenarios import user_cold_start
 from warmstart.tasks import Examples, Split

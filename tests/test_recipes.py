@@ -1,0 +1,74 @@
+"""Recipes: names become learners, settings find their constructor, mistakes teach."""
+
+from collections import Counter
+from inspect import signature
+
+import pytest
+
+from warmstart import recipes
+from warmstart.encoder import Encoder
+from warmstart.errors import Misuse
+from warmstart.model import FewShot
+from warmstart.recipes import RECIPES, Meta, Order
+from warmstart.selection import select
+from warmstart.training import Schedule
+from warmstart.validation import overall
+
+
+def test_every_name_of_the_command_line_is_there():
+    classics = {"popularity", "bias", "item-knn", "ease", "als"}
+    metas = {"maml", "fomaml", "anil", "melu", "meta-sgd", "ridge", "matching", "siamese", "in-context"}
+    assert {name for name, recipe in RECIPES.items() if recipe.kind == "classic"} == classics
+    assert {name for name, recipe in RECIPES.items() if recipe.kind == "meta"} == metas
+
+
+@pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if isinstance(recipe, Meta)])
+def test_no_setting_belongs_to_two_constructors(name):
+    owners = (Encoder, FewShot, Schedule, RECIPES[name].cls)
+    names = Counter(parameter for owner in owners for parameter in signature(owner).parameters)
+    assert [n for n, times in names.items() if times > 1] == ["dim"]  # the one size that encoder and learner share
+
+
+def test_an_unknown_learner_is_met_with_the_nearest_name(split):
+    with pytest.raises(Misuse, match=r'there is no learner "matchin"; did you mean "matching"\?'):
+        recipes.fit("matchin", Order(split))
+
+
+def test_an_unknown_setting_is_met_with_those_there_are(split):
+    with pytest.raises(Misuse, match=r'learner "ease" has no setting "l1"; it has l2=1000\.0, limit=8000'):
+        recipes.fit("ease", Order(split, settings={"l1": 3}))
+
+
+def test_an_objective_that_a_learner_lacks_is_met_with_those_that_have_it(split):
+    with pytest.raises(Misuse, match='learner "ease" has no objective "rating"; these have: bias, in-context'):
+        recipes.fit("ease", Order(split, "rating"))
+
+
+def test_the_setting_of_a_classic_that_is_best_on_validation_is_chosen(split):
+    chosen = recipes.fit("ease", Order(split))
+    all_settings = [recipes.fit("ease", Order(split, settings=point)) for point in RECIPES["ease"].cls.GRID]
+    assert overall(chosen.valid) == max(overall(one.valid) for one in all_settings)
+    assert chosen.tune_seconds > 0
+
+
+def test_a_given_setting_is_taken(split):
+    assert recipes.fit("ease", Order(split, settings={"l2": 7.0})).scorer.settings["l2"] == 7.0
+    small = {"dim": 6, "hidden": 5, "steps": 2, "validate_every": 2, "tasks": 4}
+    model = recipes.fit("in-context", Order(split, settings=small)).scorer.model
+    assert model.encoder.dim == 6 and model.learner.mixing[0].out_features == 5
+
+
+def test_selection_takes_the_entrant_that_is_best_on_validation(split):
+    entrants = ("popularity", "ease", "item-knn")
+    best = select(Order(split), entrants=entrants)
+    figures = {name: overall(recipes.fit(name, Order(split)).valid) for name in entrants}
+    assert best.learner == max(figures, key=lambda name: figures[name])
+
+
+def test_selection_with_no_time_left_still_has_an_answer(split):
+    assert select(Order(split, seconds=1e-6)).learner == "popularity"
+
+
+def test_settings_without_a_learner_are_refused(split):
+    with pytest.raises(Misuse, match="settings belong to one learner"):
+        select(Order(split, settings={"dim": 8}))

@@ -1,0 +1,124 @@
+"""Training: a killed run goes on to the same weights, the same seed gives the same bits, and nothing leaks."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from warmstart import recipes
+from warmstart.errors import Misuse
+from warmstart.recipes import RECIPES, Order, _facts
+from warmstart.tasks import Examples, Tasks
+from warmstart.training import History, Schedule, train
+
+SMALL = {"dim": 8, "objective": "ranking"}
+SCHEDULE = Schedule(steps=12, tasks=8, rate=0.01, validate_every=4)
+
+
+def model(split, name="in-context"):
+    torch.manual_seed(3)
+    return RECIPES[name]._model(_facts(Order(split)), {**RECIPES[name].preset, **SMALL})
+
+
+def constant(scorer):
+    return {0: 0.5}
+
+
+def rising():
+    """A validation that finds every look better than the one before."""
+    looks = iter(range(100))
+    return lambda scorer: {0: float(next(looks))}
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("name", ["in-context", "maml", "siamese"])
+def test_a_killed_run_goes_on_to_the_same_bits(name, split, tmp_path):
+    whole, broken, resumed = (model(split, name) for _ in range(3))
+    train(whole, split.train, rising(), schedule=SCHEDULE, seed=1)
+
+    def kill(step: int, steps: int, history: History) -> None:
+        if step == 10:
+            raise Killed
+
+    path = tmp_path / "checkpoint"
+    with pytest.raises(Killed):
+        train(broken, split.train, rising(), schedule=SCHEDULE, seed=1, checkpoint=path, progress=kill)
+    looks = iter([2.0])
+    history = train(resumed, split.train, lambda s: {0: next(looks)}, schedule=SCHEDULE, seed=1, checkpoint=path)
+    assert history.steps == [4, 8, 12]
+    for name_, weights in whole.state_dict().items():
+        assert torch.equal(weights, resumed.state_dict()[name_]), name_
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(split):
+    first, again, other = (model(split) for _ in range(3))
+    for one, seed in ((first, 1), (again, 1), (other, 2)):
+        train(one, split.train, rising(), schedule=SCHEDULE, seed=seed)
+    assert torch.equal(first.encoder.ids, again.encoder.ids)
+    assert not torch.equal(first.encoder.ids, other.encoder.ids)
+
+
+def test_the_random_state_of_the_process_is_left_alone(split):
+    one = model(split)
+    before = torch.random.get_rng_state()
+    train(one, split.train, constant, schedule=SCHEDULE, seed=1)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_the_weights_of_the_best_validation_are_kept(split):
+    looks = iter([0.1, 0.9, 0.2])
+    seen = []
+
+    def validate(scorer):
+        seen.append(scorer.model.encoder.ids.detach().clone())
+        return {0: next(looks)}
+
+    one = model(split)
+    history = train(one, split.train, validate, schedule=SCHEDULE, seed=1)
+    assert history.best_step == 8
+    assert torch.equal(one.encoder.ids, seen[1]) and not one.training
+
+
+def test_training_stops_when_validation_gets_no_better(split):
+    schedule = replace(SCHEDULE, steps=400, validate_every=2, patience=3)
+    history = train(model(split), split.train, constant, schedule=schedule, seed=1)
+    assert history.steps == [2, 4, 6, 8]
+
+
+def test_a_time_budget_ends_training(split):
+    schedule = replace(SCHEDULE, steps=10**6, validate_every=10**6)
+    history = train(model(split), split.train, constant, schedule=schedule, seed=1, seconds=0.5)
+    assert len(history.steps) == 1 and history.steps[0] < 10**5
+
+
+def test_the_checkpoint_of_another_run_is_refused(split, tmp_path):
+    path = tmp_path / "checkpoint"
+    train(model(split), split.train, constant, schedule=SCHEDULE, seed=1, checkpoint=path)
+    with pytest.raises(Misuse, match="is the checkpoint of another run"):
+        train(model(split), split.train, constant, schedule=SCHEDULE, seed=2, checkpoint=path)
+
+
+def scrambled(tasks: Tasks) -> Tasks:
+    rng = np.random.default_rng(9)
+    events = tasks.events
+    return replace(tasks, events=Examples(rng.permutation(events.item), rng.permutation(events.value), events.start))
+
+
+@pytest.mark.parametrize(("name", "objective"), [(n, o) for n, r in RECIPES.items() for o in r.objectives])
+def test_scrambling_every_test_and_validation_label_leaves_the_weights_as_they_are(name, objective, split):
+    """With one look only, validation has nothing to choose, so no label of it may show in the weights."""
+    classic = RECIPES[name].kind == "classic"
+    grid = getattr(RECIPES[name].cls, "GRID", ()) if classic else ()
+    settings = dict(grid[0]) if grid else {}
+    if not classic:
+        settings = {"dim": 8, "steps": 6, "tasks": 8, "validate_every": 6}
+    clean = recipes.fit(name, Order(split, objective, settings=settings))
+    dirty_split = replace(split, valid=scrambled(split.valid), test=scrambled(split.test))
+    dirty = recipes.fit(name, Order(dirty_split, objective, settings=settings))
+    assert clean.valid != dirty.valid or name == "popularity"
+    for part, array in clean.scorer.arrays().items():
+        np.testing.assert_array_equal(array, dirty.scorer.arrays()[part], err_msg=part)
