@@ -1,6 +1,8 @@
 """The board: a report as tables for the terminal."""
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -20,10 +22,8 @@ def number(value: float) -> str:
 
 
 def _headline(report: Report) -> Table:
-    facts = report.dataset
-    table = Table(
-        title=f"{facts['name']}: {NAMES[report.headline]} by number of known events (k)", title_justify="left"
-    )
+    title = f"{report.dataset['name']}: {NAMES[report.headline]} by number of known events (k)"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("learner", no_wrap=True)
     for k in report.shots:
         table.add_column(f"k={k}", justify="right", no_wrap=True)
@@ -41,7 +41,7 @@ def _headline(report: Report) -> Table:
         previous = row.kind
         cells = [_cell(report, row, k, (row.learner, k) in sure) for k in report.shots]
         cost = (f"{row.fit_seconds + row.tune_seconds:.0f}", f"{row.adapt_ms:.2f}", f"{row.peak_mb:.0f}")
-        table.add_row(row.learner, *cells, *cost)
+        table.add_row(escape(row.learner), *cells, *cost)
     return table
 
 
@@ -71,7 +71,7 @@ def _method(report: Report) -> str:
 
 
 def _others(report: Report) -> Table:
-    table = Table(title="Means over all k", title_justify="left")
+    table = Table(title="Means over all k", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("learner")
     metrics = [metric for metric in report.metrics if metric != report.headline]
     covers = bool(report.rows[0].coverage)
@@ -81,7 +81,7 @@ def _others(report: Report) -> Table:
         cells = [number(report.mean_over_shots(row, metric)) for metric in metrics]
         if covers:
             cells.append(f"{100 * sum(row.coverage.values()) / len(row.coverage):.1f} %")
-        table.add_row(row.learner, *cells)
+        table.add_row(escape(row.learner), *cells)
     return table
 
 

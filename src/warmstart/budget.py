@@ -5,7 +5,7 @@ from warmstart.errors import Misuse
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def seconds(budget: str | float | None) -> float | None:
+def seconds(budget: str | float | int | None) -> float | None:
     """A time budget in seconds: "500ms", "60s", "10m", "1h", or a number of seconds."""
     if budget is None:
         return None

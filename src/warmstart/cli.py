@@ -53,10 +53,8 @@ def main() -> None:
         code = _refuse(str(error))
     except typer.TyperException as error:
         code = _refuse(error.format_message() if hasattr(error, "format_message") else str(error))
-    except typer.Abort:
-        code = _refuse("stopped", INTERRUPTED)
-    except KeyboardInterrupt:
-        code = _refuse("stopped", INTERRUPTED)
+    if code == INTERRUPTED:
+        _refuse("stopped", INTERRUPTED)
     sys.exit(code)
 
 
@@ -237,3 +235,7 @@ def _show(rendered: RenderableType, facts: Mapping[str, Any], target: str | None
 def _refuse(message: str, code: int = USER_MISTAKE) -> int:
     ERRORS.print(f"error: {message}", style="red", soft_wrap=True, markup=False)
     return code
+
+
+if __name__ == "__main__":
+    main()

@@ -33,7 +33,7 @@ def compare(
     objective: Objective = "ranking",
     shots: Sequence[int] = SHOTS,
     seed: int = 0,
-    budget: str | float | None = None,
+    budget: str | float | int | None = None,
     settings: Mapping[str, Any] | None = None,
     watcher: Watcher = Watcher(),
 ) -> Report:

@@ -23,7 +23,7 @@ def fit(
     learner: str = "auto",
     scenario: str = "user",
     objective: Objective = "ranking",
-    budget: str | float | None = None,
+    budget: str | float | int | None = None,
     seed: int = 0,
     settings: Mapping[str, Any] | None = None,
     checkpoint: Path | None = None,

@@ -30,6 +30,8 @@ Arrays = dict[str, np.ndarray]
 
 LIGHT = {"steps": 600, "tasks": 64, "inner": 256, "outer": 1500}
 """For learners whose step costs ten times that of the others; sampling loses them little."""
+WIDE = {"dim": 128, "width": 128, "hidden": 256, "rate": 0.003, "id_dropout": 0.0}
+"""For the encoder that has room for it: a thousandth better on validation (ml-1m) than half the size."""
 FIXED = ("value_mean", "value_std", "profile_width")  # facts of the data, not settings
 
 
@@ -169,7 +171,7 @@ RECIPES: dict[str, Recipe] = {
     "item-knn": Classic(ItemKNN),
     "ease": Classic(EASE),
     "als": Classic(ALS),
-    "in-context": Meta(InContext),
+    "in-context": Meta(InContext, WIDE),
     "ridge": Meta(Ridge),
     "matching": Meta(Matching, LIGHT),
     "siamese": Meta(Siamese, LIGHT),

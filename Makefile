@@ -1,0 +1,42 @@
+# Everything runs in .venv; ARGS are passed on, as in: make up ARGS="ratings.csv --no-serve"
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# One thread each for two test workers: more threads than cores make small tensors slow.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+.PHONY: up test slow check bench
+
+up: .venv/.run
+	$(BIN)/warmstart up $(ARGS)
+
+test: .venv/.test
+	$(PYTEST) $(ARGS)
+
+slow: .venv/.test
+	$(PYTEST) -m slow $(ARGS)
+
+check: .venv/.dev
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/pyright
+
+bench: .venv/.run
+	$(BIN)/python benchmarks/kshot.py --data "$${WARMSTART_DATA:?set it to the folder of the data sets}" $(ARGS)
+
+.venv/.python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "warmstart needs Python 3.11 or newer; name one with PYTHON=")'
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/.run: .venv/.python pyproject.toml constraints.txt
+	$(INSTALL) -e .
+	touch $@
+
+.venv/.test: .venv/.run
+	$(INSTALL) -e '.[test]'
+	touch $@
+
+.venv/.dev: .venv/.test
+	$(INSTALL) -e '.[dev]'
+	touch $@

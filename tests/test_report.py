@@ -1,0 +1,123 @@
+"""Reports: refused without the classics, true to their figures, and readable as table, JSON and page."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from warmstart.board import board, number
+from warmstart.errors import Misuse
+from warmstart.page import page, verdict
+from warmstart.report import Report, Row
+
+SHOTS = (0, 1, 2, 3, 5, 10, 20)
+
+
+def row(learner: str, kind: str, level: float) -> Row:
+    rng = np.random.default_rng(7)
+    spread = rng.normal(0, 0.05, 200)  # the same users for everybody
+    return Row(
+        learner=learner,
+        kind=kind,
+        values={
+            metric: {k: level * factor + 0.002 * k + spread for k in SHOTS}
+            for metric, factor in (("ndcg@10", 1.0), ("recall@20", 1.2), ("mrr", 2.0))
+        },
+        coverage=dict.fromkeys(SHOTS, 0.25),
+        fit_seconds=12.3,
+        tune_seconds=4.0,
+        adapt_ms=0.21,
+        batch_adapt_ms=0.004,
+        peak_mb=812.0,
+        settings={"l2": 3.0},
+    )
+
+
+@pytest.fixture
+def report() -> Report:
+    classics = [("popularity", 0.09), ("item-knn", 0.11), ("ease", 0.13), ("als", 0.12)]
+    rows = [row(name, "classic", level) for name, level in classics] + [row("ridge", "meta", 0.12)]
+    rows.append(row("<b>in-context</b>", "meta", 0.15))
+    facts = {
+        "name": "a & b", "events": 1000, "owners": 300, "items": 50, "order": "time", "explicit": True,
+        "train_tasks": 210, "valid_tasks": 30, "test_tasks": 200, "least_events": 25,
+    }  # fmt: skip
+    return Report(facts, "user", "ranking", SHOTS, tuple(rows), seed=0)
+
+
+def test_a_report_without_the_classics_is_refused(report):
+    some = tuple(row for row in report.rows if row.learner not in ("ease", "als"))
+    with pytest.raises(Misuse, match="lacks the rows of ease, als: a figure says nothing without the classics"):
+        replace(report, rows=some)
+
+
+def test_a_rating_report_without_bias_is_refused(report):
+    with pytest.raises(Misuse, match="lacks the rows of bias"):
+        replace(report, objective="rating")
+
+
+def test_the_json_has_the_documented_shape(report, tmp_path):
+    report.to_json(tmp_path / "report.json")
+    found = json.loads((tmp_path / "report.json").read_text())
+    assert found["scenario"] == "user" and found["shots"] == list(SHOTS) and found["dataset"]["name"] == "a & b"
+    ease = next(result for result in found["results"] if result["learner"] == "ease")
+    assert ease["kind"] == "classic"
+    assert set(ease["metrics"]) == {"ndcg@10", "recall@20", "mrr", "coverage@10"}
+    assert set(ease["metrics"]["ndcg@10"]) == {str(k) for k in SHOTS}
+    first = ease["metrics"]["ndcg@10"]["0"]
+    assert first["low"] < first["mean"] < first["high"]
+    assert (ease["fit_seconds"], ease["adapt_ms"], ease["peak_mb"]) == (12.3, 0.21, 812)
+
+
+def test_the_figures_are_the_means_over_users(report):
+    ease = next(row for row in report.rows if row.learner == "ease")
+    assert report.intervals["ease", "mrr", 5].mean == pytest.approx(ease.values["mrr"][5].mean())
+
+
+def test_every_other_learner_is_held_against_the_best_classic(report):
+    found = {(one.learner, one.shots): one for one in report.against_best_classic}
+    assert set(found) == {(name, k) for name in ("ridge", "<b>in-context</b>") for k in SHOTS}
+    assert all(one.classic == "ease" for one in found.values())
+    better, worse = found["<b>in-context</b>", 3], found["ridge", 3]
+    assert better.difference.mean == pytest.approx(0.02) and better.sure
+    assert worse.difference.mean == pytest.approx(-0.01)
+
+
+def test_the_board_fits_the_terminal_and_marks_what_is_sure(report):
+    console = Console(width=100, record=True)
+    console.print(board(report))
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= 100
+    text = "\n".join(lines)
+    assert "…" not in text
+    line = next(line for line in lines if "<b>in-context</b>" in line)
+    assert line.count("*") == len(SHOTS)
+    assert "*" not in next(line for line in lines if "ridge" in line)
+
+
+def test_numbers_keep_four_figures():
+    assert [number(0.12345), number(0.7312), number(12.345)] == [".1235", "0.731", "12.345"]
+
+
+def test_the_page_needs_no_network_and_escapes_what_it_shows(report):
+    text = page(report)
+    own = text.replace(_plotly(), "")
+    assert not re.search(r"(src|href)\s*=", own)
+    assert "http" not in own
+    assert "<b>in-context" not in own.replace("\\u003c", "<").split("<script>")[0]
+    assert "a &amp; b" in own
+    for row in report.rows:
+        assert row.learner.replace("<", "&lt;").replace(">", "&gt;") in own
+
+
+def test_the_verdict_names_the_best_and_its_gain(report):
+    assert re.search(r"in-context.*after one known event \+16 % against ease \(\+16 to \+16 %\)", verdict(report))
+
+
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return get_plotlyjs()
