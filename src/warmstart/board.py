@@ -23,7 +23,7 @@ def number(value: float) -> str:
 
 def _headline(report: Report) -> Table:
     title = f"{report.dataset['name']}: {NAMES[report.headline]} by number of known events (k)"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("learner", no_wrap=True)
     for k in report.shots:
         table.add_column(f"k={k}", justify="right", no_wrap=True)
@@ -71,7 +71,7 @@ def _method(report: Report) -> str:
 
 
 def _others(report: Report) -> Table:
-    table = Table(title="Means over all k", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(title="Means over all k", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("learner")
     metrics = [metric for metric in report.metrics if metric != report.headline]
     covers = bool(report.rows[0].coverage)

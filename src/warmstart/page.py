@@ -60,7 +60,8 @@ def _facts(report: Report) -> str:
         f"{facts['test_tasks']:,} users that no learner has seen, with at least {facts['least_events']} events each: "
         f"the first k in {facts['order']} order are known, the next 20 are to be predicted, and {task}. "
         f"Settings were chosen on {facts['valid_tasks']:,} other users. "
-        f"Bands are 95 % bootstrap intervals over users; a star marks a gain over the best classic that holds after Holm's correction (paired, p < 0.05). Seed {report.seed}."
+        "Bands are 95 % bootstrap intervals over users; a star marks a gain over the best classic that holds after "
+        f"Holm's correction (paired, p < 0.05). Seed {report.seed}."
     )
 
 

@@ -1,0 +1,41 @@
+"""The README: its code runs as it stands, and its commands exist."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PYTHON = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+SHELL = [
+    line for block in re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL) for line in block.splitlines() if line
+]
+VERBS = [line for line in SHELL if line.startswith("warmstart ")]
+
+
+def test_every_command_is_make_or_warmstart():
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    for line in SHELL:
+        program, verb = shlex.split(line, comments=True)[:2]
+        assert program == "warmstart" or (program == "make" and verb in targets), line
+    assert PYTHON and len(VERBS) >= 3
+
+
+@pytest.mark.parametrize("block", PYTHON)
+def test_the_python_runs(block, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, "README.md", "exec"), {})
+    assert capsys.readouterr().out
+
+
+def test_the_commands_run_one_after_the_other(data_folder, tmp_path):
+    (tmp_path / "data").symlink_to(data_folder)
+    for line in VERBS:
+        command = [sys.executable, "-m", "warmstart.cli", *shlex.split(line, comments=True)[1:]]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
