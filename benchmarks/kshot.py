@@ -2,7 +2,7 @@
 
 python benchmarks/kshot.py --data DIR [--sets ml-1m,ml-100k] [--learners a,b,c] [--json OUT]
 
-DIR holds one folder for each data set. The targets compare the best learner with the best classic at each number of shots.
+DIR holds one folder for each data set. The targets compare the best learner with the best classic at each k.
 """
 
 import argparse
@@ -10,8 +10,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import warmstart as ws
 from rich.console import Console
+
+import warmstart as ws
 from warmstart.board import board
 from warmstart.terminal import Training
 

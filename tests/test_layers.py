@@ -16,12 +16,14 @@ LAYERS = (
     ("recipes", "folder", "cost", "budget", "intervals"),
     ("training", "checks"),
     ("validation", "synthetic", "reading"),
+    ("events", "roles"),
+    ("findings", "sources"),
     ("evaluation",),
     ("classics", "metrics", "scenarios", "model"),
     ("scorer", "encoder", "learners"),
     ("learner", "tasks"),
     ("features", "interactions"),
-    ("columns",),
+    ("columns", "faults"),
     ("errors",),
 )
 LEVEL = {name: -depth for depth, names in enumerate(LAYERS) for name in names}

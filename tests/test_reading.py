@@ -11,9 +11,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from warmstart import reading
+from warmstart import events
 from warmstart.errors import DataError
-from warmstart.reading import inspect, read
+from warmstart.reading import Inspection, inspect, read
+from warmstart.sources import SUFFIXES
 
 HEADER = "user,item,rating,timestamp\n"
 
@@ -28,7 +29,7 @@ def write(tmp_path):
     return write
 
 
-def messages(inspection: reading.Inspection) -> str:
+def messages(inspection: Inspection) -> str:
     return "\n".join(f"{found.level}: {found.message}" for found in inspection.findings)
 
 
@@ -302,7 +303,7 @@ def test_empty_lines_are_left_out_and_noted(write):
 EVENTS = pl.DataFrame({"user": ["b", "a"], "item": [1, 2], "rating": [4.0, 5.0]})
 
 
-@pytest.mark.parametrize("suffix", reading.SUFFIXES)
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_every_kind_of_file_reads_alike(write, suffix, tmp_path):
     separator = "\t" if "tsv" in suffix else ","
     if suffix == ".parquet":
@@ -405,7 +406,7 @@ def test_a_file_without_permission_is_an_error(write):
 
 
 def test_more_rows_than_codes_can_count_are_an_error(monkeypatch):
-    monkeypatch.setattr(reading, "MOST_ROWS", 1)
+    monkeypatch.setattr(events, "MOST_ROWS", 1)
     with pytest.raises(DataError, match="the data frame has 2 rows; the most is 1, so leave old events out"):
         read(EVENTS)
 
@@ -451,7 +452,7 @@ def test_other_files_in_a_folder_do_not_disturb(write, tmp_path):
     assert len(read(tmp_path)) == 1
 
 
-def with_items(table: pl.DataFrame) -> reading.Inspection:
+def with_items(table: pl.DataFrame) -> Inspection:
     return inspect(pl.DataFrame({"user": [1, 1], "item": ["2", "3"]}), items=table)
 
 

@@ -117,6 +117,19 @@ def test_the_verdict_names_the_best_and_its_gain(report):
     assert re.search(r"in-context.*after one known event \+16 % against ease \(\+16 to \+16 %\)", verdict(report))
 
 
+def test_the_verdict_without_one_or_ten_shots_still_gives_a_figure(report):
+    assert re.search(r"after 3 known events \+15 % against ease", verdict(replace(report, shots=(0, 3))))
+
+
+def test_the_verdict_survives_classics_that_reach_nothing(report):
+    rows = [
+        replace(row, values={m: {k: np.zeros_like(v) for k, v in by.items()} for m, by in row.values.items()})
+        if row.kind == "classic" else row
+        for row in report.rows
+    ]  # fmt: skip
+    assert "after one known event the best classic, popularity, reaches 0" in verdict(replace(report, rows=tuple(rows)))
+
+
 def _plotly() -> str:
     from plotly.offline import get_plotlyjs
 

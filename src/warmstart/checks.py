@@ -13,8 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from warmstart.features import Features
+from warmstart.findings import Finding
 from warmstart.interactions import Interactions
-from warmstart.reading import Finding, Source, inspect
+from warmstart.reading import inspect
+from warmstart.sources import Source
 
 PerCode = Int64[np.ndarray, "_"]
 Averages = Float[np.ndarray, "_"]

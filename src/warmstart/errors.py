@@ -1,5 +1,7 @@
 """What can go wrong, in the sorts a caller can act on; a mistake of ours is an AssertionError instead."""
 
+from collections.abc import Sequence
+
 
 class WarmstartError(Exception):
     """This is the parent of every error that warmstart raises on purpose."""
@@ -15,3 +17,14 @@ class NotFitted(WarmstartError):
 
 class Misuse(WarmstartError, ValueError):
     """A call is wrong: the message says what is possible instead."""
+
+
+def shown(text: object) -> str:
+    """Any text on a single line, cut short."""
+    line = "".join(letter if letter.isprintable() else " " for letter in str(text))
+    return line if len(line) <= 60 else f"{line[:57]}..."
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names of many, for a message."""
+    return ", ".join(map(shown, names[:20])) + (f" and {len(names) - 20} more" if len(names) > 20 else "")

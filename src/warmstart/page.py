@@ -25,6 +25,7 @@ def page(report: Report) -> str:
         name=escape(str(facts["name"])),
         verdict=escape(verdict(report)),
         facts=escape(_facts(report)),
+        buttons="".join(_button(report, metric) for metric in report.metrics),
         curves=_figure(_curves(report)),
         costs=_figure(_costs(report)),
         tables="".join(_table(report, metric) for metric in report.metrics),
@@ -39,17 +40,23 @@ def verdict(report: Report) -> str:
     if not challengers:
         return "Only classics were compared."
     best = challengers[-1].learner
-    parts = [_gain(report, one) for one in report.against_best_classic if one.learner == best and one.shots in (1, 10)]
-    return f"The best learner beside the classics is {best}: " + "; ".join(parts) + "." if parts else f"{best} leads."
+    own = [one for one in report.against_best_classic if one.learner == best]
+    parts = [_gain(report, one) for one in own if one.shots in (1, 10)] or [_gain(report, own[-1])]
+    return f"The best learner beside the classics is {best}: " + "; ".join(parts) + "."
 
 
 def _gain(report: Report, one: Comparison) -> str:
     base = report.intervals[one.classic, report.headline, one.shots].mean
     sign = -1 if report.headline in SMALLER_IS_BETTER else 1
-    gain, low, high = (100 * sign * value / base for value in one.difference[:3])
+    if base == 0:
+        return f"after {_known(one.shots)} the best classic, {one.classic}, reaches 0"
+    gain, low, high = (round(100 * sign * value / base) for value in one.difference[:3])
     low, high = min(low, high), max(low, high)
-    events = "one known event" if one.shots == 1 else f"{one.shots} known events"
-    return f"after {events} {gain:+.0f} % against {one.classic} ({low:+.0f} to {high:+.0f} %)"
+    return f"after {_known(one.shots)} {gain:+d} % against {one.classic} ({low:+d} to {high:+d} %)"
+
+
+def _known(shots: int) -> str:
+    return "one known event" if shots == 1 else f"{shots} known events"
 
 
 def _facts(report: Report) -> str:
@@ -65,6 +72,11 @@ def _facts(report: Report) -> str:
     )
 
 
+def _button(report: Report, metric: str) -> str:
+    pressed = "true" if metric == report.headline else "false"
+    return f'<button data-metric="{escape(metric)}" aria-pressed="{pressed}">{escape(NAMES[metric])}</button>'
+
+
 def _styles(report: Report) -> dict[str, dict[str, str]]:
     classics = [row.learner for row in report.ordered_rows if row.kind == "classic"]
     others = [row.learner for row in reversed(report.ordered_rows) if row.kind != "classic"]
@@ -76,15 +88,14 @@ def _styles(report: Report) -> dict[str, dict[str, str]]:
 
 
 def _curves(report: Report) -> go.Figure:
-    """One curve and one band for each learner and metric; buttons choose the metric."""
+    """One curve and one band for each learner and metric; `meta` says which, for the page's buttons."""
     figure = go.Figure()
     styles = _styles(report)
     x = [str(k) for k in report.shots]
-    owners: list[str] = []
     for metric in report.metrics:
         for row in reversed(report.ordered_rows):
             found = [report.intervals[row.learner, metric, k] for k in report.shots]
-            shown = {"visible": metric == report.headline, "legendgroup": row.learner}
+            shown = {"visible": metric == report.headline, "legendgroup": row.learner, "meta": metric}
             edge = [one.high for one in found] + [one.low for one in reversed(found)]
             style = styles[row.learner]
             figure.add_scatter(
@@ -95,17 +106,7 @@ def _curves(report: Report) -> go.Figure:
                 x=x, y=[one.mean for one in found], name=row.learner, mode="lines+markers",
                 line={**style, "width": 1.8 if row.kind == "classic" else 2.6}, marker={"size": 6}, **shown,
             )  # fmt: skip
-            owners += [metric, metric]
-    buttons = [
-        {
-            "label": NAMES[metric],
-            "method": "update",
-            "args": [{"visible": [owner == metric for owner in owners]}, {"yaxis.title.text": NAMES[metric]}],
-        }
-        for metric in report.metrics
-    ]
-    menu = {"type": "buttons", "direction": "right", "buttons": buttons, "x": 0, "y": 1.12, "xanchor": "left"}
-    figure.update_layout(updatemenus=[menu], hovermode="x unified")
+    figure.update_layout(hovermode="x unified")
     figure.update_xaxes(title="known events (k)", type="category")
     figure.update_yaxes(title=NAMES[report.headline])
     return _plain(figure)
@@ -139,8 +140,8 @@ def _plain(figure: go.Figure) -> go.Figure:
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"family": "system-ui, sans-serif", "size": 13, "color": "#71717a"},
-        margin={"l": 60, "r": 20, "t": 60, "b": 60},
-        legend={"orientation": "h", "y": -0.2},
+        margin={"l": 60, "r": 20, "t": 20, "b": 60},
+        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
     )
 
 
