@@ -13,7 +13,6 @@ from typing import Any
 from rich.console import Console
 
 import warmstart as ws
-from warmstart.board import board
 from warmstart.terminal import Training
 
 LEARNERS = "bias,in-context,ridge,matching,siamese,maml,fomaml,anil,melu,meta-sgd"
@@ -47,7 +46,7 @@ def run(folder: Path, arguments: argparse.Namespace) -> ws.Report:
         report = ws.evaluate(
             ws.read(folder), arguments.learners.split(","), seed=arguments.seed, watcher=training.watcher
         )
-    Console(width=110).print(board(report))
+    print(report)
     return report
 
 

@@ -7,10 +7,15 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import settings
 
 from warmstart.interactions import Interactions, Vocabulary
 from warmstart.scenarios import user_cold_start
 from warmstart.tasks import Examples, Split
+
+# No deadlines, since the machines are shared; the same examples every time, so that a failure can be had again.
+settings.register_profile("warmstart", deadline=None, derandomize=True)
+settings.load_profile("warmstart")
 
 
 @pytest.fixture(scope="session")

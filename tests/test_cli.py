@@ -89,7 +89,7 @@ def test_fit_prints_the_guessed_columns_and_takes_others(capsys, folder, tmp_pat
     assert "--columns user=" in message
     columns = ["--columns", "user=who,item=what"]
     code, out, err = run(capsys, "fit", tmp_path / "odd.csv", "--out", tmp_path / "m", "--learner", "ease", *columns)
-    assert code == 0 and "owner=who, item=what, value=rating" in err and "ease fitted" in out
+    assert code == 0 and "user=who, item=what, value=rating" in err and "ease fitted" in out
 
 
 def test_fit_writes_its_facts_as_json(capsys, folder, tmp_path):

@@ -98,6 +98,12 @@ def test_the_board_fits_the_terminal_and_marks_what_is_sure(report):
     assert "*" not in next(line for line in lines if "ridge" in line)
 
 
+def test_a_report_prints_itself_and_writes_its_page(report, tmp_path):
+    assert "popularity" in str(report) and "Means over all k" in str(report)
+    report.to_html(tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text() == page(report)
+
+
 def test_numbers_keep_four_figures():
     assert [number(0.12345), number(0.7312), number(12.345)] == [".1235", "0.731", "12.345"]
 

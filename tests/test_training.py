@@ -98,8 +98,12 @@ def test_a_time_budget_ends_training(split):
 def test_the_checkpoint_of_another_run_is_refused(split, tmp_path):
     path = tmp_path / "checkpoint"
     train(model(split), split.train, constant, schedule=SCHEDULE, seed=1, checkpoint=path)
-    with pytest.raises(Misuse, match="is the checkpoint of another run"):
+    with pytest.raises(Misuse, match="is the checkpoint of a run with another learner, data, settings or seed"):
         train(model(split), split.train, constant, schedule=SCHEDULE, seed=2, checkpoint=path)
+    with pytest.raises(Misuse, match="is the checkpoint of a run with another learner"):
+        train(model(split, "ridge"), split.train, constant, schedule=SCHEDULE, seed=1, checkpoint=path)
+    with pytest.raises(Misuse, match="is the checkpoint of a run with another learner"):
+        train(model(split), scrambled(split.train), constant, schedule=SCHEDULE, seed=1, checkpoint=path)
 
 
 def scrambled(tasks: Tasks) -> Tasks:

@@ -15,7 +15,6 @@ from warmstart.arguments import history as parse_history
 from warmstart.arguments import pairs, words
 from warmstart.arguments import settings as parse_settings
 from warmstart.arguments import shots as parse_shots
-from warmstart.board import board
 from warmstart.errors import WarmstartError
 from warmstart.reading import inspect
 from warmstart.terminal import Training, answered, fitted, welcome
@@ -140,10 +139,8 @@ def evaluate(
             watcher=training.watcher,
         )
     if html is not None:
-        from warmstart.page import page  # plotly is slow to import
-
-        html.write_text(page(report), encoding="utf-8")
-    _show(board(report), report.to_dict(), json)
+        report.to_html(html)
+    _show(report, report.to_dict(), json)
 
 
 @app.command()
@@ -201,7 +198,7 @@ def up(
 def _read(data: Path, items: Path | None, users: Path | None, columns: str | None) -> ws.Interactions:
     """The log, with the guess about its columns printed where people look for it."""
     seen = inspect(data, items=items, users=users, columns=pairs(columns, "--columns"))
-    guess = ", ".join(f"{role}={column}" for role, column in seen.columns.items())
+    guess = ", ".join(f"{'user' if role == 'owner' else role}={column}" for role, column in seen.columns.items())
     log = seen.log
     ERRORS.print(
         f"{log.name}: {len(log):,} events, {len(log.owners):,} users, {len(log.items):,} items; "

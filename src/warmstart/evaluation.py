@@ -1,7 +1,7 @@
 """Evaluation: what a scorer reaches after k shots, for every task, and what its adaptation costs."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal
@@ -42,9 +42,8 @@ def evaluate(
     objective: Objective = "ranking",
     shots: Sequence[int] = SHOTS,
     queries: int = 20,
-    progress: Callable[[], None] = lambda: None,
 ) -> Outcome:
-    """Judge a scorer on tasks that it has never seen, once for each number of shots; `progress` is called after each.
+    """Judge a scorer on tasks that it has never seen, once for each number of shots.
 
     Ranking: candidates are the whole catalogue but for the support. Rating: the query's values are predicted.
     """
@@ -65,7 +64,6 @@ def evaluate(
             values.setdefault(metric, {})[k] = np.concatenate([part[metric] for part in parts])
         if parts and objective == "ranking":
             coverage[k] = float(shown.mean())
-        progress()
     alone = _time_alone(scorer, tasks.cut(max(shots), queries=queries))
     return Outcome(values, coverage, alone, 1000 * spent / max(adapted, 1))
 

@@ -2,12 +2,12 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Float32, Int64
 
 Codes = Int64[np.ndarray, "N"]
 Amounts = Float32[np.ndarray, "N"]
@@ -74,21 +74,6 @@ class Interactions:
         for vocabulary in (self.owners, self.items):
             digest.update("\0".join(map(str, vocabulary.ids.to_list())).encode())
         return digest.hexdigest()
-
-    def where(self, keep: Bool[np.ndarray, "N"]) -> "Interactions":
-        """The same log with only the events that `keep` marks; codes and tables stay."""
-
-        def part(column: np.ndarray | None) -> np.ndarray | None:
-            return None if column is None else column[keep]
-
-        return replace(
-            self,
-            owner=self.owner[keep],
-            item=self.item[keep],
-            value=self.value[keep],
-            time=part(self.time),
-            domain=part(self.domain),
-        )
 
 
 def _as_integer(identifier: Id) -> Id:

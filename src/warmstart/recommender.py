@@ -1,7 +1,7 @@
 """The recommender: a fitted model in the user's own ids, which adapts to a history and answers at once."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -60,16 +60,16 @@ class Answer:
 class Recommender:
     """This knows a catalogue by the user's ids and recommends from it; it keeps nothing about anybody."""
 
-    scorer: Scorer
+    scorer: Scorer = field(repr=False)
     learner: str
     objective: Objective
     settings: Mapping[str, Any]
-    items: Vocabulary
-    item_table: pl.DataFrame | None
-    profile_columns: Features | None
+    items: Vocabulary = field(repr=False)
+    item_table: pl.DataFrame | None = field(repr=False)
+    profile_columns: Features | None = field(repr=False)
     usual_value: float
     """What an event without a value counts as."""
-    facts: Mapping[str, Any]
+    facts: Mapping[str, Any] = field(repr=False)
     """Where the model comes from: the data, the seed, the validation figures, the seconds it took."""
 
     def recommend(

@@ -4,11 +4,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from io import StringIO
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
+from rich.console import Console, RenderableType
 
 from warmstart.errors import Misuse
 from warmstart.evaluation import HEADLINE, Objective
@@ -154,6 +156,22 @@ class Report:
     def to_json(self, path: str | Path) -> None:
         """Write `to_dict` to a file."""
         Path(path).write_text(json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+    def to_html(self, path: str | Path) -> None:
+        """Write a page with the curves, which needs no network."""
+        from warmstart.page import page  # a view of this class, and plotly is slow to import
+
+        Path(path).write_text(page(self), encoding="utf-8")
+
+    def __rich__(self) -> RenderableType:
+        from warmstart.board import board  # a view of this class
+
+        return board(self)
+
+    def __str__(self) -> str:
+        console = Console(width=110, record=True, file=StringIO())
+        console.print(self)
+        return console.export_text()
 
     def _best(self, rows: list[Row], metric: str, shots: int) -> Row:
         sign = -1 if metric in SMALLER_IS_BETTER else 1

@@ -27,7 +27,8 @@ def user_cold_start(log: Interactions, *, seed: int = 0, shares: tuple[float, fl
     events = _by_owner(log, rng)
     train, valid, test = _parts(rng.permutation(np.flatnonzero(events.counts)), shares)
     enough = _enough(events.counts[valid if shares[2] == 0 else test])
-    columns = None if log.owner_table is None else Features.fit(log.owner_table[train])
+    columns = None if log.owner_table is None else _useful(Features.fit(log.owner_table[train]))
+    content = None if log.item_table is None else _useful(Features.fit(log.item_table))
     profile = None if columns is None or log.owner_table is None else columns.transform(log.owner_table)
 
     def part(owners: Int64[np.ndarray, "K"]) -> Tasks:
@@ -42,9 +43,8 @@ def user_cold_start(log: Interactions, *, seed: int = 0, shares: tuple[float, fl
         valid=part(valid[events.counts[valid] >= enough]),
         test=part(test[events.counts[test] >= enough]),
         items=len(log.items),
-        explicit=log.explicit,
         least_events=enough,
-        item_features=None if log.item_table is None else Features.fit(log.item_table).transform(log.item_table),
+        item_features=None if content is None or log.item_table is None else content.transform(log.item_table),
         profile_columns=columns,
     )
 
@@ -58,6 +58,11 @@ def _by_owner(log: Interactions, rng: np.random.Generator) -> Examples:
     counts = np.bincount(log.owner[rows], minlength=len(log.owners))
     start = np.concatenate([[0], np.cumsum(counts)])
     return Examples(log.item[rows], log.value[rows], start)
+
+
+def _useful(features: Features) -> Features | None:
+    """None for a table of which no column can be read."""
+    return features if features.width else None
 
 
 def _parts(owners: Int64[np.ndarray, "K"], shares: tuple[float, float, float]) -> list[Int64[np.ndarray, "_"]]:

@@ -152,7 +152,6 @@ class Split:
     valid: Tasks
     test: Tasks
     items: int
-    explicit: bool
     least_events: int
     """Owners with fewer events are not judged."""
     item_features: sp.csr_array | None = None

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
-from warmstart.board import board, number
+from warmstart.board import number
 from warmstart.comparison import Watcher
 from warmstart.interactions import Id
 from warmstart.recommender import Answer, Recommender
@@ -110,7 +110,7 @@ def welcome(report: Report, model: Recommender, folder: Path, history: list[Id],
     titles = {found.item: found.title for found in known}
     met = ", ".join(f"{item} ({titles[item]})" if titles.get(item) else str(item) for item in history)
     return Group(
-        board(report),
+        report,
         Text(f"\n{model.learner} is the best of them here; fitted on all users and saved to {folder}.\n"),
         Text(f"To somebody who met {met} it recommends:"),
         answered(answer),

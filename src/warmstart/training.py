@@ -1,5 +1,6 @@
 """Training: the outer loop, the only one of the package, with validation, early stopping and resumable checkpoints."""
 
+import hashlib
 import json
 import math
 import time
@@ -83,12 +84,12 @@ def train(
     randomness of a step comes from (`seed`, step), so a run that was killed goes on from its `checkpoint` to the same
     weights as one that was not. The process's own random state is left as it was.
     """
-    run = _Run(model, schedule, seed, seconds)
+    run = _Run(model, schedule, seed, seconds, tasks)
     if checkpoint is not None and checkpoint.exists():
         run.load(checkpoint)
     while run.done < 1 and run.history_is_open():
         with torch.random.fork_rng(devices=[]):
-            run.take_step(tasks)
+            run.take_step()
         if run.step % schedule.validate_every == 0 or run.done >= 1:
             run.look(validate(Trained(model)))
             if checkpoint is not None:
@@ -103,9 +104,9 @@ def train(
 class _Run:
     """The state of one training run, which a checkpoint holds whole."""
 
-    def __init__(self, model: FewShot, schedule: Schedule, seed: int, seconds: float | None) -> None:
+    def __init__(self, model: FewShot, schedule: Schedule, seed: int, seconds: float | None, tasks: Tasks) -> None:
         self.model, self.schedule, self.seed = model, schedule, seed
-        self.begun, self.seconds = time.monotonic(), seconds
+        self.begun, self.seconds, self.tasks = time.monotonic(), seconds, tasks
         self.optimizer = torch.optim.AdamW(model.parameters(), lr=schedule.rate, weight_decay=schedule.weight_decay)
         self.step = 0
         self.history = History()
@@ -120,13 +121,13 @@ class _Run:
     def history_is_open(self) -> bool:
         return not self.history.steps or self.history.since_best < self.schedule.patience
 
-    def take_step(self, tasks: Tasks) -> None:
+    def take_step(self) -> None:
         rng = np.random.default_rng([self.seed, self.step])
         torch.manual_seed(int(rng.integers(2**63)))
         self.model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.rate * _share_of_rate(self.done)
-        batch = tasks.episodes(
+        batch = self.tasks.episodes(
             rng, self.schedule.tasks, most_shots=self.schedule.most_shots, queries=self.schedule.queries
         )
         self.optimizer.zero_grad()
@@ -155,8 +156,8 @@ class _Run:
         tensors, facts = _read(path)
         if facts["identity"] != self._identity():
             raise Misuse(
-                f"{path} is the checkpoint of another run ({facts['identity']}), expected {self._identity()}; "
-                "delete it or name another folder"
+                f"{path} is the checkpoint of a run with another learner, data, settings or seed; "
+                "delete it, or write this model to another folder"
             )
         self.model.load_state_dict(_under(tensors, "model."))
         self.best = _under(tensors, "best.")
@@ -171,7 +172,13 @@ class _Run:
         self.history = History(history["steps"], quality)
 
     def _identity(self) -> str:
-        return json.dumps({**asdict(self.schedule), "seed": self.seed}, sort_keys=True)
+        """A digest of all that decides how the run goes: equal for a run that was killed and started again."""
+        shapes = {name: list(tensor.shape) for name, tensor in self.model.state_dict().items()}
+        what = [type(self.model.learner).__name__, self.model.learner.ranks, shapes, asdict(self.schedule), self.seed]
+        digest = hashlib.sha256(json.dumps(what).encode())
+        for column in (self.tasks.events.item, self.tasks.events.value, self.tasks.events.start):
+            digest.update(column.tobytes())
+        return digest.hexdigest()
 
 
 def _share_of_rate(done: float) -> float:

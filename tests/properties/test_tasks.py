@@ -1,5 +1,7 @@
 """What holds for every set of tasks, however ragged, and for every log that is cut into some."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -153,3 +155,13 @@ def marks(tasks: Tasks) -> set[int]:
 
 def split_values(examples: Examples) -> list[np.ndarray]:
     return [examples.value[a:b] for a, b in zip(examples.start[:-1], examples.start[1:], strict=True)]
+
+
+def test_tables_without_a_useful_column_count_as_absent():
+    log = replace(
+        random_log(5, timed=True),
+        owner_table=pl.DataFrame({"nothing": [None] * 40}),
+        item_table=pl.DataFrame({"constant": [1] * 25}),
+    )
+    split = user_cold_start(log)
+    assert split.item_features is None and split.profile_columns is None and split.train.profile is None
