@@ -39,6 +39,23 @@ def test_an_unknown_setting_is_met_with_those_there_are(split):
         recipes.fit("ease", Order(split, settings={"l1": 3}))
 
 
+@pytest.mark.parametrize(
+    ("name", "setting", "value", "message"),
+    [
+        ("ridge", "dim", "many", "a whole number above 0"),
+        ("ridge", "steps", 0, "a whole number above 0"),
+        ("ridge", "dim", True, "a whole number above 0"),
+        ("ease", "l2", -1.0, "a number from 0 up"),
+        ("ease", "l2", float("nan"), "a number from 0 up"),
+        ("maml", "first_order", 3, "true or false"),
+        ("maml", "adapts", "body", "one of all, decision, output"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused(name, setting, value, message, split):
+    with pytest.raises(Misuse, match=f'setting "{setting}" is {message}'):
+        recipes.fit(name, Order(split, settings={setting: value}))
+
+
 def test_an_objective_that_a_learner_lacks_is_met_with_those_that_have_it(split):
     with pytest.raises(Misuse, match='learner "ease" has no objective "rating"; these have: bias, in-context'):
         recipes.fit("ease", Order(split, "rating"))

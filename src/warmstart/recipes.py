@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from inspect import signature
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import scipy.sparse as sp
@@ -203,7 +203,24 @@ def fit(name: str, order: Order) -> Fitted:
         if setting not in chosen.options:
             known = ", ".join(f"{key}={value}" for key, value in chosen.options.items())
             raise Misuse(f'learner "{name}" has no setting "{setting}"; it has {known or "none"}')
+        _check(setting, order.settings[setting], chosen)
     return chosen.fit(name, order)
+
+
+def _check(setting: str, value: Any, chosen: Recipe) -> None:
+    """Whether a value is of the kind of its default: a choice, a truth value, a count, or a number not below 0."""
+    default = chosen.options[setting]
+    choices = get_args(signature(chosen.cls).parameters[setting].annotation) if isinstance(default, str) else ()
+    if choices:
+        right, expected = value in choices, f"one of {', '.join(choices)}"
+    elif isinstance(default, bool):
+        right, expected = isinstance(value, bool), "true or false"
+    elif isinstance(default, int):
+        right, expected = isinstance(value, int) and not isinstance(value, bool) and value > 0, "a whole number above 0"
+    else:
+        right, expected = isinstance(value, int | float) and 0 <= value < float("inf"), "a number from 0 up"
+    if not right:
+        raise Misuse(f'setting "{setting}" is {expected} (default {default}), not {value!r}')
 
 
 @dataclass(frozen=True)
