@@ -1,6 +1,5 @@
 """The board: a report as tables for the terminal."""
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -23,7 +22,7 @@ def number(value: float) -> str:
 
 def _headline(report: Report) -> Table:
     title = f"{report.dataset['name']}: {NAMES[report.headline]} by number of known events (k)"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
     table.add_column("learner", no_wrap=True)
     for k in report.shots:
         table.add_column(f"k={k}", justify="right", no_wrap=True)
@@ -49,7 +48,7 @@ def _cell(report: Report, row: Row, shots: int, sure: bool) -> Text:
     found = report.intervals[row.learner, report.headline, shots]
     best = report.best(report.headline, shots) is row
     text = Text(number(found.mean), style="bold green" if best else "")
-    return text.append("*" if sure else " ").append(f"\n±{number((found.high - found.low) / 2)} ", style="dim")
+    return text.append("*" if sure else " ").append(f"\n±{number((found.high - found.low) / 2)}", style="dim")
 
 
 def _caption(report: Report) -> Text:
@@ -71,7 +70,7 @@ def _method(report: Report) -> str:
 
 
 def _others(report: Report) -> Table:
-    table = Table(title="Means over all k", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(title="Means over all k", title_justify="left", box=None, padding=(0, 1, 0, 0))
     table.add_column("learner")
     metrics = [metric for metric in report.metrics if metric != report.headline]
     covers = bool(report.rows[0].coverage)
