@@ -195,6 +195,39 @@ def test_an_interrupt_is_one_line_and_exit_code_130(capsys, monkeypatch, folder)
     assert code == 130 and err.strip() == "error: stopped"
 
 
+def test_a_fit_that_was_killed_goes_on_to_the_same_weights(folder, tmp_path):
+    """Killed with SIGKILL after its first checkpoint, then started again by the same command."""
+    settings = ["--set", "steps=300", "--set", "dim=16", "--set", "validate_every=20", "--set", "patience=1000"]
+
+    def command(out: Path) -> list[object]:
+        return [
+            sys.executable,
+            "-m",
+            "warmstart.cli",
+            "fit",
+            folder,
+            "--out",
+            out,
+            "--learner",
+            "in-context",
+            *settings,
+        ]
+
+    subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
+    checkpoint = tmp_path / "broken.checkpoint"
+    killed = subprocess.Popen(command(tmp_path / "broken"), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    while not checkpoint.exists():
+        assert killed.poll() is None, "the fit ended before it could be killed"
+        time.sleep(0.005)
+    killed.kill()
+    killed.wait()
+    assert not (tmp_path / "broken").exists()
+    subprocess.run(command(tmp_path / "broken"), check=True, capture_output=True)
+    assert not checkpoint.exists()
+    whole, broken = ((tmp_path / name / "weights.safetensors").read_bytes() for name in ("whole", "broken"))
+    assert whole == broken
+
+
 def test_real_titles_come_within_three_seconds_of_the_start(data_folder, tmp_path):
     command = [sys.executable, "-m", "warmstart.cli"]
     fit = [*command, "fit", data_folder / "ml-100k", "--out", tmp_path / "model", "--learner", "in-context", *FAST]

@@ -20,6 +20,7 @@ from warmstart.model import FewShot, Trained
 from warmstart.tasks import Tasks
 
 Quality = Mapping[int, float]  # by number of shots; higher is better
+HEAD_START = 0.05
 Validate = Callable[[Trained], Quality]
 
 
@@ -80,7 +81,7 @@ def train(
 ) -> History:
     """Train `model` in place and leave it with the weights of its best validation; returns the validation curve.
 
-    With `seconds` the schedule is shortened to end by then, which makes the result depend on the machine. Else all
+    With `seconds` a schedule that is too long is shortened to end by then, and depends on the machine. Else all
     randomness of a step comes from (`seed`, step), so a run that was killed goes on from its `checkpoint` to the same
     weights as one that was not. The process's own random state is left as it was.
     """
@@ -114,9 +115,16 @@ class _Run:
 
     @property
     def done(self) -> float:
-        """The share of the run that is over, by steps or by time."""
+        """The share of the run that is over, by steps or by time.
+
+        Time has to be ahead of the steps by `HEAD_START` to count, so that a run that its budget does not shorten goes
+        the same way whatever the speed of the machine.
+        """
         by_steps = self.step / self.schedule.steps
-        return by_steps if self.seconds is None else max(by_steps, (time.monotonic() - self.begun) / self.seconds)
+        if self.seconds is None:
+            return by_steps
+        by_time = (time.monotonic() - self.begun) / self.seconds
+        return 1.0 if by_time >= 1 else max(by_steps, by_time - HEAD_START)
 
     def history_is_open(self) -> bool:
         return not self.history.steps or self.history.since_best < self.schedule.patience
