@@ -27,6 +27,7 @@ def row(learner: str, kind: str, level: float) -> Row:
             for metric, factor in (("ndcg@10", 1.0), ("recall@20", 1.2), ("mrr", 2.0))
         },
         coverage=dict.fromkeys(SHOTS, 0.25),
+        valid=level,
         fit_seconds=1201.3,
         tune_seconds=4.0,
         adapt_ms=0.21,
@@ -64,7 +65,7 @@ def test_the_json_has_the_documented_shape(report, tmp_path):
     found = json.loads((tmp_path / "report.json").read_text())
     assert found["scenario"] == "user" and found["shots"] == list(SHOTS) and found["dataset"]["name"] == "a & b"
     ease = next(result for result in found["results"] if result["learner"] == "ease")
-    assert ease["kind"] == "classic"
+    assert ease["kind"] == "classic" and ease["valid"] == 0.13
     assert set(ease["metrics"]) == {"ndcg@10", "recall@20", "mrr", "coverage@10"}
     assert set(ease["metrics"]["ndcg@10"]) == {str(k) for k in SHOTS}
     first = ease["metrics"]["ndcg@10"]["0"]

@@ -183,8 +183,8 @@ def up(
     log = _shop_or(data, items, users, columns)
     with Training(ERRORS) as training:
         report = ws.evaluate(log, ["in-context", "ridge"], seed=seed, budget=budget, watcher=training.watcher)
-        winner = max(report.rows, key=lambda row: report.mean_over_shots(row, report.headline)).learner
-        training.say(f"fitting {winner}, the best of them, on all users")
+        winner = max(report.rows, key=lambda row: row.valid).learner
+        training.say(f"fitting {winner}, the best of them on validation, on all users")
         model = ws.fit(log, learner=winner, seed=seed, budget=budget, progress=training.step)
     model.save(out)
     history = log.items.decode(log.item[log.owner == log.owner[-1]][:3])

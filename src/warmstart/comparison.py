@@ -14,6 +14,7 @@ from warmstart.report import CLASSICS, Report, Row
 from warmstart.scenarios import SCENARIOS
 from warmstart.tasks import Split
 from warmstart.training import History
+from warmstart.validation import overall
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ def _row(name: str, order: Order, shots: tuple[int, ...], watcher: Watcher) -> R
         kind=fitted.kind,
         values=outcome.values,
         coverage=outcome.coverage,
+        valid=overall(fitted.valid),
         fit_seconds=fitted.fit_seconds,
         tune_seconds=fitted.tune_seconds,
         adapt_ms=outcome.adapt_ms,

@@ -34,6 +34,8 @@ class Row:
     values: Mapping[str, Mapping[int, Float64[np.ndarray, "_"]]]
     """Metric -> shots -> one value for each task; the same tasks in the same order in every row."""
     coverage: Mapping[int, float]
+    valid: float
+    """Mean quality on the validation tasks: by this a learner may be chosen, never by the figures above."""
     fit_seconds: float
     tune_seconds: float
     adapt_ms: float
@@ -188,6 +190,7 @@ class Report:
             "learner": row.learner,
             "kind": row.kind,
             "metrics": metrics,
+            "valid": row.valid,
             "fit_seconds": round(row.fit_seconds, 3),
             "tune_seconds": round(row.tune_seconds, 3),
             "adapt_ms": round(row.adapt_ms, 4),

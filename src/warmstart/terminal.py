@@ -111,7 +111,7 @@ def welcome(report: Report, model: Recommender, folder: Path, history: list[Id],
     met = ", ".join(f"{item} ({titles[item]})" if titles.get(item) else str(item) for item in history)
     return Group(
         report,
-        Text(f"\n{model.learner} is the best of them here; fitted on all users and saved to {folder}.\n"),
+        Text(f"\n{model.learner} was the best of them on validation; fitted on all users and saved to {folder}.\n"),
         Text(f"To somebody who met {met} it recommends:"),
         answered(answer),
     )
