@@ -15,7 +15,7 @@ LAYERS = (
     ("selection", "recommender", "report"),
     ("recipes", "folder", "cost", "budget", "intervals"),
     ("training", "checks"),
-    ("validation", "synthetic", "reading"),
+    ("validation", "start", "synthetic", "reading"),
     ("events", "roles"),
     ("findings", "sources"),
     ("evaluation",),

@@ -8,7 +8,8 @@ import torch
 
 from warmstart import recipes
 from warmstart.errors import Misuse
-from warmstart.recipes import RECIPES, Order, _facts
+from warmstart.recipes import RECIPES, Order
+from warmstart.start import Start
 from warmstart.tasks import Examples, Tasks
 from warmstart.training import History, Schedule, train
 
@@ -18,7 +19,7 @@ SCHEDULE = Schedule(steps=12, tasks=8, rate=0.01, validate_every=4)
 
 def model(split, name="in-context"):
     torch.manual_seed(3)
-    return RECIPES[name]._model(_facts(Order(split)), {**RECIPES[name].preset, **SMALL})
+    return RECIPES[name]._model(Start.of_split(split, "ranking"), {**RECIPES[name].preset, **SMALL})
 
 
 def constant(scorer):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 
 from warmstart.classics import ALS, EASE, Bias, ItemKNN, Popularity
@@ -20,7 +19,8 @@ from warmstart.learner import Learner
 from warmstart.learners import MAML, InContext, Matching, Ridge, Siamese
 from warmstart.model import FewShot, Trained
 from warmstart.scorer import Scorer
-from warmstart.tasks import Split, Tasks
+from warmstart.start import Start
+from warmstart.tasks import Split
 from warmstart.training import History, Progress, Schedule, train
 from warmstart.validation import overall, quality
 
@@ -126,7 +126,7 @@ class Meta:
         settings = {**self.preset, **order.settings, "objective": order.objective}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(order.seed)
-            model = self._model(_facts(order), settings)
+            model = self._model(Start.of_split(order.split, order.objective), settings)
         history = train(
             model,
             order.split.train,
@@ -142,24 +142,21 @@ class Meta:
         return Fitted(name, self.kind, Trained(model), settings, valid, took, history=history)
 
     def restore(self, arrays: Arrays, settings: Settings) -> Scorer:
-        appeal = np.asarray(arrays["encoder.appeal"])
-        profile = arrays.get("encoder.profile.weight")
-        facts = _Facts(appeal, np.zeros_like(appeal), _content(arrays), 0 if profile is None else len(profile))
-        model = self._model(facts, settings)
+        model = self._model(Start.of_arrays(arrays), settings)
         model.load_state_dict({name: torch.from_numpy(np.asarray(array)) for name, array in arrays.items()})
         return Trained(model)
 
-    def _model(self, facts: "_Facts", settings: Settings) -> FewShot:
+    def _model(self, start: Start, settings: Settings) -> FewShot:
         encoder = Encoder(
-            facts.appeal, content=facts.content, profile_width=facts.profile_width, **_accepted(Encoder, settings)
+            start.appeal, content=start.content, profile_width=start.profile_width, **_accepted(Encoder, settings)
         )
         learner = self.cls(**{**_accepted(self.cls, settings), "dim": encoder.dim})
         return FewShot(
             encoder,
             learner,
-            facts.popularity,
-            value_mean=facts.value_mean,
-            value_std=facts.value_std,
+            start.popularity,
+            value_mean=start.value_mean,
+            value_std=start.value_std,
             **_accepted(FewShot, settings),
         )
 
@@ -221,48 +218,6 @@ def _check(setting: str, value: Any, chosen: Recipe) -> None:
         right, expected = isinstance(value, int | float) and 0 <= value < float("inf"), "a number from 0 up"
     if not right:
         raise Misuse(f'setting "{setting}" is {expected} (default {default}), not {value!r}')
-
-
-@dataclass(frozen=True)
-class _Facts:
-    """What the training data say about a model: its shapes, and where its parameters start."""
-
-    appeal: np.ndarray
-    popularity: np.ndarray
-    content: sp.csr_array | None
-    profile_width: int
-    value_mean: float = 0.0
-    value_std: float = 1.0
-
-
-def _facts(order: Order) -> _Facts:
-    train, items = order.split.train, order.split.items
-    counts = np.bincount(train.events.item, minlength=items).astype(np.float32)
-    mean, std = float(train.events.value.mean()), float(train.events.value.std()) or 1.0
-    return _Facts(
-        appeal=np.log1p(counts) - np.log1p(counts).mean()
-        if order.objective == "ranking"
-        else _liking(train, counts, mean, std),
-        popularity=counts,
-        content=order.split.item_features,
-        profile_width=0 if train.profile is None else train.profile.shape[1],
-        value_mean=mean,
-        value_std=std,
-    )
-
-
-def _liking(train: Tasks, counts: np.ndarray, mean: float, std: float) -> np.ndarray:
-    """The shrunken mean rating of each item, in standard units."""
-    surplus = np.bincount(train.events.item, weights=(train.events.value - mean) / std, minlength=len(counts))
-    return (surplus / (counts + 5.0)).astype(np.float32)
-
-
-def _content(arrays: Arrays) -> sp.csr_array | None:
-    weight = arrays.get("encoder.content.weight")
-    if weight is None:
-        return None
-    parts = (arrays["encoder.rows.weight"], arrays["encoder.rows.column"], arrays["encoder.rows.start"])
-    return sp.csr_array(parts, shape=(len(arrays["encoder.rows.start"]) - 1, len(weight)))
 
 
 def _defaults(function: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ class Ridge(Learner):
 
     def adapt(self, support: Support, catalogue: Catalogue) -> Weights:
         x = torch.where(support.mask.unsqueeze(-1), support.x, 0.0)
-        precision = self.log_l2.exp() * torch.eye(x.shape[-1]) + x.mT @ x  # (T, D, D)
+        precision = self.log_l2.exp() * torch.eye(x.shape[-1], dtype=x.dtype, device=x.device) + x.mT @ x  # (T, D, D)
         if self.log_absent is not None:
             precision = precision + self.log_absent.exp() * _second_moment(catalogue)
         evidence = x.mT @ self._surprise(support).unsqueeze(-1)  # (T, D, 1)
