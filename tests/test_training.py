@@ -9,7 +9,9 @@ import torch
 from warmstart import recipes
 from warmstart.errors import Misuse
 from warmstart.recipes import RECIPES, Order
+from warmstart.scenarios import user_cold_start
 from warmstart.start import Start
+from warmstart.synthetic import shop
 from warmstart.tasks import Examples, Tasks
 from warmstart.training import History, Schedule, train
 
@@ -61,6 +63,20 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(split):
         train(one, split.train, rising(), schedule=SCHEDULE, seed=seed)
     assert torch.equal(first.encoder.ids, again.encoder.ids)
     assert not torch.equal(first.encoder.ids, other.encoder.ids)
+
+
+def test_two_threads_give_the_same_bits_every_time():
+    """Enough tasks that threads add to the same item's gradient, in whatever order they come."""
+    shop_split = user_cold_start(shop(owners=400))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        runs = [model(shop_split) for _ in range(2)]
+        for one in runs:
+            train(one, shop_split.train, constant, schedule=replace(SCHEDULE, tasks=128), seed=1)
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(runs[0].encoder.ids, runs[1].encoder.ids)
 
 
 def test_the_random_state_of_the_process_is_left_alone(split):

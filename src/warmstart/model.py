@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor, nn
+from torch.nn.functional import embedding  # unlike indexing, its gradient is the same for any number of threads
 
 from warmstart.encoder import Encoder
 from warmstart.learner import Catalogue, Learner, Query, Support
@@ -94,11 +95,11 @@ class FewShot(nn.Module):
         """Vectors, strengths and mask; for ranking an event is an event, whatever its value."""
         item, value, mask = (torch.from_numpy(column).to(vectors.device) for column in examples)
         strength = torch.ones_like(value) if self.learner.ranks else (value - self.scale[0]) / self.scale[1]
-        return vectors[item], strength, mask
+        return embedding(item, vectors), strength, mask
 
     def _catalogue(self, vectors: Tensor, drawn: Sample) -> Catalogue:
         item, log_weight = (torch.from_numpy(column).to(vectors.device) for column in drawn)
-        return Catalogue(vectors[item], log_weight)
+        return Catalogue(embedding(item, vectors), log_weight)
 
     def _rivals(self, vectors: Tensor, drawn: Sample, known: list[Padded]) -> Catalogue:
         """The catalogue as each task sees it: what it is known to have met is ruled out."""
