@@ -125,11 +125,10 @@ def evaluate(
     numbers = parse_shots(shots)
     settings = parse_settings(set_)
     log = _read(data, items, users, columns)
-    names = [name.strip() for name in learners.split(",") if name.strip()]
     with Training(ERRORS) as training:
         report = ws.evaluate(
             log,
-            names,
+            words(learners),
             scenario=scenario,
             objective=objective,
             shots=numbers,

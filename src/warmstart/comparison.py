@@ -11,7 +11,7 @@ from warmstart.evaluation import SHOTS, Objective, evaluate
 from warmstart.interactions import Interactions
 from warmstart.recipes import Order, fit, recipe
 from warmstart.report import CLASSICS, Report, Row
-from warmstart.scenarios import SCENARIOS
+from warmstart.scenarios import BENCHMARK, cut
 from warmstart.tasks import Split
 from warmstart.training import History
 from warmstart.validation import overall
@@ -49,9 +49,7 @@ def compare(
     for setting in settings or {}:
         if not any(setting in recipe(name, objective).options for name in learners):
             raise Misuse(f'no learner of this comparison has a setting "{setting}"')
-    if scenario not in SCENARIOS:
-        raise Misuse(f'there is no scenario "{scenario}"; there are {", ".join(SCENARIOS)}')
-    split = SCENARIOS[scenario](log, seed=seed)
+    split = cut(log, scenario, seed=seed, shares=BENCHMARK)
     able = _able(split, shots)
     limit = seconds(budget)
 

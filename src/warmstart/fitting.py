@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from warmstart.budget import seconds
-from warmstart.errors import Misuse
 from warmstart.evaluation import Objective
 from warmstart.interactions import Interactions
 from warmstart.recipes import Fitted, Order
 from warmstart.recipes import fit as fit_learner
 from warmstart.recommender import Recommender, from_log
-from warmstart.scenarios import DEPLOY, SCENARIOS
+from warmstart.scenarios import DEPLOY, cut
 from warmstart.selection import select
 from warmstart.training import Progress
 from warmstart.validation import overall
@@ -34,10 +33,8 @@ def fit(
     `learner` is a name of `recipes.RECIPES`, or "auto" for the best on validation. `budget` is in seconds, or a text
     as "60s" or "10m". `checkpoint` names a file from which a killed run goes on.
     """
-    if scenario not in SCENARIOS:
-        raise Misuse(f'there is no scenario "{scenario}"; there are {", ".join(SCENARIOS)}')
     order = Order(
-        split=SCENARIOS[scenario](log, seed=seed, shares=DEPLOY),
+        split=cut(log, scenario, seed=seed, shares=DEPLOY),
         objective=objective,
         seed=seed,
         settings=settings or {},

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Int64
 
-from warmstart.errors import DataError
+from warmstart.errors import DataError, Misuse
 from warmstart.features import Features
 from warmstart.interactions import Interactions
 from warmstart.tasks import Examples, Split, Tasks
@@ -88,3 +88,10 @@ def _enough(counts: Int64[np.ndarray, "K"]) -> int:
 
 
 SCENARIOS = {"user": user_cold_start}
+
+
+def cut(log: Interactions, scenario: str, *, seed: int, shares: tuple[float, float, float]) -> Split:
+    """The log cut by the scenario of that name."""
+    if scenario not in SCENARIOS:
+        raise Misuse(f'there is no scenario "{scenario}"; there are {", ".join(SCENARIOS)}')
+    return SCENARIOS[scenario](log, seed=seed, shares=shares)
