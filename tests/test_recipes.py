@@ -16,15 +16,31 @@ from warmstart.validation import overall
 
 
 def test_every_name_of_the_command_line_is_there():
-    classics = {"popularity", "bias", "item-knn", "ease", "als"}
-    metas = {"maml", "fomaml", "anil", "melu", "meta-sgd", "ridge", "matching", "siamese", "in-context"}
+    classics = {"popularity", "bias", "item-knn", "ease", "als", "gru4rec", "sasrec"}
+    metas = {"prototype", "neural-process", "siamese-users", "reptile", "imaml", "meta-rnn", "mann"}
+    metas |= {"maml", "fomaml", "anil", "melu", "meta-sgd", "ridge", "matching", "siamese", "in-context"}
     assert {name for name, recipe in RECIPES.items() if recipe.kind == "classic"} == classics
     assert {name for name, recipe in RECIPES.items() if recipe.kind == "meta"} == metas
+    assert {name for name, recipe in RECIPES.items() if recipe.kind == "transfer"} == {"fine-tune"}
+
+
+def test_how_to_fine_tune_is_chosen_on_validation_once_training_is_over(split):
+    settings = {"dim": 8, "steps": 20, "validate_every": 20, "tasks": 16}
+    chosen = recipes.fit("fine-tune", Order(split, settings=settings))
+    points = RECIPES["fine-tune"].grid
+    assert chosen.tune_seconds > 0 and {name: chosen.settings[name] for name in points[0]} in points
+    for point in (points[0], points[-1]):
+        given = recipes.fit("fine-tune", Order(split, settings={**settings, **point}))
+        assert {name: given.settings[name] for name in point} == point  # the caller's choice stands
+        assert overall(given.valid) <= overall(chosen.valid)
+        for name, array in chosen.scorer.arrays().items():
+            assert (array == given.scorer.arrays()[name]).all()  # the same training
 
 
 @pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if isinstance(recipe, Meta)])
 def test_no_setting_belongs_to_two_constructors(name):
-    owners = (Encoder, FewShot, Schedule, RECIPES[name].cls)
+    served = RECIPES[name].serve
+    owners = (Encoder, FewShot, Schedule, RECIPES[name].cls, *([] if served is None else [served]))
     names = Counter(parameter for owner in owners for parameter in signature(owner).parameters)
     assert [n for n, times in names.items() if times > 1] == ["dim"]  # the one size that encoder and learner share
 

@@ -27,6 +27,7 @@ def row(learner: str, kind: str, level: float) -> Row:
             for metric, factor in (("ndcg@10", 1.0), ("recall@20", 1.2), ("mrr", 2.0))
         },
         coverage=dict.fromkeys(SHOTS, 0.25),
+        calibration=dict.fromkeys(SHOTS, 0.0321) if learner == "ridge" else {},
         valid=level,
         fit_seconds=1201.3,
         tune_seconds=4.0,
@@ -34,13 +35,15 @@ def row(learner: str, kind: str, level: float) -> Row:
         batch_adapt_ms=0.004,
         peak_mb=2812.0,
         settings={"l2": 3.0},
+        training="validation was best at step 100 of 600" if kind == "meta" else "",
     )
 
 
 @pytest.fixture
 def report() -> Report:
     classics = [("popularity", 0.09), ("item-knn", 0.11), ("ease", 0.13), ("als", 0.12)]
-    rows = [row(name, "classic", level) for name, level in classics] + [row("ridge", "meta", 0.12)]
+    rows = [row(name, "classic", level) for name, level in classics]
+    rows += [row("fine-tune", "transfer", 0.115), row("ridge", "meta", 0.12)]
     rows.append(row("<b>in-context</b>", "meta", 0.15))
     facts = {
         "name": "a & b", "events": 1000, "owners": 300, "items": 50, "order": "time", "explicit": True,
@@ -51,8 +54,43 @@ def report() -> Report:
 
 def test_a_report_without_the_classics_is_refused(report):
     some = tuple(row for row in report.rows if row.learner not in ("ease", "als"))
-    with pytest.raises(Misuse, match="lacks the rows of ease, als: a figure says nothing without the classics"):
+    with pytest.raises(Misuse, match="lacks the rows of ease, als: a figure says nothing without the classics and"):
         replace(report, rows=some)
+
+
+def test_a_report_without_transfer_learning_is_refused(report):
+    with pytest.raises(Misuse, match="lacks the rows of fine-tune"):
+        replace(report, rows=tuple(row for row in report.rows if row.learner != "fine-tune"))
+
+
+def test_transfer_learning_stands_between_the_classics_and_the_meta_learners(report):
+    names = [row.learner for row in report.ordered_rows]
+    assert names == ["popularity", "item-knn", "als", "ease", "fine-tune", "ridge", "<b>in-context</b>"]
+
+
+def test_a_learner_that_is_no_better_than_popularity_says_so_and_why(report):
+    weak, weaker = row("weak", "meta", 0.09), row("bias", "classic", 0.05)
+    told = replace(report, rows=(*report.rows, weak, weaker))
+    assert report.shortfalls == {}
+    assert told.shortfalls == {
+        "weak": "not above popularity at k = 2, 3, 5, 10, 20: validation was best at step 100 of 600",
+        "bias": "not above popularity at k = 2, 3, 5, 10, 20: "
+        "it ranks by how well items are rated, not by how likely they are met",
+    }
+    assert "weak: not above popularity at k = 2, 3, 5, 10, 20" in str(told)
+    assert "weak: not above popularity at k = 2, 3, 5, 10, 20" in page(told)
+    results = {result["learner"]: result for result in told.to_dict()["results"]}
+    assert results["weak"]["shortfall"].startswith("not above popularity") and results["ridge"]["shortfall"] is None
+
+
+def test_calibration_is_shown_for_those_that_know_how_unsure_they_are(report):
+    results = {result["learner"]: result for result in report.to_dict()["results"]}
+    assert results["ridge"]["metrics"]["calibration_error"]["5"] == {"mean": 0.0321}
+    assert "calibration_error" not in results["ease"]["metrics"]
+    assert "Expected calibration error" in str(report) and ".0321" in str(report)
+    assert "Expected calibration error" in page(report) and "<td>.0321</td>" in page(report)
+    unaware = replace(report, rows=tuple(replace(row, calibration={}) for row in report.rows))
+    assert "Expected calibration error" not in str(unaware) and "Expected calibration error" not in page(unaware)
 
 
 def test_a_rating_report_without_bias_is_refused(report):
@@ -80,7 +118,7 @@ def test_the_figures_are_the_means_over_users(report):
 
 def test_every_other_learner_is_held_against_the_best_classic(report):
     found = {(one.learner, one.shots): one for one in report.against_best_classic}
-    assert set(found) == {(name, k) for name in ("ridge", "<b>in-context</b>") for k in SHOTS}
+    assert set(found) == {(name, k) for name in ("fine-tune", "ridge", "<b>in-context</b>") for k in SHOTS}
     assert all(one.classic == "ease" for one in found.values())
     better, worse = found["<b>in-context</b>", 3], found["ridge", 3]
     assert better.difference.mean == pytest.approx(0.02) and better.sure

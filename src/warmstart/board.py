@@ -11,8 +11,13 @@ NAMES = {"ndcg@10": "nDCG@10", "recall@20": "Recall@20", "mrr": "MRR", "mae": "M
 
 
 def board(report: Report) -> RenderableType:
-    """The headline metric by shots with the cost, then the other metrics as means over all shots."""
-    return Group(_headline(report), _caption(report), Text(), _others(report))
+    """The headline metric by shots with the cost, the other metrics as means over all shots, and what falls short."""
+    parts: list[RenderableType] = [_headline(report), _caption(report), Text(), _others(report)]
+    if any(row.calibration for row in report.rows):
+        parts += [Text(), _calibration(report)]
+    if report.shortfalls:
+        parts += [Text(), Text("\n".join(f"{name}: {why}" for name, why in report.shortfalls.items()))]
+    return Group(*parts)
 
 
 def number(value: float) -> str:
@@ -81,6 +86,18 @@ def _others(report: Report) -> Table:
         if covers:
             cells.append(f"{100 * sum(row.coverage.values()) / len(row.coverage):.1f} %")
         table.add_row(escape(row.learner), *cells)
+    return table
+
+
+def _calibration(report: Report) -> Table:
+    title = "Expected calibration error by number of known events (k), of those that know how unsure they are"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+    table.add_column("learner")
+    for k in report.shots:
+        table.add_column(f"k={k}", justify="right")
+    for row in report.ordered_rows:
+        if row.calibration:
+            table.add_row(escape(row.learner), *(number(row.calibration[k]) for k in report.shots))
     return table
 
 

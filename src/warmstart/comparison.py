@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from warmstart.budget import seconds
+from warmstart.calibration import calibration
 from warmstart.cost import PeakMemory
 from warmstart.errors import DataError, Misuse
 from warmstart.evaluation import SHOTS, Objective, evaluate
 from warmstart.interactions import Interactions
 from warmstart.recipes import Order, fit, recipe
-from warmstart.report import CLASSICS, Report, Row
+from warmstart.report import REQUIRED, Report, Row
 from warmstart.scenarios import BENCHMARK, cut
 from warmstart.tasks import Split
 from warmstart.training import History
@@ -38,12 +39,12 @@ def compare(
     settings: Mapping[str, Any] | None = None,
     watcher: Watcher = Watcher(),
 ) -> Report:
-    """Fit and judge the learners, and the classics that no report goes without, on tasks that none has seen.
+    """Fit and judge the learners, and the rivals that no report goes without, on tasks that none has seen.
 
     `budget` bounds the time that each learner may take to fit: seconds, or a text as "60s" or "10m".
     `settings` are for the learners that have them.
     """
-    names = list(dict.fromkeys([*CLASSICS[objective], *learners]))
+    names = list(dict.fromkeys([*REQUIRED[objective], *learners]))
     for name in names:
         recipe(name, objective)
     for setting in settings or {}:
@@ -71,11 +72,13 @@ def _row(name: str, order: Order, shots: tuple[int, ...], watcher: Watcher) -> R
     with PeakMemory() as memory:
         fitted = fit(name, order)
         outcome = evaluate(fitted.scorer, order.split.test, objective=order.objective, shots=shots)
+    calibrated = calibration(fitted.scorer, order.split.test, objective=order.objective, shots=shots, seed=order.seed)
     row = Row(
         learner=name,
         kind=fitted.kind,
         values=outcome.values,
         coverage=outcome.coverage,
+        calibration=calibrated,
         valid=overall(fitted.valid),
         fit_seconds=fitted.fit_seconds,
         tune_seconds=fitted.tune_seconds,
@@ -83,6 +86,7 @@ def _row(name: str, order: Order, shots: tuple[int, ...], watcher: Watcher) -> R
         batch_adapt_ms=outcome.batch_adapt_ms,
         peak_mb=memory.mb,
         settings=dict(fitted.settings),
+        training="" if fitted.history is None else fitted.history.verdict,
     )
     watcher.judged(row)
     return row

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -103,6 +103,20 @@ class Learner(nn.Module, ABC):
         """The outer objective of T tasks: how badly the adapted state predicts the query among its rivals."""
         state = self.adapt(support, catalogue)
         return self.objective(lambda x: self.score(state, x), query.x, query.y, query.mask, rivals)
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """A learner that knows how unsure it is."""
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of a rating around its score, in standard units; 0 where events are ranked."""
+        ...
+
+    def sample(self, state: State, rng: torch.Generator) -> State:
+        """A state drawn from all that the support set leaves possible, to be scored like any other."""
+        ...
 
 
 def project(x: Items, weights: Weights) -> Scores:

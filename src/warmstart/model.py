@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding  # unlike indexing, its gradient is the same for any number of threads
 
 from warmstart.encoder import Encoder
-from warmstart.learner import Catalogue, Learner, Query, Support
+from warmstart.learner import Catalogue, Learner, Query, Sampler, Support
 from warmstart.scorer import Candidates, Scores, State
 from warmstart.tasks import Examples, Padded, Profile, TaskBatch
 
@@ -137,3 +137,29 @@ class Trained:
     def arrays(self) -> dict[str, np.ndarray]:
         """All parameters and buffers by name."""
         return {name: tensor.numpy().copy() for name, tensor in self.model.state_dict().items()}
+
+
+class TrainedSampler(Trained):
+    """A trained model whose learner knows how unsure it is.
+
+    A class of its own, so that no model has a method which it would have to refuse.
+    """
+
+    def __init__(self, model: FewShot, learner: Sampler) -> None:
+        super().__init__(model)
+        self.learner = learner
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of a rating around its score, in the user's units."""
+        return self.learner.noise * float(self.model.scale[1])
+
+    @torch.no_grad()
+    def sample(self, state: State, rng: np.random.Generator) -> State:
+        """A state drawn from all that the support sets leave possible."""
+        return self.learner.sample(state, torch.Generator().manual_seed(int(rng.integers(2**63))))
+
+
+def in_use(model: FewShot) -> Trained:
+    """The model as a scorer, which can sample if its learner can."""
+    return TrainedSampler(model, model.learner) if isinstance(model.learner, Sampler) else Trained(model)

@@ -12,7 +12,23 @@ from warmstart.board import NAMES, number
 from warmstart.report import SMALLER_IS_BETTER, Comparison, Report, Row
 
 CLASSIC_GREYS = ("#6b7280", "#9ca3af", "#78716c", "#a8a29e", "#64748b")
-COLOURS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#0891b2", "#db2777", "#65a30d", "#ea580c")
+COLOURS = (
+    "#2563eb",
+    "#dc2626",
+    "#059669",
+    "#d97706",
+    "#7c3aed",
+    "#0891b2",
+    "#db2777",
+    "#65a30d",
+    "#ea580c",
+    "#4f46e5",
+    "#be123c",
+    "#0f766e",
+    "#a16207",
+    "#9333ea",
+    "#0369a1",
+)
 DASHES = ("dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
@@ -29,6 +45,8 @@ def page(report: Report) -> str:
         curves=_figure(_curves(report)),
         costs=_figure(_costs(report)),
         tables="".join(_table(report, metric) for metric in report.metrics),
+        calibration=_calibration(report),
+        shortfalls="".join(_shortfall(name, why) for name, why in report.shortfalls.items()),
         cost_rows="".join(_cost_row(row) for row in report.ordered_rows),
         plotly=get_plotlyjs(),
     )
@@ -170,6 +188,32 @@ def _table_row(report: Report, metric: str, row: Row) -> str:
         star = "*" if k in sure else ""
         cells.append(f"<td{kind}>{number(mean)}{star}<small>{number(low)} to {number(high)}</small></td>")
     return f"<tr class={row.kind}><th>{escape(row.learner)}</th>{''.join(cells)}</tr>"
+
+
+def _calibration(report: Report) -> str:
+    """The section on uncertainty; empty where no learner knows how unsure it is."""
+    rows = [row for row in report.ordered_rows if row.calibration]
+    if not rows:
+        return ""
+    what = (
+        "The chance that a learner gives to its own ten best items, against the share of the next events that are "
+        "among them: mean distance over ten equally full bins of users."
+        if report.objective == "ranking"
+        else "How often a rating lies below each tenth of its predicted distribution: mean distance from that tenth."
+    )
+    heads = "".join(f"<th>k={k}</th>" for k in report.shots)
+    body = "".join(
+        f"<tr class={row.kind}><th>{escape(row.learner)}</th>"
+        + "".join(f"<td>{number(row.calibration[k])}</td>" for k in report.shots)
+        + "</tr>"
+        for row in rows
+    )
+    table = f"<div class=scroll><table><tr><th>learner</th>{heads}</tr>{body}</table></div>"
+    return f"<h2>Expected calibration error</h2><p class=facts>{what}</p>{table}"
+
+
+def _shortfall(name: str, why: str) -> str:
+    return f"<p class=facts>{escape(name)}: {escape(why)}.</p>"
 
 
 def _cost_row(row: Row) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from inspect import signature
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -16,8 +17,24 @@ from warmstart.encoder import Encoder
 from warmstart.errors import Misuse
 from warmstart.evaluation import Objective
 from warmstart.learner import Learner
-from warmstart.learners import MAML, InContext, Matching, Ridge, Siamese
-from warmstart.model import FewShot, Trained
+from warmstart.learners import (
+    IMAML,
+    MAML,
+    MANN,
+    FineTune,
+    GRU4Rec,
+    InContext,
+    Matching,
+    MetaRNN,
+    NeuralProcess,
+    Prototype,
+    Reptile,
+    Ridge,
+    SASRec,
+    Siamese,
+)
+from warmstart.model import FewShot, Trained, in_use
+from warmstart.neighbours import Neighbours
 from warmstart.scorer import Scorer
 from warmstart.start import Start
 from warmstart.tasks import Split
@@ -28,8 +45,15 @@ Kind = Literal["classic", "meta", "transfer"]
 Settings = Mapping[str, Any]
 Arrays = dict[str, np.ndarray]
 
+DESCENTS = tuple(
+    {"inner_rate": rate, "inner_steps": steps} for rate, steps in product((0.1, 0.3, 1.0, 3.0, 10.0), (1, 3, 10))
+)
+"""Ways to fine-tune: fewer and more steps, smaller and larger ones."""
 LIGHT = {"steps": 600, "tasks": 64, "inner": 256, "outer": 1500}
 """For learners whose step costs ten times that of the others; sampling loses them little."""
+USERS = {**LIGHT, "pairs_of": "users"}
+CROWDS = tuple({"nearest": nearest} for nearest in (25, 100, 200, 400))
+"""How many users like the new one to ask, beside the default."""
 WIDE = {"dim": 128, "width": 128, "hidden": 256, "rate": 0.003, "id_dropout": 0.0}
 """For the encoder that has room for it: a thousandth better on validation (ml-1m) than half the size."""
 FIXED = ("value_mean", "value_std", "profile_width")  # facts of the data, not settings
@@ -115,11 +139,16 @@ class Meta:
     preset: Settings = field(default_factory=dict)
     objectives: tuple[Objective, ...] = ("ranking", "rating")
     kind: Kind = "meta"
+    grid: tuple[Settings, ...] = ()
+    """Settings that only matter in use: validation chooses among them once training is over."""
+    serve: type[Neighbours] | None = None
+    """What recommends in the place of the trained model, from it and the training tasks."""
 
     @property
     def options(self) -> Mapping[str, Any]:
         own = {name: value for name, value in _defaults(self.cls).items() if name != "objective"}
-        return {**_defaults(Encoder), **_defaults(FewShot), **_defaults(Schedule), **own, **self.preset}
+        served = {} if self.serve is None else _defaults(self.serve)
+        return {**_defaults(Encoder), **_defaults(FewShot), **_defaults(Schedule), **own, **served, **self.preset}
 
     def fit(self, name: str, order: Order) -> Fitted:
         started = time.perf_counter()
@@ -130,7 +159,7 @@ class Meta:
         history = train(
             model,
             order.split.train,
-            lambda scorer: quality(scorer, order.split.valid, order.objective),
+            lambda scorer: quality(self._served(scorer, order, settings), order.split.valid, order.objective),
             schedule=Schedule(**_accepted(Schedule, settings)),
             seed=order.seed,
             seconds=order.seconds,
@@ -139,12 +168,31 @@ class Meta:
         )
         valid = history.quality[history.steps.index(history.best_step)]
         took = time.perf_counter() - started
-        return Fitted(name, self.kind, Trained(model), settings, valid, took, history=history)
+        scorer = self._served(in_use(model), order, settings)
+        return self._tuned(Fitted(name, self.kind, scorer, settings, valid, took, history=history), order)
+
+    def _tuned(self, trained: Fitted, order: Order) -> Fitted:
+        """The trained scorer with the settings of the grid that are best on validation, unless the caller chose."""
+        started, best = time.perf_counter(), trained
+        for point in self.grid:
+            settings = {**trained.settings, **point, **order.settings}
+            scorer = self.restore(trained.scorer.arrays(), settings)
+            reached = quality(scorer, order.split.valid, order.objective)
+            if overall(reached) > overall(best.valid):
+                best = replace(trained, scorer=scorer, settings=settings, valid=reached)
+        return replace(best, tune_seconds=time.perf_counter() - started)
 
     def restore(self, arrays: Arrays, settings: Settings) -> Scorer:
         model = self._model(Start.of_arrays(arrays), settings)
-        model.load_state_dict({name: torch.from_numpy(np.asarray(array)) for name, array in arrays.items()})
-        return Trained(model)
+        model.load_state_dict({name: torch.from_numpy(np.asarray(arrays[name])) for name in model.state_dict()})
+        if self.serve is None:
+            return in_use(model)
+        return self.serve.restore(in_use(model), arrays, **_accepted(self.serve, settings))
+
+    def _served(self, trained: Trained, order: Order, settings: Settings) -> Scorer:
+        if self.serve is None:
+            return trained
+        return self.serve.fit(trained, order.split.train, **_accepted(self.serve, settings))
 
     def _model(self, start: Start, settings: Settings) -> FewShot:
         encoder = Encoder(
@@ -168,15 +216,25 @@ RECIPES: dict[str, Recipe] = {
     "item-knn": Classic(ItemKNN),
     "ease": Classic(EASE),
     "als": Classic(ALS),
+    "gru4rec": Meta(GRU4Rec, {**LIGHT, "tasks": 32}, ("ranking",), kind="classic"),
+    "sasrec": Meta(SASRec, {**LIGHT, "tasks": 32, "rate": 0.003}, ("ranking",), kind="classic"),
     "in-context": Meta(InContext, WIDE),
     "ridge": Meta(Ridge),
     "matching": Meta(Matching, LIGHT),
     "siamese": Meta(Siamese, LIGHT),
+    "prototype": Meta(Prototype, {"rate": 0.003}),
+    "neural-process": Meta(NeuralProcess, {"rate": 0.003}),
+    "siamese-users": Meta(Siamese, USERS, ("ranking",), grid=CROWDS, serve=Neighbours),
     "maml": Meta(MAML, LIGHT),
     "fomaml": Meta(MAML, {**LIGHT, "first_order": True}),
     "anil": Meta(MAML, {**LIGHT, "adapts": "output"}),
     "melu": Meta(MAML, {**LIGHT, "adapts": "decision"}),
     "meta-sgd": Meta(MAML, {**LIGHT, "learn_rates": "each"}),
+    "reptile": Meta(Reptile, {**LIGHT, "inner": 512}),
+    "imaml": Meta(IMAML, LIGHT),
+    "meta-rnn": Meta(MetaRNN, LIGHT),
+    "mann": Meta(MANN, LIGHT),
+    "fine-tune": Meta(FineTune, kind="transfer", grid=DESCENTS),
 }
 
 

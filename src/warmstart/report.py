@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from io import StringIO
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
@@ -15,12 +15,17 @@ from rich.console import Console, RenderableType
 from warmstart.errors import Misuse
 from warmstart.evaluation import HEADLINE, Objective
 from warmstart.intervals import Difference, Interval, difference, holm, interval, resampled_means
+from warmstart.recipes import Kind
 
-CLASSICS: dict[str, tuple[str, ...]] = {
-    "ranking": ("popularity", "item-knn", "ease", "als"),
-    "rating": ("bias",),
+KINDS: tuple[Kind, ...] = ("classic", "transfer", "meta")  # as they stand in a table
+REQUIRED: dict[str, tuple[str, ...]] = {
+    "ranking": ("popularity", "item-knn", "ease", "als", "fine-tune"),
+    "rating": ("bias", "fine-tune"),
 }
-"""The rows without which a report is not made."""
+"""The rows without which a report is not made: tuned classics, and transfer learning."""
+PLAINEST = {"ranking": "popularity", "rating": "bias"}
+"""What anybody can do without a model; from two known events on, a learner should be better."""
+WHY_NOT = {"bias": "it ranks by how well items are rated, not by how likely they are met"}
 SMALLER_IS_BETTER = ("mae", "rmse")
 SURE = 0.05
 
@@ -30,10 +35,12 @@ class Row:
     """What one learner reached, task by task, and what it cost."""
 
     learner: str
-    kind: Literal["classic", "meta", "transfer"]
+    kind: Kind
     values: Mapping[str, Mapping[int, Float64[np.ndarray, "_"]]]
     """Metric -> shots -> one value for each task; the same tasks in the same order in every row."""
     coverage: Mapping[int, float]
+    calibration: Mapping[int, float]
+    """Expected calibration error by shots; empty for a learner that does not know how unsure it is."""
     valid: float
     """Mean quality on the validation tasks: by this a learner may be chosen, never by the figures above."""
     fit_seconds: float
@@ -42,6 +49,8 @@ class Row:
     batch_adapt_ms: float
     peak_mb: float
     settings: Mapping[str, Any]
+    training: str
+    """How the training ended; empty where there was none."""
 
 
 class Comparison(NamedTuple):
@@ -59,7 +68,7 @@ class Comparison(NamedTuple):
 
 @dataclass(frozen=True)
 class Report:
-    """The rows of a comparison; it refuses to be made without the classics."""
+    """The rows of a comparison; it refuses to be made without the rivals that give its figures a meaning."""
 
     dataset: Mapping[str, Any]
     scenario: str
@@ -69,11 +78,11 @@ class Report:
     seed: int
 
     def __post_init__(self) -> None:
-        absent = [name for name in CLASSICS[self.objective] if name not in {row.learner for row in self.rows}]
+        absent = [name for name in REQUIRED[self.objective] if name not in {row.learner for row in self.rows}]
         if absent:
             raise Misuse(
                 f"the report lacks the rows of {', '.join(absent)}: a figure says nothing without the classics "
-                "beside it; evaluate them on the same tasks"
+                "and transfer learning beside it; evaluate them on the same tasks"
             )
 
     @property
@@ -86,10 +95,10 @@ class Report:
 
     @property
     def ordered_rows(self) -> list[Row]:
-        """The classics first, then the others, the better ones later in each group."""
+        """The classics first, then transfer learning, then meta-learning; the better ones later in each group."""
         sign = -1 if self.headline in SMALLER_IS_BETTER else 1
         return sorted(
-            self.rows, key=lambda row: (row.kind != "classic", sign * self.mean_over_shots(row, self.headline))
+            self.rows, key=lambda row: (KINDS.index(row.kind), sign * self.mean_over_shots(row, self.headline))
         )
 
     def mean_over_shots(self, row: Row, metric: str) -> float:
@@ -102,6 +111,19 @@ class Report:
     def best_classic(self, shots: int) -> Row:
         """The classic with the best mean of the headline metric."""
         return self._best([row for row in self.rows if row.kind == "classic"], self.headline, shots)
+
+    @property
+    def shortfalls(self) -> dict[str, str]:
+        """Learners that are not above the plainest row at two shots or more: where, and what is known of the reason."""
+        found = {row.learner: [k for k in self.shots if k >= 2 and self._falls_short(row, k)] for row in self.rows}
+        rows = {row.learner: row for row in self.rows}
+        plainest = PLAINEST[self.objective]
+        return {
+            name: f"not above {plainest} at k = {', '.join(map(str, shots))}: "
+            + (rows[name].training or WHY_NOT.get(name, "no reason is known"))
+            for name, shots in found.items()
+            if shots and name != plainest
+        }
 
     @cached_property
     def intervals(self) -> dict[tuple[str, str, int], Interval]:
@@ -175,6 +197,12 @@ class Report:
         console.print(self)
         return console.export_text()
 
+    def _falls_short(self, row: Row, shots: int) -> bool:
+        plain = next(one for one in self.rows if one.learner == PLAINEST[self.objective])
+        sign = -1 if self.headline in SMALLER_IS_BETTER else 1
+        gain = row.values[self.headline][shots].mean() - plain.values[self.headline][shots].mean()
+        return bool(sign * gain <= 0)
+
     def _best(self, rows: list[Row], metric: str, shots: int) -> Row:
         sign = -1 if metric in SMALLER_IS_BETTER else 1
         return max(rows, key=lambda row: sign * row.values[metric][shots].mean())
@@ -186,6 +214,8 @@ class Report:
         }
         if row.coverage:
             metrics["coverage@10"] = {str(k): {"mean": row.coverage[k]} for k in self.shots}
+        if row.calibration:
+            metrics["calibration_error"] = {str(k): {"mean": row.calibration[k]} for k in self.shots}
         return {
             "learner": row.learner,
             "kind": row.kind,
@@ -197,4 +227,6 @@ class Report:
             "batch_adapt_ms": round(row.batch_adapt_ms, 5),
             "peak_mb": round(row.peak_mb),
             "settings": dict(row.settings),
+            "training": row.training,
+            "shortfall": self.shortfalls.get(row.learner),
         }

@@ -36,6 +36,18 @@ class Scorer(Protocol):
         ...
 
 
+@runtime_checkable
+class Sampler(Scorer, Protocol):
+    """A scorer that also knows how unsure it is."""
+
+    noise: float
+    """Standard deviation of a rating around its score, in the user's units; 0 where events are ranked."""
+
+    def sample(self, state: State, rng: np.random.Generator) -> State:
+        """A state drawn from all that the support sets leave possible, to be scored like any other."""
+        ...
+
+
 def candidates_of(scores: Float32[np.ndarray, "T I"], items: Candidates) -> Scores:
     """The candidates' part of the scores of the whole catalogue: (T, I) -> (T, Q)."""
     return np.take_along_axis(scores, items, axis=1) if items.ndim == 2 else scores[:, items]

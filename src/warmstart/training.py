@@ -64,6 +64,14 @@ class History:
         """Validations since the best one."""
         return len(self.means) - 1 - int(np.argmax(self.means))
 
+    @property
+    def verdict(self) -> str:
+        """How the training ended, in words."""
+        last = self.steps[-1]
+        if self.since_best == 0:
+            return f"validation was still improving when training ended at step {last}"
+        return f"validation was best at step {self.best_step} of {last}"
+
 
 Progress = Callable[[int, int, History], None]
 

@@ -20,7 +20,7 @@ def world():
 
 def test_ratings_are_solved_as_scikit_learn_solves_them():
     support, catalogue = world()
-    weights = Ridge(3, objective="rating", l2=L2, gain=1.0).adapt(support, catalogue)
+    weights = Ridge(3, objective="rating", l2=L2, gain=1.0).adapt(support, catalogue).mean
     for t, count in enumerate((5, 2)):
         x, y, prior = support.x[t, :count].numpy(), support.y[t, :count].numpy(), support.prior[t].numpy()
         reference = Reference(alpha=L2, fit_intercept=False).fit(x, y - x @ prior)
@@ -32,7 +32,7 @@ def test_events_are_solved_against_the_catalogue_as_weighted_zeros():
     learner = Ridge(3, objective="ranking", l2=L2, gain=GAIN)
     with torch.no_grad():
         learner.log_absent.fill_(ABSENT).log_()
-    weights = learner.adapt(support, catalogue)
+    weights = learner.adapt(support, catalogue).mean
     share = torch.softmax(catalogue.log_weight, dim=0).numpy()
     for t, count in enumerate((5, 2)):
         x = np.concatenate([support.x[t, :count].numpy(), catalogue.x.numpy()])

@@ -1,9 +1,33 @@
-"""The meta-learners, one file each; every one is a `Learner` and imports nothing else of the package."""
+"""The meta-learners, one file each; every one is a `Learner` and imports its contract alone."""
 
+from warmstart.learners.fine_tune import FineTune
+from warmstart.learners.gru4rec import GRU4Rec
+from warmstart.learners.imaml import IMAML
 from warmstart.learners.in_context import InContext
 from warmstart.learners.maml import MAML
+from warmstart.learners.mann import MANN
 from warmstart.learners.matching import Matching
+from warmstart.learners.meta_rnn import MetaRNN
+from warmstart.learners.neural_process import NeuralProcess
+from warmstart.learners.prototype import Prototype
+from warmstart.learners.reptile import Reptile
 from warmstart.learners.ridge import Ridge
+from warmstart.learners.sasrec import SASRec
 from warmstart.learners.siamese import Siamese
 
-__all__ = ["MAML", "InContext", "Matching", "Ridge", "Siamese"]
+__all__ = [
+    "IMAML",
+    "MAML",
+    "MANN",
+    "FineTune",
+    "GRU4Rec",
+    "InContext",
+    "Matching",
+    "MetaRNN",
+    "NeuralProcess",
+    "Prototype",
+    "Reptile",
+    "Ridge",
+    "SASRec",
+    "Siamese",
+]

@@ -14,18 +14,10 @@ the task is part of the last layer. The rate is learned for MAML too (one number
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
-from torch.func import grad, vmap
+from torch import nn
 
+from warmstart.head import LAYERS, START_RATE, HeadWeights, fresh_head, head_scores, of_tasks, slope
 from warmstart.learner import Catalogue, Items, Learner, Scores, Support
-
-HeadWeights = dict[str, Tensor]
-START_RATE = {"ranking": 0.5, "rating": 0.1}  # a softmax is flat, a squared error steep
-LAYERS = {
-    "all": ("represent", "bend", "hidden", "offset", "output", "prior"),
-    "decision": ("hidden", "offset", "output", "prior"),
-    "output": ("output", "prior"),
-}
 
 
 class MAML(Learner):
@@ -44,15 +36,7 @@ class MAML(Learner):
     ) -> None:
         super().__init__(objective=objective)
         self.first_order, self.inner_steps, self.adapted = first_order, inner_steps, LAYERS[adapts]
-        self.head = nn.ParameterDict(
-            {
-                "represent": torch.randn(dim, hidden) * dim**-0.5,
-                "bend": torch.zeros(hidden),
-                "hidden": torch.randn(hidden, hidden) * hidden**-0.5,
-                "offset": torch.zeros(hidden),
-                "output": torch.randn(hidden) * hidden**-0.5,
-            }
-        )
+        self.head = fresh_head(dim, hidden)
         shapes = {**{name: weight.shape for name, weight in self.head.items()}, "prior": torch.Size([dim])}
         self.log_rate = nn.ParameterDict(
             {
@@ -62,30 +46,13 @@ class MAML(Learner):
         )
 
     def adapt(self, support: Support, catalogue: Catalogue) -> HeadWeights:
-        def descend(x: Tensor, y: Tensor, mask: Tensor, prior: Tensor) -> HeadWeights:
-            return self._descend(x, y, mask, prior, catalogue)
-
-        return vmap(descend)(support.x, support.y, support.mask, support.prior)
-
-    def score(self, state: HeadWeights, x: Items) -> Scores:
-        return vmap(_head, in_dims=(0, None if x.ndim == 2 else 0))(state, x)
-
-    def _descend(self, x: Tensor, y: Tensor, mask: Tensor, prior: Tensor, catalogue: Catalogue) -> HeadWeights:
-        """A few gradient steps on one task: (S, D), (S,), (S,), (D,) -> its own weights."""
-        weights: HeadWeights = {**self.head, "prior": prior}
+        weights = of_tasks(self.head, support.prior)
         for _ in range(self.inner_steps):
-            own = {name: weights[name] for name in self.adapted}
-            slope = grad(
-                lambda own, w=weights: self.objective(lambda x: _head({**w, **own}, x), x, y, mask, catalogue)
-            )(own)
+            downhill = slope(self.objective, weights, self.adapted, support, catalogue)
             if self.first_order:
-                slope = {name: g.detach() for name, g in slope.items()}
-            weights = {**weights, **{name: w - self.log_rate[name].exp() * slope[name] for name, w in own.items()}}
+                downhill = {name: g.detach() for name, g in downhill.items()}
+            weights |= {name: weights[name] - self.log_rate[name].exp() * g for name, g in downhill.items()}
         return weights
 
-
-def _head(weights: HeadWeights, x: Tensor) -> Tensor:
-    """One task's scores: (N, D) -> (N,)."""
-    z = torch.tanh(x @ weights["represent"] + weights["bend"])
-    z = torch.tanh(z @ weights["hidden"] + weights["offset"])
-    return z @ weights["output"] + x @ weights["prior"]
+    def score(self, state: HeadWeights, x: Items) -> Scores:
+        return head_scores(state, x)

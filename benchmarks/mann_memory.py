@@ -1,0 +1,177 @@
+"""MANN's memory: how much of what it recommends to a new user after k events stands in it?
+
+python benchmarks/mann_memory.py --data DIR [--set ml-1m] [--steps N] [--seed 0] [--json OUT]
+
+The learner is trained as always and adapts as always; then the content of its memory is damaged, and nothing else:
+
+- zeroed: every slot holds nothing, so what is left is the prior;
+- of another user: whole memories change hands among the test users;
+- scrambled: the numbers inside each slot change places, so that it still holds something of the same size.
+
+To reorder the slots would be no damage, for they are found by their content; that is checked too. Figures are of test
+users, all of them with events enough for every k, and differences are paired.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+import warmstart as ws
+from warmstart import recipes
+from warmstart.evaluation import SHOTS, evaluate
+from warmstart.intervals import HIGH, LOW, difference, holm, resampled_means
+from warmstart.model import Trained
+from warmstart.recipes import Order
+from warmstart.scenarios import BENCHMARK, cut
+from warmstart.scorer import Candidates, Scorer, Scores, State
+from warmstart.tasks import Examples, Profile, Tasks
+from warmstart.terminal import Training
+
+NDCG = "ndcg@10"
+AFTER = tuple(k for k in SHOTS if k > 0)  # before any event the memory is empty
+Damage = Callable[[Tensor], Tensor]  # of the content of T memories, (T, M, W)
+
+
+def of_another_user(content: Tensor) -> Tensor:
+    """Each task has the memory of the task before it; test users stand in random order."""
+    return content.roll(1, dims=0)
+
+
+def scrambled(content: Tensor) -> Tensor:
+    """The features of each slot in an order of its own, drawn anew for each slot of each task."""
+    order = torch.rand(content.shape, generator=torch.Generator().manual_seed(0)).argsort(dim=-1)
+    return content.gather(-1, order)
+
+
+def reordered(content: Tensor) -> Tensor:
+    """The slots of each task in an order of its own."""
+    order = torch.rand(content.shape[:2], generator=torch.Generator().manual_seed(0)).argsort(dim=-1)
+    return content.gather(1, order.unsqueeze(-1).expand_as(content))
+
+
+DAMAGES: dict[str, Damage] = {
+    "zeroed": torch.zeros_like,
+    "of another user": of_another_user,
+    "scrambled": scrambled,
+}
+
+
+class Damaged:
+    """A trained MANN whose memory is changed between adaptation and scoring."""
+
+    def __init__(self, scorer: Trained, damage: Damage) -> None:
+        self.scorer, self.damage, self.items = scorer, damage, scorer.items
+
+    def adapt(self, support: Examples, profile: Profile = None) -> State:
+        memory = self.scorer.adapt(support, profile)
+        return memory._replace(content=self.damage(memory.content))
+
+    def score(self, state: State, items: Candidates) -> Scores:
+        return self.scorer.score(state, items)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return self.scorer.arrays()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--set", default="ml-1m")
+    parser.add_argument("--steps", type=int, help="of training; those of the recipe if not given")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    split = cut(ws.read(arguments.data / arguments.set), "user", seed=arguments.seed, shares=BENCHMARK)
+    settings = {} if arguments.steps is None else {"steps": arguments.steps}
+    with Training(Console(stderr=True)) as training:
+        training.watcher.started("mann")
+        fitted = recipes.fit(
+            "mann", Order(split, seed=arguments.seed, settings=settings, progress=training.watcher.trained)
+        )
+    assert isinstance(fitted.scorer, Trained), "a meta-learner is a trained model"
+    found = compared(fitted.scorer, _with_enough(split.test), arguments.seed)
+    show(arguments.set, found)
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def compared(scorer: Trained, tasks: Tasks, seed: int) -> dict[str, Any]:
+    """The curve as it is and with each damage, by number of shots."""
+    whole = curve(scorer, tasks)
+    damaged = {name: curve(Damaged(scorer, damage), tasks) for name, damage in DAMAGES.items()}
+    rows = [_row(name, k, whole[:, i], one[:, i], seed) for name, one in damaged.items() for i, k in enumerate(AFTER)]
+    for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
+        row["p"] = p
+    return {
+        "benchmark": "mann_memory",
+        "test_users": len(tasks),
+        "as_it_is": {str(k): float(value) for k, value in zip(AFTER, whole.mean(axis=0), strict=True)},
+        "results": rows,
+        "largest_change_by_reordered_slots": float(np.abs(curve(Damaged(scorer, reordered), tasks) - whole).max()),
+        "targets": [target(name, whole, one, seed) for name, one in damaged.items()],
+    }
+
+
+def curve(scorer: Scorer, tasks: Tasks) -> Float64[np.ndarray, "T K"]:
+    """nDCG@10 of every task after each number of shots."""
+    values = evaluate(scorer, tasks, shots=AFTER).values[NDCG]
+    return np.stack([values[k] for k in AFTER], axis=1)
+
+
+def target(name: str, whole: np.ndarray, damaged: np.ndarray, seed: int) -> dict[str, Any]:
+    """The relative fall of the mean over k >= 1, met where its interval lies above 0."""
+    means = np.stack([whole.mean(axis=1), damaged.mean(axis=1)], axis=1)
+    low, high = np.percentile(_fall(resampled_means(means, seed=seed)), [LOW, HIGH])
+    return {
+        "name": f"memory {name}: the curve falls, mean over k >= 1",
+        "value": float(_fall(means.mean(axis=0))),
+        "low": float(low),
+        "high": float(high),
+        "target": 0.0,
+        "met": bool(low > 0),
+    }
+
+
+def _fall(means: np.ndarray) -> np.ndarray:
+    return 1 - means[..., 1] / means[..., 0]
+
+
+def _with_enough(tasks: Tasks) -> Tasks:
+    """Those that still have something to predict after the largest number of shots, so that all k have the same."""
+    able = np.flatnonzero(tasks.events.counts > max(AFTER))
+    return Tasks(tasks.events.take(able), tasks.ordered, None if tasks.profile is None else tasks.profile[able])
+
+
+def _row(name: str, shots: int, whole: np.ndarray, damaged: np.ndarray, seed: int) -> dict[str, Any]:
+    change = (damaged - whole)[:, None]
+    found = difference(change[:, 0], resampled_means(change, seed=seed)[:, 0])
+    return {"memory": name, "shots": shots, NDCG: float(damaged.mean()), **found._asdict()}
+
+
+def show(name: str, found: dict[str, Any]) -> None:
+    table = Table(title=f"{name}: nDCG@10 of {found['test_users']} test users, with intervals of the difference")
+    for column in ("k", "as it is", *DAMAGES):
+        table.add_column(column, justify="right")
+    for k in AFTER:
+        cells = [
+            f"{row[NDCG]:.4f}\n{row['low']:+.3f} to {row['high']:+.3f}" for row in found["results"] if row["shots"] == k
+        ]
+        table.add_row(str(k), f"{found['as_it_is'][str(k)]:.4f}", *cells)
+    Console().print(table)
+    print(f"slots reordered: no figure changes by more than {found['largest_change_by_reordered_slots']:.1g}")
+    for one in found["targets"]:
+        interval = f"{one['low']:.1%} to {one['high']:.1%}"
+        print(f"{one['name']}: {one['value']:.1%} ({interval}), target above 0, met: {one['met']}")
+
+
+if __name__ == "__main__":
+    main()

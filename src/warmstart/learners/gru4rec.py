@@ -1,0 +1,52 @@
+"""GRU4Rec: a gated recurrent network reads the events in order and predicts the next (Hidasi et al., ICLR 2016).
+
+Trained with the softmax over the catalogue or a sample of it (Hidasi & Karatzoglou, CIKM 2018).
+
+**Deviations.** A step takes whole sequences of some tasks, not a slice of many sessions, and at most their first
+`max_length` + 1 events; in use the last `max_length` count. A learned token comes first, so that the first event is
+predicted too. Items are read and scored by the same vectors, which a linear layer fits to the hidden state; what it
+says is added to the task's prior. Rivals are drawn from the catalogue with a correction, not from the batch.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from warmstart.learner import Catalogue, Items, Learner, Query, Scores, Support, Vectors, Weights, project
+from warmstart.sequence import earliest, last, latest, next_event_loss
+
+
+class GRU4Rec(Learner):
+    """This reads the support set event by event; its state is what the network then expects, as weights."""
+
+    order_matters = True
+
+    def __init__(
+        self, dim: int, *, objective: str = "ranking", units: int = 64, dropout: float = 0.2, max_length: int = 50
+    ) -> None:
+        super().__init__(objective=objective)
+        self.max_length = max_length
+        self.start = nn.Parameter(torch.zeros(dim))
+        self.recurrence = nn.GRU(dim, units, batch_first=True)
+        self.output = nn.Linear(units, dim)
+        for parameter in self.output.parameters():
+            nn.init.zeros_(parameter)  # training starts at the prior
+        self.dropout = nn.Dropout(dropout)
+
+    def adapt(self, support: Support, catalogue: Catalogue) -> Weights:
+        events = latest(support, self.max_length)
+        return support.prior + last(self._states(events.x), events)
+
+    def score(self, state: Weights, x: Items) -> Scores:
+        return project(x, state)
+
+    def loss(self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue) -> Float[Tensor, "T"]:
+        events = earliest(support, query, self.max_length + 1)
+        states = support.prior.unsqueeze(1) + self._states(events.x[:, :-1])
+        return next_event_loss(states, events, rivals)
+
+    def _states(self, x: Vectors) -> Float[Tensor, "T S+1 D"]:
+        """What is expected before the first event and after each, relative to the prior."""
+        tokens = torch.cat([self.start.expand(len(x), 1, -1), x], dim=1)
+        hidden, _ = self.recurrence(self.dropout(tokens))
+        return self.output(self.dropout(hidden))

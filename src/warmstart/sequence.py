@@ -1,0 +1,50 @@
+"""Sequence: the events of each task in their order, for learners that predict each event from those before it."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from warmstart.learner import Catalogue, Mask, Query, Support, Vectors, Weights, mean
+
+
+class Events(NamedTuple):
+    """At most L events of each of T tasks, in order and without gaps; padding comes last and is zero."""
+
+    x: Float[Tensor, "T L D"]
+    mask: Bool[Tensor, "T L"]
+
+
+def latest(support: Support, length: int) -> Events:
+    """The last `length` events of each support set, or all where there are fewer."""
+    from_here_on = support.mask.flip(1).cumsum(1).flip(1)
+    return _compact(support.x, support.mask & (from_here_on <= length), length)
+
+
+def earliest(support: Support, query: Query, length: int) -> Events:
+    """The first `length` events of each task, its support and query as one sequence."""
+    x, mask = torch.cat([support.x, query.x], dim=1), torch.cat([support.mask, query.mask], dim=1)
+    return _compact(x, mask, length)
+
+
+def last(states: Vectors, events: Events) -> Weights:
+    """The state after each task's last event, where state 0 is that before the first."""
+    return states.take_along_dim(events.mask.sum(dim=1)[:, None, None], dim=1).squeeze(1)
+
+
+def next_event_loss(states: Vectors, events: Events, rivals: Catalogue) -> Float[Tensor, "T"]:
+    """Softmax cross entropy of each event, by the state before it, against the rivals: the mean over a task's events.
+
+    As in `ranking`, an event competes with the catalogue and not with what its task met before or after.
+    """
+    rest = (states @ rivals.x.mT + rivals.log_weight.unsqueeze(-2)).logsumexp(dim=-1)  # (T, L)
+    return mean(softplus(rest - (states * events.x).sum(dim=-1)), events.mask)
+
+
+def _compact(x: Vectors, mask: Mask, length: int) -> Events:
+    """What `mask` keeps, moved to the front and cut to `length`."""
+    order = (~mask).long().argsort(dim=1, stable=True)[:, :length]
+    kept = mask.gather(1, order)
+    return Events(torch.where(kept.unsqueeze(-1), x.take_along_dim(order.unsqueeze(-1), dim=1), 0.0), kept)

@@ -1,0 +1,55 @@
+"""The examples: each runs on its own and prints what it promises."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+SMALL = {"siamese_from_the_article.py": ["--steps", "60"]}
+"""Arguments with which each example takes seconds."""
+
+
+@cache
+def run(name: str, *arguments: str) -> str:
+    command = [sys.executable, "-W", "error", str(EXAMPLES / name), *SMALL.get(name, ()), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))
+def test_every_example_runs_without_a_warning(name):
+    assert run(name)
+
+
+def test_the_siamese_network_of_the_article_trains_recommends_and_is_judged():
+    printed = run("siamese_from_the_article.py")
+    losses = [float(loss) for loss in re.findall(r"step \d+: loss ([\d.]+)", printed)]
+    assert len(losses) == 5 and losses[-1] < losses[0]
+    met, nearest = re.search(r"met:\n(.*)Nearest to that:\n(.*?)\n\d", printed, flags=re.DOTALL).groups()
+    assert len(met.splitlines()) == 5 and len(nearest.splitlines()) == 10
+    ndcg = {name: float(figure) for name, figure in re.findall(r"(\w+): hit rate [\d.]+, nDCG ([\d.]+)", printed)}
+    assert ndcg["siamese"] > 1.5 * ndcg["chance"] and "popularity" in ndcg
+
+
+def test_the_siamese_network_of_the_article_has_titles_of_real_data(data_folder):
+    printed = run("siamese_from_the_article.py", "--data", str(data_folder / "ml-100k"))
+    assert len(re.findall(r"^  .*\(19\d\d\)$", printed, flags=re.MULTILINE)) >= 10
+
+
+def test_the_siamese_network_of_the_article_has_one_distance_for_each_pair():
+    spec = importlib.util.spec_from_file_location("example", EXAMPLES / "siamese_from_the_article.py")
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    network = example.SiameseNetwork()
+    assert (network.embed.in_features, network.embed.out_features) == (10, 5)
+    one, other = torch.randn(7, 10), torch.randn(7, 10)
+    rows = [(network.embed(a) - network.embed(b)).square().sum().sqrt() for a, b in zip(one, other, strict=True)]
+    assert_close(network(one, other), torch.stack(rows))
