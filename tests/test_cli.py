@@ -108,7 +108,9 @@ def test_evaluate_prints_the_board_and_writes_json_and_page(capsys, folder, tmp_
     assert code == 0 and "ridge" in err
     found = json.loads(out)
     assert found["shots"] == [0, 1, 5]
-    assert {result["learner"] for result in found["results"]} == {"popularity", "item-knn", "ease", "als", "ridge"}
+    assert {result["learner"] for result in found["results"]} == {
+        "popularity", "item-knn", "ease", "als", "fine-tune", "ridge",
+    }  # fmt: skip
     assert page.read_text().startswith("<!doctype html>")
     code, out, _ = run(capsys, "evaluate", folder, "--learners", "bias", "--objective", "rating", "--shots", "0,5")
     assert code == 0 and "MAE" in out

@@ -59,7 +59,7 @@ def test_a_comparison_adds_the_classics_and_tells_its_watcher(log):
     watcher = Watcher(started=said.append, judged=lambda row: said.append(f"{row.learner} done"))
     report = compare(log, ["bias"], shots=[0, 3], watcher=watcher)
     names = [row.learner for row in report.rows]
-    assert set(names) == {"popularity", "item-knn", "ease", "als", "bias"}
+    assert set(names) == {"popularity", "item-knn", "ease", "als", "fine-tune", "bias"}
     assert said == [line for name in names for line in (name, f"{name} done")]
     assert all(row.peak_mb > 50 for row in report.rows)
 

@@ -67,7 +67,7 @@ def likeness(trained: Trained, train: Tasks, items, nearest: int) -> tuple[np.nd
 
 def test_the_users_like_you_are_the_nearest_in_the_learned_space(trained, split, support):
     state = Neighbours.fit(trained, split.train, nearest=9).adapt(support)
-    assert state.nearest.shape == state.weight.shape == (3, 9)
+    assert state.nearest.shape == state.weight.shape == (3, 9) and (state.weight >= 0).all()
     for task, items in ((0, [3, 8, 1, 5]), (2, [7])):
         nearest, weight = likeness(trained, split.train, items, 9)
         assert_array_equal(state.nearest[task], nearest)

@@ -1,4 +1,4 @@
-"""The README: its code runs as it stands, and its commands exist."""
+"""The README and the pages: their code runs as it stands, and the commands exist."""
 
 import re
 import shlex
@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-PYTHON = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-SHELL = [
-    line for block in re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL) for line in block.splitlines() if line
-]
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+SHELL = [line for block in blocks(README, "sh") for line in block.splitlines() if line]
 VERBS = [line for line in SHELL if line.startswith("warmstart ")]
 
 
@@ -22,13 +26,15 @@ def test_every_command_is_make_or_warmstart():
     for line in SHELL:
         program, verb = shlex.split(line, comments=True)[:2]
         assert program == "warmstart" or (program == "make" and verb in targets), line
-    assert PYTHON and len(VERBS) >= 3
+    assert len(VERBS) >= 3
 
 
-@pytest.mark.parametrize("block", PYTHON)
-def test_the_python_runs(block, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.stem)
+def test_the_python_of_a_page_runs_from_top_to_bottom_and_prints(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    exec(compile(block, "README.md", "exec"), {})
+    session: dict[str, object] = {}
+    for block in blocks(page, "python"):
+        exec(compile(block, page.name, "exec"), session)
     assert capsys.readouterr().out
 
 

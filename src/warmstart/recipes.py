@@ -49,6 +49,8 @@ DESCENTS = tuple(
     {"inner_rate": rate, "inner_steps": steps} for rate, steps in product((0.1, 0.3, 1.0, 3.0, 10.0), (1, 3, 10))
 )
 """Ways to fine-tune: fewer and more steps, smaller and larger ones."""
+SHORTER = tuple({"inner_rate": rate, "inner_steps": steps} for rate, steps in product((0.1, 0.3, 1.0), (1, 2, 4, 8)))
+"""Ways down for learners whose outer loop does not learn the rate."""
 LIGHT = {"steps": 600, "tasks": 64, "inner": 256, "outer": 1500}
 """For learners whose step costs ten times that of the others; sampling loses them little."""
 USERS = {**LIGHT, "pairs_of": "users"}
@@ -230,8 +232,8 @@ RECIPES: dict[str, Recipe] = {
     "anil": Meta(MAML, {**LIGHT, "adapts": "output"}),
     "melu": Meta(MAML, {**LIGHT, "adapts": "decision"}),
     "meta-sgd": Meta(MAML, {**LIGHT, "learn_rates": "each"}),
-    "reptile": Meta(Reptile, {**LIGHT, "inner": 512}),
-    "imaml": Meta(IMAML, LIGHT),
+    "reptile": Meta(Reptile, {**LIGHT, "inner": 512}, grid=SHORTER),
+    "imaml": Meta(IMAML, LIGHT, grid=SHORTER),
     "meta-rnn": Meta(MetaRNN, LIGHT),
     "mann": Meta(MANN, LIGHT),
     "fine-tune": Meta(FineTune, kind="transfer", grid=DESCENTS),

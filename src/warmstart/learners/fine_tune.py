@@ -5,8 +5,8 @@ vectors, as item2vec does within a basket (Barkan & Koenigstein, MLSP 2016). The
 head is tuned on the support set by gradient descent with one rate for all (the transfer baseline of few-shot learning,
 Chen et al., ICLR 2019).
 
-**Deviations.** The head starts at the task's prior, pre-trained with equal weight to predict without any event, so that
-the profile is heard. Rate and number of steps are chosen on the validation tasks after pre-training.
+**Deviations.** The head starts at the task's prior, which a part of the pre-training fits to predict without any event,
+so that the profile is heard. Rate and number of steps are chosen on the validation tasks after pre-training.
 """
 
 import torch
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.func import grad
 
 from warmstart.learner import Catalogue, Items, Learner, Query, Scores, Support, Weights, project
+
+BARE = 0.1  # the share of pre-training that has to do without any event
 
 
 class FineTune(Learner):
@@ -44,7 +46,7 @@ class FineTune(Learner):
             return self.objective(lambda x: project(x, weights), query.x, query.y, query.mask, rivals)
 
         informed = support.prior + self.log_gain.exp() * self._last_event(support)
-        return (surprise(informed) + surprise(support.prior)) / 2
+        return (1 - BARE) * surprise(informed) + BARE * surprise(support.prior)
 
     def _last_event(self, support: Support) -> Weights:
         """The vector of the last example, times what the prior did not expect of it; 0 where there is none."""

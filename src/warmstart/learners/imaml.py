@@ -31,7 +31,7 @@ class IMAML(Learner):
         *,
         objective: str = "ranking",
         inner_steps: int = 5,
-        inner_rate: float = 1.0,
+        inner_rate: float = 0.3,
         pull: float = 0.5,
         solver_steps: int = 5,
         hidden: int = 32,

@@ -14,10 +14,12 @@ the task is part of the last layer. The rate is learned for MAML too (one number
 from typing import Literal
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
+from warmstart.dual import RATES, scores_after
 from warmstart.head import LAYERS, START_RATE, HeadWeights, fresh_head, head_scores, of_tasks, slope
-from warmstart.learner import Catalogue, Items, Learner, Scores, Support
+from warmstart.learner import Catalogue, Items, Learner, Query, Scores, Support
 
 
 class MAML(Learner):
@@ -36,6 +38,7 @@ class MAML(Learner):
     ) -> None:
         super().__init__(objective=objective)
         self.first_order, self.inner_steps, self.adapted = first_order, inner_steps, LAYERS[adapts]
+        self.shortcut = objective == "rating" and adapts == "all" and learn_rates == "one"
         self.head = fresh_head(dim, hidden)
         shapes = {**{name: weight.shape for name, weight in self.head.items()}, "prior": torch.Size([dim])}
         self.log_rate = nn.ParameterDict(
@@ -48,11 +51,17 @@ class MAML(Learner):
     def adapt(self, support: Support, catalogue: Catalogue) -> HeadWeights:
         weights = of_tasks(self.head, support.prior)
         for _ in range(self.inner_steps):
-            downhill = slope(self.objective, weights, self.adapted, support, catalogue)
-            if self.first_order:
-                downhill = {name: g.detach() for name, g in downhill.items()}
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not self.first_order):
+                downhill = slope(self.objective, weights, self.adapted, support, catalogue)
             weights |= {name: weights[name] - self.log_rate[name].exp() * g for name, g in downhill.items()}
         return weights
 
     def score(self, state: HeadWeights, x: Items) -> Scores:
         return head_scores(state, x)
+
+    def loss(self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue) -> Float[Tensor, "T"]:
+        if not self.shortcut:
+            return super().loss(support, query, catalogue, rivals)
+        rates = torch.stack([self.log_rate[name] for name in RATES]).exp()
+        scores = scores_after(self.head, rates, support, query.x, steps=self.inner_steps, first_order=self.first_order)
+        return self.objective(lambda _: scores, query.x, query.y, query.mask, rivals)
