@@ -138,6 +138,10 @@ def test_it_starts_sharp_with_a_null_example_of_its_own_and_unit_gain():
     assert learner.context is None and not learner.order_matters
 
 
+def test_a_candidate_looks_at_the_support_twice_unless_told_otherwise():
+    assert Matching(DIM, full_context=True).context.reads == 2
+
+
 @torch.no_grad()
 def test_order_matters_with_full_context_alone(support, items):
     turned = replace(support, x=support.x.clone())
@@ -187,12 +191,17 @@ def test_many_candidates_are_compared_in_parts_of_bounded_size(monkeypatch, supp
     assert sizes == [3, 3, 3, 3]  # 14 pairs are three candidates of four tasks
     monkeypatch.undo()
     assert_close(in_parts, scores_of(learner, support, many))
+    assert sizes[4:] == [12]  # a small batch is one part
     assert_close(learner.score(learner.adapt(support, Catalogue(many, many[:, 0])), own), in_parts)
 
 
-def test_more_tasks_than_pairs_are_still_scored(monkeypatch, support, items):
+@torch.no_grad()
+def test_more_tasks_than_pairs_are_scored_one_candidate_at_a_time(monkeypatch, support, items):
     monkeypatch.setattr(matching, "PAIRS", 1)
-    assert scores_of(make(), support, items).shape == (4, ITEMS)
+    learner, sizes = make(), []
+    learner.look_up.register_forward_hook(lambda module, args, output: sizes.append(output.shape[-2]))
+    assert scores_of(learner, support, items).shape == (4, ITEMS)
+    assert sizes == [1] * ITEMS
 
 
 @pytest.mark.parametrize("objective", ["ranking", "rating"])

@@ -6,8 +6,7 @@ That costs some twenty times the arithmetic.
 
 **Deviations.** A null example with a learned logit takes the attention that no example deserves, so that an empty
 support set is an input like any other. Attention is added to the prior. Where all labels are alike (ranking), the
-weighted mean says nothing, so the evidence against the null example counts: the log-odds of the attention. Examples
-and candidates have an embedding each, and a candidate that finds no example reads zeros.
+weighted mean says nothing, so the evidence against the null example counts: the log-odds of the attention.
 """
 
 from typing import NamedTuple
@@ -83,7 +82,7 @@ class FullContext(nn.Module):
     def __init__(self, width: int, reads: int) -> None:
         super().__init__()
         self.reads = reads
-        self.support = nn.LSTM(width, width, batch_first=True, bidirectional=True)
+        self.support = nn.LSTM(width, width, bidirectional=True)
         # The gates of the reading LSTM, in three parts, of which the first is the same for all tasks.
         self.plain = nn.Linear(width, 4 * width)
         self.query = nn.Linear(width, 4 * width, bias=False)
@@ -109,6 +108,5 @@ class FullContext(nn.Module):
 
 
 def _attention(query: Tensor, memory: Memory) -> Tensor:
-    """A softmax over the products of queries and keys, (T, Q, W) -> (T, Q, S); 0 throughout where there is no key."""
-    padding = ~memory.mask.unsqueeze(1)
-    return (query @ memory.keys.mT).masked_fill(padding, RULED_OUT).softmax(dim=-1).masked_fill(padding, 0.0)
+    """A softmax over the products of queries and keys, (T, Q, W) -> (T, Q, S); without any key no score hears of it."""
+    return (query @ memory.keys.mT).masked_fill(~memory.mask.unsqueeze(1), RULED_OUT).softmax(dim=-1)
