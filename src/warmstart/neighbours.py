@@ -17,7 +17,6 @@ import scipy.sparse as sp
 import torch
 from jaxtyping import Float, Float32, Int64
 from scipy.special import softmax
-from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from warmstart.learner import Support
@@ -59,6 +58,8 @@ class Neighbours:
     ) -> None:
         self.trained, self.met, self.places, self.caution = trained, met, places, caution
         self.items = trained.items
+        from sklearn.neighbors import NearestNeighbors  # half a second to import, and few need it
+
         self.index = NearestNeighbors(n_neighbors=min(nearest, len(places)), algorithm="brute").fit(places)
 
     @classmethod
