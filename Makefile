@@ -5,7 +5,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 # One thread each for two test workers: more threads than cores make small tensors slow.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-.PHONY: up test slow check bench
+.PHONY: up test slow mutants check bench
 
 up: .venv/.run
 	$(BIN)/warmstart up $(ARGS)
@@ -15,6 +15,9 @@ test: .venv/.test
 
 slow: .venv/.test
 	$(PYTEST) -m slow $(ARGS)
+
+mutants: .venv/.test
+	$(BIN)/python tests/mutation $(ARGS)
 
 check: .venv/.dev
 	$(BIN)/ruff format --check src tests benchmarks

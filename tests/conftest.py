@@ -1,7 +1,9 @@
 """Data for the tests: a small world in which two kinds of people like two kinds of things, and the real data sets."""
 
 import os
+import re
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,14 @@ from warmstart.tasks import Examples, Split
 # No deadlines, since the machines are shared; the same examples every time, so that a failure can be had again.
 settings.register_profile("warmstart", deadline=None, derandomize=True)
 settings.load_profile("warmstart")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave a learner out that runs a package which is not here."""
+    if find_spec("learn2learn") is None:
+        for item in items:
+            if "learn2learn" in re.split(r"[\[\]-]", item.name):
+                item.add_marker(pytest.mark.skip(reason="learn2learn is not installed; see benchmarks/speed_meta.py"))
 
 
 @pytest.fixture(scope="session")

@@ -75,19 +75,16 @@ def scores_after(
     groups = grouped(support.mask)
     order, sizes = torch.cat([group.tasks for group in groups]), [len(group.tasks) for group in groups]
     x, prior = x.index_select(0, order), support.prior.index_select(0, order)
-    asked = x @ head["represent"], products(prior, x)
-    share = 2 * support.mask / support.mask.sum(dim=1, keepdim=True).clamp(min=1)
+    whole = x, prior, x @ head["represent"], products(prior, x)
+    share = 2 * support.mask.to(support.y.dtype) / support.mask.sum(dim=1, keepdim=True).clamp(min=1)
     above = head["hidden"], torch.stack([head[name] for name in VECTORS]), rates
+    given = Regrouped.apply(support.x.detach() if first_order else support.x, groups)
     scores = []
-    for group, own, *part in zip(
-        groups, Regrouped.apply(support.x, groups), *(whole.split(sizes) for whole in (prior, x, *asked)), strict=True
-    ):
-        priors, items, first, base = part
-        given = own.detach() if first_order else own
-        among = given @ (given if steps > 1 else given[:, :0]).mT  # a single step has no need of it
+    for group, own, items, priors, *rows in zip(groups, given, *(part.split(sizes) for part in whole), strict=True):
+        among = own @ (own if steps > 1 else own[:, :0]).mT  # a single step has no need of it
         examples = Rows(own @ head["represent"], products(priors, own), among)
-        wanted = _of(group, support.y), _of(group, share), steps, first_order
-        scores.append(Descent.apply(*examples, first, base, items @ given.mT, *above, *wanted))
+        told = _of(group, support.y), _of(group, share), steps, first_order
+        scores.append(Descent.apply(*examples, *rows, items @ own.mT, *above, *told))
     return torch.cat(scores)[order.argsort()]
 
 
@@ -96,7 +93,7 @@ def grouped(mask: Mask) -> list[Group]:
     place = torch.arange(mask.shape[1] + 1, device=mask.device)
     length = (place * torch.cat([mask.new_zeros(len(mask), 1), mask], dim=1)).amax(dim=1)
     most = 1 if mask.is_cuda else min(GROUPS, len(mask))
-    parts = length.argsort().tensor_split(max(1, min(most, mask.numel() // ROWS)))
+    parts = length.argsort(stable=True).tensor_split(max(1, min(most, mask.numel() // ROWS)))
     return [Group(tasks, int(length[tasks[-1]])) for tasks in parts]
 
 
@@ -144,7 +141,7 @@ class Descent(torch.autograd.Function):
         layers = _rise(_pulled(rows, place), place)
         ctx.save_for_backward(examples.overlaps, rows.overlaps, rates, share)
         ctx.place, ctx.layers = place, layers
-        return layers.scores
+        return layers.scores.clone()  # a result that its own graph held would only be freed by the garbage collector
 
     @staticmethod
     @once_differentiable
@@ -221,13 +218,13 @@ def _back(step: Step, of: Place, rates: Tensor, share: Scores) -> tuple[Place, H
     (z1, z2, _), error, slope, hidden = step.layers, step.error, step.slope, step.place.hidden
     output = step.place.vectors[:, 2]
     of_bend, of_offset, of_output = (-rates[2:5].unsqueeze(-1) * of.vectors).unbind(dim=1)
-    # Through the slope, from the first layer up to the error,
+    # Up through the slope, from the first layer to the error,
     first = torch.add(of_bend.unsqueeze(1), of.pull, alpha=represent)
     middle = unbent(first, z1)
     second = (middle @ hidden).baddbmm_(z1, of.hidden, alpha=-by_hidden).add_(of_offset.unsqueeze(1))
     top = unbent(second, z2)
     score = (products(output, top) + products(of_output, z2)).add_(of.prior_pull, alpha=by_prior).mul_(share)
-    # and through the layers down again; a tanh was part of the slope too, which is what is added to each.
+    # and down again through the layers, whose values are part of the slope as well.
     of_z2 = second.mul_(z2).mul_((-2 * error).unsqueeze(-1)).mul_(output.unsqueeze(1))
     of_z2.baddbmm_(torch.stack([error, score], dim=-1), torch.stack([of_output, output], dim=1))
     of_second = unbent_(of_z2, z2)

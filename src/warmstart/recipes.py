@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from importlib import import_module
 from inspect import signature
 from itertools import product
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 
 from warmstart.classics import ALS, EASE, Bias, ItemKNN, Popularity
 from warmstart.encoder import Encoder
-from warmstart.errors import Misuse
+from warmstart.errors import Misuse, shown
 from warmstart.evaluation import Objective
 from warmstart.learner import Learner
 from warmstart.learners import (
@@ -24,6 +25,7 @@ from warmstart.learners import (
     FineTune,
     GRU4Rec,
     InContext,
+    Learn2Learn,
     Matching,
     MetaRNN,
     NeuralProcess,
@@ -145,6 +147,8 @@ class Meta:
     """Settings that only matter in use: validation chooses among them once training is over."""
     serve: type[Neighbours] | None = None
     """What recommends in the place of the trained model, from it and the training tasks."""
+    package: str | None = None
+    """What must be installed for it beside our own dependencies."""
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -197,6 +201,7 @@ class Meta:
         return self.serve.fit(trained, order.split.train, **_accepted(self.serve, settings))
 
     def _model(self, start: Start, settings: Settings) -> FewShot:
+        _check_import(self.package)
         encoder = Encoder(
             start.appeal, content=start.content, profile_width=start.profile_width, **_accepted(Encoder, settings)
         )
@@ -237,6 +242,7 @@ RECIPES: dict[str, Recipe] = {
     "meta-rnn": Meta(MetaRNN, LIGHT),
     "mann": Meta(MANN, LIGHT),
     "fine-tune": Meta(FineTune, kind="transfer", grid=DESCENTS),
+    "learn2learn": Meta(Learn2Learn, LIGHT, package="learn2learn"),
 }
 
 
@@ -250,6 +256,8 @@ def recipe(name: str, objective: Objective) -> Recipe:
     if objective not in found.objectives:
         able = [other for other, entry in RECIPES.items() if objective in entry.objectives]
         raise Misuse(f'learner "{name}" has no objective "{objective}"; these have: {", ".join(able)}')
+    if isinstance(found, Meta):
+        _check_import(found.package)
     return found
 
 
@@ -262,6 +270,19 @@ def fit(name: str, order: Order) -> Fitted:
             raise Misuse(f'learner "{name}" has no setting "{setting}"; it has {known or "none"}')
         _check(setting, order.settings[setting], chosen)
     return chosen.fit(name, order)
+
+
+def _check_import(package: str | None) -> None:
+    """Whether a package can be imported that only one learner needs; now, and not when others have been fitted."""
+    if package is None:
+        return
+    try:
+        import_module(package)
+    except (ImportError, OSError, RuntimeError) as error:  # the last two where its compiled parts do not fit
+        raise Misuse(
+            f'learner "{package}" runs the package of that name, which cannot be imported here ({shown(error)}); '
+            "benchmarks/speed_meta.py says how to build it, or leave this learner out"
+        ) from error
 
 
 def _check(setting: str, value: Any, chosen: Recipe) -> None:

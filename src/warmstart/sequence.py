@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from warmstart.learner import Catalogue, Mask, Query, Support, Vectors, Weights, mean
+from warmstart.learner import Catalogue, Mask, Query, Support, Vectors, Weights
 
 
 class Events(NamedTuple):
@@ -35,12 +35,16 @@ def last(states: Vectors, events: Events) -> Weights:
 
 
 def next_event_loss(states: Vectors, events: Events, rivals: Catalogue) -> Float[Tensor, "T"]:
-    """Softmax cross entropy of each event, by the state before it, against the rivals: the mean over a task's events.
+    """Softmax cross entropy of each event, by the state before it, against the rivals: a mean over a task's events.
 
-    As in `ranking`, an event competes with the catalogue and not with what its task met before or after.
+    As in `ranking`, an event competes with the catalogue and not with what its task met before or after. The n-th event
+    counts 1 / sqrt(n): what is said of people with few events is seldom trained otherwise, for each has all the later
+    ones too.
     """
     rest = (states @ rivals.x.mT + rivals.log_weight.unsqueeze(-2)).logsumexp(dim=-1)  # (T, L)
-    return mean(softplus(rest - (states * events.x).sum(dim=-1)), events.mask)
+    weight = events.mask / torch.arange(1, 1 + events.mask.shape[1], device=rest.device).sqrt()
+    losses = softplus(rest - (states * events.x).sum(dim=-1))
+    return (losses * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
 
 
 def _compact(x: Vectors, mask: Mask, length: int) -> Events:

@@ -7,6 +7,7 @@ by `tests/reference`, then by `tests/conformance`, of the learners that the file
 import argparse
 import gc
 import importlib
+import inspect
 import json
 import os
 import re
@@ -26,6 +27,7 @@ from mutants import Mutant, mutants
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path("src/warmstart")
+AS_IT_IS = Mutant(source="", line=0, diff="")
 
 
 @dataclass
@@ -41,7 +43,10 @@ class Target:
 
 
 class Concerned:
-    """This keeps, of the conformance suite, the cases of some learners, and notes which libraries were loaded."""
+    """This keeps, of the conformance suite, the cases of some learners, and lets the tests that name them go first.
+
+    It also notes which libraries were loaded.
+    """
 
     def __init__(self, classes: set[str], libraries: Path) -> None:
         self.classes, self.libraries = classes, libraries
@@ -50,10 +55,18 @@ class Concerned:
         from warmstart.recipes import RECIPES  # only now, since it is the mutated one that counts
 
         names = {name for name, recipe in RECIPES.items() if recipe.cls.__name__ in self.classes}
-        items[:] = [item for item in items if "conformance" not in item.path.parts or names & _parameters(item)]
+        kept = [item for item in items if not _is_law(item) or names & _parameters(item)]
+        items[:] = sorted(kept, key=lambda item: (_is_law(item), not self._is_named_in(item)))
 
     def pytest_sessionfinish(self) -> None:
         self.libraries.write_text("\n".join(sys.modules))
+
+    def _is_named_in(self, item: pytest.Item) -> bool:
+        return isinstance(item, pytest.Function) and _finds(inspect.getsource(item.function), *self.classes)
+
+
+def _is_law(item: pytest.Item) -> bool:
+    return "conformance" in item.path.parts
 
 
 def _parameters(item: pytest.Item) -> set[str]:
@@ -72,36 +85,44 @@ def target(tree: Path, path: Path) -> Target:
 
 
 def _mentions(file: Path, *words: str) -> bool:
-    return re.search(rf"\b({'|'.join(words)})\b", file.read_text()) is not None
+    return _finds(file.read_text(), *words)
+
+
+def _finds(text: str, *words: str) -> bool:
+    return re.search(rf"\b({'|'.join(words)})\b", text) is not None
 
 
 def run(targets: list[Target], trees: list[Path]) -> None:
-    """Try all mutants, as many at a time as there are trees."""
-    waiting = [(target, mutant) for target in targets for mutant in mutants(target.source)]
+    """Try each file as it is and then all of its mutants, as many at a time as there are trees."""
+    waiting = [(target, AS_IT_IS) for target in targets]
+    waiting += [(target, mutant) for target in targets for mutant in mutants(target.source)]
     total, running = len(waiting), {}
     while waiting or running:
         while waiting and trees:
             tree, (target, mutant) = trees.pop(), waiting.pop(0)
-            running[fork(tree, target, mutant.source)] = tree, target, mutant
-        child, status = os.wait()
+            running[fork(tree, target, mutant.source or target.source)] = tree, target, mutant
+        child, status, usage = os.wait3(0)
         tree, target, mutant = running.pop(child)
+        if mutant is AS_IT_IS:
+            rehearsed(target, status, usage.ru_utime + usage.ru_stime, tree)
+        else:
+            target.outcomes[_outcome(status)].append(mutant)
         (tree / target.path).write_text(target.source)
-        target.outcomes[_outcome(status)].append(mutant)
         trees.append(tree)
         print(f"\r{total - len(waiting) - len(running)}/{total}", end="", file=sys.stderr, flush=True)
 
 
-def rehearse(target: Target, tree: Path) -> None:
-    """Test the file as it is, for tests that fail anyway would catch everything; and note how long that takes."""
-    _, status, usage = os.wait4(fork(tree, target, target.source), 0)
+def rehearsed(target: Target, status: int, seconds: float, tree: Path) -> None:
+    """Note how long the tests take, and go on only if they pass: those that fail anyway would catch everything."""
     if status:
         sys.exit(f"{target.path}: the tests fail without a mutant\n{(tree / 'log').read_text()[-4000:]}")
-    target.seconds = 20 + 5 * int(usage.ru_utime + usage.ru_stime)
+    target.seconds = 20 + 5 * int(seconds)
 
 
 def load_libraries(tree: Path) -> None:
     """Load, once for all forks, the libraries that the last one loaded."""
-    for name in (tree / "libraries").read_text().split():
+    noted = tree / "libraries"
+    for name in noted.read_text().split() if noted.exists() else ():
         if not name.startswith(("warmstart", "test", "conftest", "__")):
             with suppress(ImportError):
                 importlib.import_module(name)
@@ -183,9 +204,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         trees = [_copy(Path(scratch) / str(n)) for n in range(asked.workers)]
         targets = [target(trees[0], PACKAGE / file) for file in asked.files]
-        for each in [targets[0], *targets]:
-            rehearse(each, trees[0])
-            load_libraries(trees[0])
+        os.waitpid(fork(trees[0], targets[0], targets[0].source), 0)
+        load_libraries(trees[0])
         run(targets, trees)
     print(f"\n{table(targets)}")
     if asked.json:

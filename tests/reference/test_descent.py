@@ -237,9 +237,9 @@ def test_imamls_outer_gradient_is_that_of_the_query_loss_at_the_minimum(objectiv
     for name in NAMES:
         index = tuple(size // 2 for size in first[name].shape)
         expected = slope_of(lambda shift, n=name, i=index: outer(shifted(first, n, i, shift), support.x[0]))
-        assert found[name][index].item() == pytest.approx(expected, abs=1e-5)
+        assert found[name][index].item() == pytest.approx(expected, abs=1e-4)
     moved = slope_of(lambda shift: outer(first, shifted({"x": support.x[0]}, "x", (1, 2), shift)["x"]))
-    assert x.grad[0, 1, 2].item() == pytest.approx(moved, abs=1e-5)
+    assert x.grad[0, 1, 2].item() == pytest.approx(moved, abs=1e-4)
 
 
 def slope_of(function, step=1e-3):
@@ -373,7 +373,7 @@ def test_pre_training_predicts_the_query_from_the_last_known_event_and_from_none
             weights += learner.log_gain.exp().item() * surprise * x
         asked = (query.x[t, :queries], query.y[t, :queries], rivals.x, rivals.log_weight[t])
         informed, bare = (loss_of(objective, lambda q, w=w: q @ w, *asked) for w in (weights, support.prior[t]))
-        assert_close(loss[t], 0.9 * informed + 0.1 * bare)
+        assert_close(loss[t], 0.75 * informed + 0.25 * bare)
 
 
 def test_fine_tuning_leaves_the_inner_loop_out_of_its_training():

@@ -1,24 +1,26 @@
-"""MAML against a loop over tasks and steps that is written out by hand."""
+"""The MAML family against a loop over tasks and steps that is written out by hand."""
 
 import pytest
 import torch
 from torch.testing import assert_close
 
+from warmstart import dual
+from warmstart.head import LAYERS
 from warmstart.learner import Catalogue, Query, Support
 from warmstart.learners import MAML
 
-DIM, RATE = 5, 0.1
-
-
-def by_hand(learner, x, y, prior, *, first_order, adapted):
-    """One task, gradient steps with torch.autograd instead of torch.func: its scores as a function of items."""
-    weights = dict(learner.head.items()) | {"prior": prior.clone().requires_grad_()}
-    for _ in range(learner.inner_steps):
-        loss = ((forward(weights, x) - y) ** 2).mean()
-        leaves = [weights[name] for name in adapted]
-        slopes = torch.autograd.grad(loss, leaves, create_graph=not first_order, retain_graph=True)
-        weights = weights | {n: w - RATE * s for n, w, s in zip(adapted, leaves, slopes, strict=True)}
-    return lambda items: forward(weights, items)
+DIM, HIDDEN = 5, 4
+COUNTS = (4, 0, 1, 3)
+MEMBERS = {
+    "maml": {},
+    "fomaml": {"first_order": True},
+    "melu": {"adapts": "decision"},
+    "anil": {"adapts": "output"},
+    "meta-sgd": {"learn_rates": "each"},
+    "first-order anil": {"adapts": "output", "first_order": True},
+}
+BOTH = pytest.mark.parametrize("objective", ["rating", "ranking"])
+ALL = pytest.mark.parametrize("member", MEMBERS)
 
 
 def forward(weights, x):
@@ -27,88 +29,212 @@ def forward(weights, x):
     return second @ weights["output"] + x @ weights["prior"]
 
 
-@pytest.fixture
-def world():
-    torch.manual_seed(0)
-    counts = torch.tensor([4, 1, 3])
-    mask = torch.arange(4) < counts[:, None]
-    support = Support(_doubles(3, 4, DIM), _doubles(3, 4), mask, _doubles(3, DIM))
-    query = Query(_doubles(3, 6, DIM), _doubles(3, 6), torch.ones(3, 6, dtype=torch.bool))
-    return support, query, Catalogue(_doubles(7, DIM), torch.zeros(7, dtype=torch.float64))
+def loss_of(objective, weights, x, y, rivals, log_weight):
+    """One task's mean loss over its own unpadded rows."""
+    if len(x) == 0:
+        return 0.0 * forward(weights, rivals).sum()
+    if objective == "rating":
+        return ((forward(weights, x) - y) ** 2).mean()
+    rest = (forward(weights, rivals) + log_weight).exp().sum()
+    return torch.stack([torch.log(rest + own.exp()) - own for own in forward(weights, x)]).mean()
 
 
-def _doubles(*shape):
-    """In double precision, for three steps through tanh amplify rounding."""
+def by_hand(learner, objective, x, y, prior, catalogue):
+    """One task's weights after its steps, by torch.autograd on those that it adapts."""
+    weights = dict(learner.head.items()) | {"prior": prior}
+    for _ in range(learner.inner_steps):
+        leaves = [weights[name] for name in learner.adapted]
+        loss = loss_of(objective, weights, x, y, catalogue.x, catalogue.log_weight)
+        slopes = torch.autograd.grad(loss, leaves, create_graph=not learner.first_order, retain_graph=True)
+        steps = {name: learner.log_rate[name].exp() * s for name, s in zip(learner.adapted, slopes, strict=True)}
+        weights = weights | {name: weights[name] - step for name, step in steps.items()}
+    return weights
+
+
+def doubles(*shape):
+    """In double precision, for steps through tanh amplify rounding."""
     return torch.randn(*shape, dtype=torch.float64)
 
 
-def make(**switches):
+@pytest.fixture
+def world():
+    """Tasks of 4, 0, 1 and 3 examples, the last with a gap among them; all tensors that have a gradient ask for it."""
+    torch.manual_seed(0)
+    mask = torch.arange(5) < torch.tensor(COUNTS)[:, None]
+    mask[3] = torch.tensor([True, False, True, False, True])
+    asked = torch.arange(6) < torch.tensor([6, 2, 1, 4])[:, None]
+    support = Support(doubles(4, 5, DIM).requires_grad_(), doubles(4, 5), mask, doubles(4, DIM).requires_grad_())
+    query = Query(doubles(4, 6, DIM).requires_grad_(), doubles(4, 6), asked)
+    catalogue = Catalogue(doubles(7, DIM).requires_grad_(), doubles(7))
+    return support, query, catalogue, Catalogue(doubles(8, DIM).requires_grad_(), doubles(4, 8))
+
+
+def make(objective="rating", *, inner_steps=3, **switches):
+    """A learner whose weights are not where they start, and whose rates differ from layer to layer."""
     torch.manual_seed(1)
-    learner = MAML(DIM, objective="rating", hidden=4, inner_steps=3, **switches).double()
+    learner = MAML(DIM, objective=objective, hidden=HIDDEN, inner_steps=inner_steps, **switches).double()
     with torch.no_grad():
-        for rate in learner.log_rate.values():
-            rate.fill_(RATE).log_()
+        for number, rate in enumerate(learner.log_rate.values()):
+            rate.copy_((0.05 + 0.03 * number) * (1 + 0.2 * torch.rand_like(rate))).log_()
         for weight in learner.head.values():
             weight.add_(0.3 * torch.randn_like(weight))
     return learner
 
 
-MEMBERS = {
-    "maml": ({}, ["represent", "bend", "hidden", "offset", "output", "prior"]),
-    "fomaml": ({"first_order": True}, ["represent", "bend", "hidden", "offset", "output", "prior"]),
-    "melu": ({"adapts": "decision"}, ["hidden", "offset", "output", "prior"]),
-    "anil": ({"adapts": "output"}, ["output", "prior"]),
-    "meta-sgd": ({"learn_rates": "each"}, ["represent", "bend", "hidden", "offset", "output", "prior"]),
-}
+def of_task(t, support, query, rivals):
+    """One task's support and query without padding, and what the query competes with."""
+    known, asked = support.mask[t], query.mask[t]
+    return (support.x[t][known], support.y[t][known], support.prior[t]), (
+        query.x[t][asked],
+        query.y[t][asked],
+        rivals.x,
+        rivals.log_weight[t],
+    )
 
 
-@pytest.mark.parametrize("member", MEMBERS)
-def test_loss_and_outer_gradient_equal_those_of_the_loop_by_hand(member, world):
-    support, query, catalogue = world
-    switches, adapted = MEMBERS[member]
-    learner = make(**switches)
+def gradients(loss, learner, world):
+    """Of all parameters and of all vectors, by name; zero where none arrives."""
+    support, query, catalogue, rivals = world
+    vectors = {"x": support.x, "priors": support.prior, "items": query.x, "catalogue": catalogue.x, "rivals": rivals.x}
+    wanted = dict(learner.named_parameters()) | vectors
+    found = torch.autograd.grad(loss, list(wanted.values()), allow_unused=True, retain_graph=True)
+    return {
+        name: torch.zeros_like(tensor) if gradient is None else gradient
+        for (name, tensor), gradient in zip(wanted.items(), found, strict=True)
+    }
+
+
+@BOTH
+@ALL
+@pytest.mark.parametrize("steps", [1, 3])
+def test_loss_and_all_outer_gradients_equal_those_of_the_loop_by_hand(member, objective, steps, world):
+    support, query, catalogue, rivals = world
+    learner = make(objective, inner_steps=steps, **MEMBERS[member])
     losses = []
-    for t, count in enumerate(support.mask.sum(dim=1)):
-        x, y = support.x[t, :count], support.y[t, :count]
-        score = by_hand(learner, x, y, support.prior[t], first_order=bool(learner.first_order), adapted=adapted)
-        losses.append(((score(query.x[t]) - query.y[t]) ** 2).mean())
+    for t in range(len(COUNTS)):
+        known, asked = of_task(t, support, query, rivals)
+        losses.append(loss_of(objective, by_hand(learner, objective, *known, catalogue), *asked))
     expected = torch.stack(losses)
-    loss = learner.loss(support, query, catalogue, catalogue)
+    loss = learner.loss(*world)
     assert_close(loss, expected)
-    weights = list(learner.head.values())
-    assert_close(torch.autograd.grad(loss.sum(), weights), torch.autograd.grad(expected.sum(), weights))
+    share = torch.tensor([0.3, 1.0, -0.7, 2.0], dtype=torch.float64)  # so that tasks cannot change places
+    assert_close(gradients((share * loss).sum(), learner, world), gradients((share * expected).sum(), learner, world))
 
 
-def test_first_order_and_second_order_gradients_differ(world):
-    support, query, catalogue = world
-    slopes = []
-    for first_order in (False, True):
-        learner = make(first_order=first_order)
-        loss = learner.loss(support, query, catalogue, catalogue).sum()
-        slopes.append(torch.autograd.grad(loss, list(learner.head.values())))
-    differences = [float((a - b).abs().max()) for a, b in zip(*slopes, strict=True)]
-    assert max(differences) > 1e-3
+@BOTH
+@ALL
+def test_the_state_scores_as_the_weights_of_the_loop_by_hand(member, objective, world):
+    support, query, catalogue, rivals = world
+    learner = make(objective, **MEMBERS[member])
+    state = learner.adapt(support, catalogue)
+    own, shared = learner.score(state, query.x), learner.score(state, rivals.x)
+    for t in range(len(COUNTS)):
+        known, _ = of_task(t, support, query, rivals)
+        weights = by_hand(learner, objective, *known, catalogue)
+        assert_close(own[t], forward(weights, query.x[t]))
+        assert_close(shared[t], forward(weights, rivals.x))
+    assert_close(gradients(own.sum(), learner, world)["items"].isfinite().all(), torch.tensor(True))
 
 
-def test_the_outer_gradient_agrees_with_finite_differences(world):
-    support, query, catalogue = world
-    learner = make()
+@BOTH
+def test_first_order_and_second_order_gradients_differ(objective, world):
+    first, second = (make(objective, first_order=first_order) for first_order in (True, False))
+    found = [gradients(learner.loss(*world).sum(), learner, world) for learner in (first, second)]
+    assert all((found[0][name] - found[1][name]).abs().max() > 1e-3 for name in ("head.represent", "head.hidden", "x"))
+    assert not found[0]["x"].any()
+
+
+@BOTH
+def test_the_outer_gradient_agrees_with_finite_differences(objective, world):
+    learner = make(objective)
 
     def loss():
-        return learner.loss(support, query, catalogue, catalogue).sum()
+        return learner.loss(*world).sum()
 
-    weight = learner.head["hidden"]
-    slope = torch.autograd.grad(loss(), weight)[0][1, 2]
-    step = 1e-5
-    with torch.no_grad():
-        weight[1, 2] += step
-        above = loss()
-        weight[1, 2] -= 2 * step
-        below = loss()
-    assert_close(slope, (above - below) / (2 * step), rtol=1e-6, atol=1e-8)
+    for name, index in {"represent": (1, 2), "hidden": (1, 2), "bend": (3,), "offset": (0,), "output": (1,)}.items():
+        weight, step = learner.head[name], 1e-5
+        slope = torch.autograd.grad(loss(), weight)[0][index]
+        with torch.no_grad():
+            weight[index] += step
+            above = loss()
+            weight[index] -= 2 * step
+            below = loss()
+            weight[index] += step
+        assert_close(slope, (above - below) / (2 * step), rtol=1e-6, atol=1e-8)
 
 
 def test_meta_sgd_has_a_rate_for_each_weight_and_maml_one_for_each_layer():
-    each, one = make(learn_rates="each"), make()
-    assert each.log_rate["represent"].shape == each.head["represent"].shape
-    assert one.log_rate["represent"].shape == ()
+    each, one = MAML(DIM, hidden=HIDDEN, learn_rates="each"), MAML(DIM, hidden=HIDDEN)
+    assert {name: tuple(rate.shape) for name, rate in each.log_rate.items()} == {
+        "represent": (DIM, HIDDEN),
+        "bend": (HIDDEN,),
+        "hidden": (HIDDEN, HIDDEN),
+        "offset": (HIDDEN,),
+        "output": (HIDDEN,),
+        "prior": (DIM,),
+    }
+    assert {rate.shape for rate in one.log_rate.values()} == {()}
+
+
+@pytest.mark.parametrize(("objective", "start"), [("ranking", 0.5), ("rating", 0.1)])
+@pytest.mark.parametrize("adapts", LAYERS)
+def test_rates_are_those_of_the_adapted_layers_and_start_as_the_objective_needs(objective, start, adapts):
+    learner = MAML(DIM, objective=objective, adapts=adapts)
+    assert set(learner.log_rate) == set(LAYERS[adapts])
+    assert all(rate.exp().item() == pytest.approx(start) for rate in learner.log_rate.values())
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_only_maml_and_fomaml_on_ratings_take_the_shortcut(member):
+    assert MAML(DIM, objective="rating", **MEMBERS[member]).shortcut == (member in ("maml", "fomaml"))
+    assert not MAML(DIM, objective="ranking", **MEMBERS[member]).shortcut
+
+
+@pytest.mark.parametrize("first_order", [False, True])
+def test_the_shortcut_in_groups_of_like_length_is_the_long_way(first_order, monkeypatch):
+    monkeypatch.setattr(dual, "ROWS", 10)
+    torch.manual_seed(2)
+    counts = torch.tensor([3, 9, 0, 7, 1, 9, 2, 5, 8, 4, 6])
+    support = Support(
+        doubles(11, 9, DIM).requires_grad_(),
+        doubles(11, 9),
+        torch.arange(9) < counts[:, None],
+        doubles(11, DIM).requires_grad_(),
+    )
+    query = Query(doubles(11, 3, DIM).requires_grad_(), doubles(11, 3), torch.ones(11, 3, dtype=torch.bool))
+    nothing = Catalogue(doubles(1, DIM).requires_grad_(), doubles(1))
+    world = support, query, nothing, nothing
+    assert len(dual.grouped(support.mask)) == 5
+    learner = make(first_order=first_order)
+    loss = learner.loss(*world)
+    learner.shortcut = False
+    assert_close(loss, learner.loss(*world))
+    share = torch.linspace(-1, 2, 11, dtype=torch.float64)
+    expected = gradients((share * learner.loss(*world)).sum(), learner, world)
+    assert_close(gradients((share * loss).sum(), learner, world), expected)
+
+
+def test_what_the_caller_freezes_gets_no_gradient_and_changes_no_other(world):
+    learner = make()
+    expected = gradients(learner.loss(*world).sum(), learner, world)
+    learner.log_rate.requires_grad_(False)
+    support, query, catalogue, rivals = world
+    still = Support(support.x.detach(), support.y, support.mask, support.prior), query, catalogue, rivals
+    learner.loss(*still).sum().backward()
+    assert all(rate.grad is None for rate in learner.log_rate.values())
+    assert_close({n: p.grad for n, p in learner.head.items()}, {n: expected[f"head.{n}"] for n in learner.head})
+    assert_close(query.x.grad, expected["items"])
+    assert_close(support.prior.grad, expected["priors"])
+
+
+def test_going_back_twice_gives_the_same_gradient(world):
+    learner = make()
+    loss = learner.loss(*world).sum()
+    assert_close(gradients(loss, learner, world), gradients(loss, learner, world), rtol=0, atol=0)
+
+
+def test_the_gradient_of_the_shortcut_is_not_differentiated_again(world):
+    learner = make()
+    slope = torch.autograd.grad(learner.loss(*world).sum(), learner.head["hidden"], create_graph=True)[0]
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        slope.sum().backward()

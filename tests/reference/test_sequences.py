@@ -136,7 +136,7 @@ def test_every_block_counts():
 
 @both
 @torch.no_grad()
-def test_the_loss_is_the_mean_surprise_at_each_event_after_those_before_it(cls):
+def test_the_loss_is_the_weighted_surprise_at_each_event_after_those_before_it(cls):
     """Task 0 has six events, of which the learner trains on five: the longest history it reads has four."""
     support, query, rivals = world()
     learner = made(cls)
@@ -148,7 +148,9 @@ def test_the_loss_is_the_mean_surprise_at_each_event_after_those_before_it(cls):
             own = math.exp(state @ events[i])
             rest = [math.exp(state @ rivals.x[c] + rivals.log_weight[task, c]) for c in range(RIVALS)]
             surprise.append(-math.log(own / (own + sum(rest))))
-        assert_close(found[task].item(), sum(surprise) / count, rtol=1e-4, atol=1e-5)
+        weights = [1 / math.sqrt(n) for n in range(1, count + 1)]
+        expected = sum(w * s for w, s in zip(weights, surprise, strict=True)) / sum(weights)
+        assert_close(found[task].item(), expected, rtol=1e-4, atol=1e-5)
 
 
 @both
@@ -164,7 +166,8 @@ def test_training_predicts_each_event_as_adapting_to_those_before_it_would(cls):
             state = learner.adapt(alone(events[:i], support.prior[task]), rivals)
             truth = Query(events[i][None, None], torch.ones(1, 1), torch.ones(1, 1, dtype=torch.bool))
             losses.append(ranking(lambda x, s=state: learner.score(s, x), truth.x, truth.y, truth.mask, own))
-        assert_close(found[task], torch.cat(losses).mean(), rtol=1e-4, atol=1e-5)
+        weights = torch.arange(1, count + 1) ** -0.5
+        assert_close(found[task], (torch.cat(losses) * weights).sum() / weights.sum(), rtol=1e-4, atol=1e-5)
 
 
 @both

@@ -4,6 +4,7 @@ from warmstart.learners.fine_tune import FineTune
 from warmstart.learners.gru4rec import GRU4Rec
 from warmstart.learners.imaml import IMAML
 from warmstart.learners.in_context import InContext
+from warmstart.learners.interop import Learn2Learn
 from warmstart.learners.maml import MAML
 from warmstart.learners.mann import MANN
 from warmstart.learners.matching import Matching
@@ -22,6 +23,7 @@ __all__ = [
     "FineTune",
     "GRU4Rec",
     "InContext",
+    "Learn2Learn",
     "Matching",
     "MetaRNN",
     "NeuralProcess",

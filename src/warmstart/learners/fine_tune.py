@@ -16,7 +16,7 @@ from torch.func import grad
 
 from warmstart.learner import Catalogue, Items, Learner, Query, Scores, Support, Weights, project
 
-BARE = 0.1  # the share of pre-training that has to do without any event
+BARE = 0.25  # the share of pre-training that has to do without any event
 
 
 class FineTune(Learner):

@@ -6,6 +6,7 @@ Trained with the softmax over the catalogue or a sample of it (Hidasi & Karatzog
 `max_length` + 1 events; in use the last `max_length` count. A learned token comes first, so that the first event is
 predicted too. Items are read and scored by the same vectors, which a linear layer fits to the hidden state; what it
 says is added to the task's prior. Rivals are drawn from the catalogue with a correction, not from the batch.
+Early events weigh more in the loss.
 """
 
 import torch

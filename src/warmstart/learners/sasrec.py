@@ -5,8 +5,8 @@ Trained with the softmax over the catalogue or a sample of it, which makes it st
 
 **Deviations.** A learned token comes first, so that the first event is predicted and attention is never over nothing.
 Places are counted from the first event read, not from the last; in use the last `max_length` events are read, in
-training the first `max_length` + 1 of a task. The final vector is added to the task's prior. One head, no biases in
-the attention and normalisation before each layer are the paper's own.
+training the first `max_length` + 1 of a task. Early events weigh more in the loss. The final vector is added to the
+task's prior. One head, no biases in the attention and normalisation before each layer are the paper's own.
 """
 
 import torch
