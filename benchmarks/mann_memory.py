@@ -30,11 +30,11 @@ from warmstart import recipes
 from warmstart.evaluation import SHOTS, evaluate
 from warmstart.intervals import HIGH, LOW, difference, holm, resampled_means
 from warmstart.model import Trained
-from warmstart.recipes import Order
 from warmstart.scenarios import BENCHMARK, cut
 from warmstart.scorer import Candidates, Scorer, Scores, State
 from warmstart.tasks import Examples, Profile, Tasks
 from warmstart.terminal import Training
+from warmstart.tuning import Order
 
 NDCG = "ndcg@10"
 AFTER = tuple(k for k in SHOTS if k > 0)  # before any event the memory is empty

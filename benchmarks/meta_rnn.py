@@ -20,9 +20,9 @@ import warmstart as ws
 from warmstart import recipes
 from warmstart.evaluation import SHOTS, evaluate
 from warmstart.intervals import difference, holm, resampled_means
-from warmstart.recipes import Fitted, Order
 from warmstart.scenarios import BENCHMARK, cut
 from warmstart.tasks import Split
+from warmstart.tuning import Fitted, Order
 from warmstart.validation import overall
 
 NDCG = "ndcg@10"

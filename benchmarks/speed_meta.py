@@ -47,10 +47,10 @@ from torch.nn.functional import mse_loss, normalize
 from warmstart import recipes
 from warmstart.learner import Catalogue, Query, Support
 from warmstart.learners import MAML
-from warmstart.recipes import Order
 from warmstart.scenarios import user_cold_start
 from warmstart.synthetic import shop
 from warmstart.tasks import Examples
+from warmstart.tuning import Order
 
 TASKS, SHORTEST, LONGEST, QUERIES = 128, 5, 100, 10
 FIELDS, WIDTH, HIDDEN, RATE = 8, 32, 64, 0.1

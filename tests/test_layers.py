@@ -14,6 +14,7 @@ LAYERS = (
     ("comparison", "fitting"),
     ("selection", "recommender", "report"),
     ("recipes", "folder", "cost", "budget", "intervals"),
+    ("tuning",),
     ("training", "checks"),
     ("validation", "calibration", "start", "synthetic", "reading"),
     ("events", "roles"),

@@ -15,7 +15,8 @@ from warmstart.errors import Misuse
 from warmstart.head import START_RATE
 from warmstart.learner import Catalogue, Query, Support
 from warmstart.learners import MAML, Learn2Learn
-from warmstart.recipes import RECIPES, Order, fit, recipe
+from warmstart.recipes import RECIPES, fit, recipe
+from warmstart.tuning import Order
 
 here = pytest.mark.skipif(
     find_spec("learn2learn") is None, reason="learn2learn is not installed; see benchmarks/speed_meta.py"

@@ -9,9 +9,10 @@ import warmstart as ws
 from warmstart import recipes
 from warmstart.model import Trained
 from warmstart.neighbours import LATEST, Neighbours
-from warmstart.recipes import RECIPES, Order
+from warmstart.recipes import RECIPES
 from warmstart.start import Start
 from warmstart.tasks import Tasks
+from warmstart.tuning import Order
 from warmstart.validation import quality
 
 ITEMS = np.arange(30)

@@ -9,9 +9,10 @@ from warmstart import recipes
 from warmstart.encoder import Encoder
 from warmstart.errors import Misuse
 from warmstart.model import FewShot
-from warmstart.recipes import RECIPES, Meta, Order
+from warmstart.recipes import RECIPES
 from warmstart.selection import select
 from warmstart.training import Schedule
+from warmstart.tuning import Meta, Order
 from warmstart.validation import overall
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from warmstart.board import board, number
 from warmstart.errors import Misuse
-from warmstart.page import page, verdict
+from warmstart.page import _curves, page, verdict
 from warmstart.report import Report, Row
 
 SHOTS = (0, 1, 2, 3, 5, 10, 20)
@@ -156,6 +156,21 @@ def test_the_page_needs_no_network_and_escapes_what_it_shows(report):
     assert "a &amp; b" in own
     for row in report.rows:
         assert row.learner.replace("<", "&lt;").replace(">", "&gt;") in own
+
+
+def test_in_a_crowd_only_the_leaders_have_a_band(report):
+    bands = sum(trace["showlegend"] is False for trace in figures(report))
+    assert bands == 3 * len(report.rows)  # one for each metric
+    crowd = [row(f"learner {i}", "meta", 0.1 + 0.001 * i) for i in range(9)]
+    traces = figures(replace(report, rows=(*report.rows, *crowd)))
+    bands = {trace["legendgroup"] for trace in traces if trace["showlegend"] is False}
+    assert bands == {"popularity", "als", "ease", "ridge", "<b>in-context</b>"}
+    assert {trace["name"] for trace in traces if "name" in trace} == {r.learner for r in (*report.rows, *crowd)}
+
+
+def figures(report: Report) -> list[dict]:
+    """The curves of the page."""
+    return [{"showlegend": True, **trace} for trace in _curves(report).to_plotly_json()["data"]]
 
 
 def test_the_verdict_names_the_best_and_its_gain(report):

@@ -8,12 +8,13 @@ import torch
 
 from warmstart import recipes
 from warmstart.errors import Misuse
-from warmstart.recipes import RECIPES, Order
+from warmstart.recipes import RECIPES
 from warmstart.scenarios import user_cold_start
 from warmstart.start import Start
 from warmstart.synthetic import shop
 from warmstart.tasks import Examples, Tasks
 from warmstart.training import History, Schedule, train
+from warmstart.tuning import Order
 
 SMALL = {"dim": 8, "objective": "ranking"}
 SCHEDULE = Schedule(steps=12, tasks=8, rate=0.01, validate_every=4)

@@ -10,11 +10,12 @@ from warmstart.cost import PeakMemory
 from warmstart.errors import DataError, Misuse
 from warmstart.evaluation import SHOTS, Objective, evaluate
 from warmstart.interactions import Interactions
-from warmstart.recipes import Order, fit, recipe
+from warmstart.recipes import fit, recipe
 from warmstart.report import REQUIRED, Report, Row
 from warmstart.scenarios import BENCHMARK, cut
 from warmstart.tasks import Split
 from warmstart.training import History
+from warmstart.tuning import Order
 from warmstart.validation import overall
 
 

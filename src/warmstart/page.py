@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from warmstart.board import NAMES, number
-from warmstart.report import SMALLER_IS_BETTER, Comparison, Report, Row
+from warmstart.report import PLAINEST, SMALLER_IS_BETTER, Comparison, Report, Row
 
 CLASSIC_GREYS = ("#6b7280", "#9ca3af", "#78716c", "#a8a29e", "#64748b")
 COLOURS = (
@@ -30,6 +30,7 @@ COLOURS = (
     "#0369a1",
 )
 DASHES = ("dash", "dot", "dashdot", "longdash", "longdashdot")
+CROWD = 8  # of more learners than these the bands would hide each other
 
 
 def page(report: Report) -> str:
@@ -85,7 +86,8 @@ def _facts(report: Report) -> str:
         f"{facts['test_tasks']:,} users that no learner has seen, with at least {facts['least_events']} events each: "
         f"the first k in {facts['order']} order are known, the next 20 are to be predicted, and {task}. "
         f"Settings were chosen on {facts['valid_tasks']:,} other users. "
-        "Bands are 95 % bootstrap intervals over users; a star marks a gain over the best classic that holds after "
+        "Bands, drawn of the leaders where there are many, are 95 % bootstrap intervals over users; a star marks a gain "
+        "over the best classic that holds after "
         f"Holm's correction (paired, p < 0.05). Seed {report.seed}."
     )
 
@@ -106,8 +108,12 @@ def _styles(report: Report) -> dict[str, dict[str, str]]:
 
 
 def _curves(report: Report) -> go.Figure:
-    """One curve and one band for each learner and metric; `meta` says which, for the page's buttons."""
+    """One curve and one band for each learner and metric; `meta` says which, for the page's buttons.
+
+    In a crowd only the leaders have a band, and the others step back.
+    """
     figure = go.Figure()
+    leaders = _leaders(report)
     styles = _styles(report)
     x = [str(k) for k in report.shots]
     for metric in report.metrics:
@@ -115,19 +121,31 @@ def _curves(report: Report) -> go.Figure:
             found = [report.intervals[row.learner, metric, k] for k in report.shots]
             shown = {"visible": metric == report.headline, "legendgroup": row.learner, "meta": metric}
             edge = [one.high for one in found] + [one.low for one in reversed(found)]
-            style = styles[row.learner]
-            figure.add_scatter(
-                x=x + x[::-1], y=edge, fill="toself", fillcolor=style["color"], opacity=0.10, mode="none",
-                hoverinfo="skip", showlegend=False, **shown,
-            )  # fmt: skip
+            style, leads = styles[row.learner], row.learner in leaders
+            if leads:
+                figure.add_scatter(
+                    x=x + x[::-1], y=edge, fill="toself", fillcolor=style["color"], opacity=0.10, mode="none",
+                    hoverinfo="skip", showlegend=False, **shown,
+                )  # fmt: skip
+            width = 1.2 if not leads else 1.8 if row.kind == "classic" else 2.6
             figure.add_scatter(
                 x=x, y=[one.mean for one in found], name=row.learner, mode="lines+markers",
-                line={**style, "width": 1.8 if row.kind == "classic" else 2.6}, marker={"size": 6}, **shown,
+                line={**style, "width": width}, marker={"size": 6 if leads else 3}, opacity=1.0 if leads else 0.5,
+                **shown,
             )  # fmt: skip
     figure.update_layout(hovermode="x unified")
     figure.update_xaxes(title="known events (k)", type="category")
     figure.update_yaxes(title=NAMES[report.headline])
     return _plain(figure)
+
+
+def _leaders(report: Report) -> set[str]:
+    """All learners, or of a crowd the two best, the two best classics, and popularity."""
+    rows = report.ordered_rows
+    if len(rows) <= CROWD:
+        return {row.learner for row in rows}
+    classics, others = ([row.learner for row in rows if (row.kind == "classic") is ours] for ours in (True, False))
+    return {*classics[-2:], *others[-2:], PLAINEST[report.objective]}
 
 
 def _costs(report: Report) -> go.Figure:

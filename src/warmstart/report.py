@@ -15,7 +15,7 @@ from rich.console import Console, RenderableType
 from warmstart.errors import Misuse
 from warmstart.evaluation import HEADLINE, Objective
 from warmstart.intervals import Difference, Interval, difference, holm, interval, resampled_means
-from warmstart.recipes import Kind
+from warmstart.tuning import Kind
 
 KINDS: tuple[Kind, ...] = ("classic", "transfer", "meta")  # as they stand in a table
 REQUIRED: dict[str, tuple[str, ...]] = {

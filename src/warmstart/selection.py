@@ -4,7 +4,8 @@ import time
 from dataclasses import replace
 
 from warmstart.errors import Misuse
-from warmstart.recipes import RECIPES, Fitted, Order, fit
+from warmstart.recipes import RECIPES, fit
+from warmstart.tuning import Fitted, Order
 from warmstart.validation import overall
 
 ENTRANTS = ("popularity", "bias", "item-knn", "als", "ease", "in-context")

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from warmstart import recipes
 from warmstart.learner import Catalogue, Learner, Query, Support
 from warmstart.model import Trained
-from warmstart.recipes import RECIPES, Meta
+from warmstart.recipes import RECIPES
 from warmstart.start import Start
+from warmstart.tuning import Meta, accepted
 
 CASES = [(n, o) for n, recipe in RECIPES.items() if isinstance(recipe, Meta) for o in recipe.objectives]
 TASKS, SHOTS, QUERIES, CATALOGUE, DIM = 3, 4, 5, 7, 6
@@ -22,7 +22,7 @@ COUNTS = torch.tensor([4, 0, 2])
 def learner(request) -> Learner:
     name, objective = request.param
     recipe = RECIPES[name]
-    settings = recipes._accepted(recipe.cls, recipe.preset)
+    settings = accepted(recipe.cls, recipe.preset)
     torch.manual_seed(0)
     return _randomised(recipe.cls(**{**settings, "dim": DIM, "objective": objective})).eval()
 

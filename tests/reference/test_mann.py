@@ -13,7 +13,7 @@ from warmstart.evaluation import evaluate
 from warmstart.learner import Catalogue, Support
 from warmstart.learners import MANN
 from warmstart.learners.mann import Memory
-from warmstart.recipes import Order
+from warmstart.tuning import Order
 
 DIM, WIDTH, SLOTS, DECAY = 5, 4, 3, 0.9
 NOBODY = Catalogue(torch.zeros(1, DIM), torch.zeros(1))  # the catalogue says nothing to this learner

@@ -12,7 +12,8 @@ from torch.testing import assert_close
 from warmstart import recipes
 from warmstart.learner import Catalogue, Query, Support
 from warmstart.learners import Matching, matching
-from warmstart.recipes import RECIPES, Order
+from warmstart.recipes import RECIPES
+from warmstart.tuning import Order
 
 ITEMS, COUNTS = 4, (3, 0, 1, 5)
 DIM, WIDTH = 6, 3
