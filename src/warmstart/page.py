@@ -86,9 +86,8 @@ def _facts(report: Report) -> str:
         f"{facts['test_tasks']:,} users that no learner has seen, with at least {facts['least_events']} events each: "
         f"the first k in {facts['order']} order are known, the next 20 are to be predicted, and {task}. "
         f"Settings were chosen on {facts['valid_tasks']:,} other users. "
-        "Bands, drawn of the leaders where there are many, are 95 % bootstrap intervals over users; a star marks a gain "
-        "over the best classic that holds after "
-        f"Holm's correction (paired, p < 0.05). Seed {report.seed}."
+        "Bands, drawn of the leaders where there are many, are 95 % bootstrap intervals over users; a star marks a "
+        f"gain over the best classic that holds after Holm's correction (paired, p < 0.05). Seed {report.seed}."
     )
 
 
