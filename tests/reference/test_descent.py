@@ -336,9 +336,10 @@ def test_meta_rnn_compresses_signals_by_size_and_sign():
     assert_close(sign, torch.tensor([e[1] for e in expected], dtype=torch.float64))
 
 
-def test_meta_rnn_does_not_differentiate_the_gradient_again():
+@pytest.mark.parametrize("fixed_rate", [0.0, 0.1])
+def test_meta_rnn_takes_loss_and_gradient_for_constants(fixed_rate):
     support, _, catalogue, _ = world()
-    learner = make(MetaRNN, objective="rating", hidden=HIDDEN, inner_steps=1, fixed_rate=0.1)
+    learner = make(MetaRNN, objective="rating", hidden=HIDDEN, inner_steps=1, fixed_rate=fixed_rate)
     x = support.x.clone().requires_grad_()
     state = learner.adapt(Support(x, support.y, support.mask, support.prior), catalogue)
     assert not any(g is not None for g in torch.autograd.grad(state["output"].sum(), x, allow_unused=True))

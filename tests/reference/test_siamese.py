@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from warmstart.learner import Catalogue, Query, Support
+from warmstart.learner import OBJECTIVES, Catalogue, Query, Support
 from warmstart.learners import Siamese
 
 DIM, WIDTH, CATALOGUE = 6, 2, 7
@@ -154,9 +154,11 @@ def test_the_slope_of_the_pairs_is_that_of_finite_differences(contrast, pairs_of
 @torch.no_grad()
 @pytest.mark.parametrize("objective", ["ranking", "rating"])
 def test_the_loss_is_that_of_the_reading_and_a_share_of_the_pairs(objective, support, query, catalogue):
-    learner, alone = siamese(objective=objective, pairs=0.3), siamese(objective=objective, pairs=0.0)
-    expected = alone.loss(support, query, catalogue, catalogue) + 0.3 * learner._contrast(support, query, catalogue)
-    assert_close(learner.loss(support, query, catalogue, catalogue), expected)
+    learner, rivals = siamese(objective=objective, pairs=0.3), Catalogue(torch.randn(7, DIM), torch.randn(7))
+    state = learner.adapt(support, catalogue)
+    reading = OBJECTIVES[objective](lambda x: learner.score(state, x), query.x, query.y, query.mask, rivals)
+    expected = reading + 0.3 * learner._contrast(support, query, catalogue)
+    assert_close(learner.loss(support, query, catalogue, rivals), expected)
 
 
 @torch.no_grad()
