@@ -169,6 +169,24 @@ def test_conjugate_gradients_leave_a_task_that_is_no_bowl_where_it_is():
     assert_close(solution["a"], torch.tensor([[0.0, 0.0], [0.5, 1.0]]))
 
 
+def test_conjugate_gradients_stop_for_good_where_the_loss_bends_down():
+    bends, right = torch.tensor([[3.0, -1.0], [3.0, 1.0]]), torch.tensor([[2.0, 1.0], [2.0, 1.0]])
+
+    def solved(steps):
+        return conjugate_gradients(lambda v: {"a": bends * v["a"]}, {"a": right}, steps)["a"]
+
+    first = 5 / 11 * right[0]  # along the right side, whose bend is 3 * 4 - 1 = 11
+    for steps in (1, 2, 9):
+        assert_close(solved(steps)[0], first)
+    assert_close(solved(2)[1], right[1] / bends[1])
+
+
+def test_conjugate_gradients_do_not_trust_a_loss_that_hardly_bends():
+    right = {"a": torch.ones(2, 1)}
+    solution = conjugate_gradients(lambda v: {"a": torch.tensor([[0.04], [0.06]]) * v["a"]}, right, 3)
+    assert_close(solution["a"], torch.tensor([[0.0], [1 / 0.06]]))
+
+
 @BOTH
 def test_imaml_adapts_by_descent_with_a_pull_to_the_start(objective):
     support, _, catalogue, _ = world()
@@ -240,6 +258,37 @@ def test_imamls_outer_gradient_is_that_of_the_query_loss_at_the_minimum(objectiv
         assert found[name][index].item() == pytest.approx(expected, abs=1e-4)
     moved = slope_of(lambda shift: outer(first, shifted({"x": support.x[0]}, "x", (1, 2), shift)["x"]))
     assert x.grad[0, 1, 2].item() == pytest.approx(moved, abs=1e-4)
+
+
+@BOTH
+def test_imamls_outer_gradient_knows_where_the_descent_ended_and_not_the_way(objective):
+    """After two steps, far from the minimum, against a system of equations with the whole curvature."""
+    support, query, catalogue, rivals = world()
+    pull = 8.0  # enough of it for a bowl
+    learner = make(IMAML, objective=objective, hidden=HIDDEN, inner_steps=2, pull=pull, solver_steps=80)
+    place = {name: weight[0].detach() for name, weight in learner.adapt(support, catalogue).items()}
+    loss = learner.loss(support, query, catalogue, rivals)[0]
+    loss.backward()
+
+    def of_query(*weights):
+        asked = (query.x[0, : QUERIES[0]], query.y[0, : QUERIES[0]], rivals.x, rivals.log_weight[0])
+        return loss_of(objective, lambda q: forward(dict(zip(NAMES, weights, strict=True)), q), *asked)
+
+    def of_support(flat):
+        parts = torch.split(flat, [place[name].numel() for name in NAMES])
+        weights = {name: part.view(place[name].shape) for name, part in zip(NAMES, parts, strict=True)}
+        return loss_of(
+            objective, lambda q: forward(weights, q), support.x[0], support.y[0], catalogue.x, catalogue.log_weight
+        )
+
+    here = [place[name].requires_grad_() for name in NAMES]
+    assert_close(loss, of_query(*here))
+    uphill = torch.cat([slope.flatten() for slope in torch.autograd.grad(of_query(*here), here)])
+    curvature = torch.autograd.functional.hessian(of_support, torch.cat([part.detach().flatten() for part in here]))
+    lever = torch.linalg.solve(curvature + pull * torch.eye(len(uphill), dtype=torch.float64), uphill)
+    expected = torch.split(pull * lever, [part.numel() for part in here])
+    for name, part in zip(NAMES[:-1], expected[:-1], strict=True):
+        assert_close(learner.head[name].grad.flatten(), part, rtol=1e-5, atol=1e-8)
 
 
 def slope_of(function, step=1e-3):

@@ -6,6 +6,7 @@ need no more than products of the curvature with a vector.
 
 **Deviations.** The item vectors below the head are no weights of the task, but the minimum depends on them as well:
 their gradient takes the same implicit way. Weights start at the shared head, each task's prior at its profile.
+A task's system is solved no further where its loss is no bowl, since the pull alone seldom makes it one.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from torch.func import vjp
 
 from warmstart.head import LAYERS, START_RATE, HeadWeights, fresh_head, head_scores, of_tasks, slope
 from warmstart.learner import Catalogue, Items, Learner, Query, Scores, Support
+
+FLAT = 0.05  # a curvature, that of the pull included, below which the minimum cannot be trusted
 
 
 class IMAML(Learner):
@@ -75,14 +78,19 @@ class IMAML(Learner):
 
 
 def conjugate_gradients(product: Callable[[HeadWeights], HeadWeights], right: HeadWeights, steps: int) -> HeadWeights:
-    """An approximate solution of `product(solution) = right` for each task (Hestenes & Stiefel, 1952)."""
+    """An approximate solution of `product(solution) = right` for each task (Hestenes & Stiefel, 1952).
+
+    A task whose loss turns out to be no bowl keeps what it has so far, for good (Steihaug, 1983).
+    """
     solution = {name: torch.zeros_like(value) for name, value in right.items()}
     rest = direction = right
-    length = _dot(rest, rest)
+    length, bowl = _dot(rest, rest), None
     for _ in range(steps):
         moved = product(direction)
-        bend = _dot(direction, moved)  # not above 0 where the loss is no bowl: there the task keeps what it has
-        step = torch.where(bend > 0, length / bend.clamp(min=1e-12), 0.0)
+        bend = _dot(direction, moved)
+        upward = bend > FLAT * _dot(direction, direction)
+        bowl = upward if bowl is None else bowl & upward
+        step = torch.where(bowl, length / bend, 0.0)
         solution = _along(solution, step, direction)
         rest = _along(rest, -step, moved)
         length, before = _dot(rest, rest), length
