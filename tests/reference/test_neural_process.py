@@ -186,6 +186,20 @@ def test_what_it_knows_and_how_it_is_read_both_drop_out_in_training(support, cat
 
 
 @torch.no_grad()
+def test_what_drops_out_is_what_comes_after_the_bend(support, catalogue):
+    """Were everything doubled in the place of being dropped, the weights after it would count double."""
+    expected, found = make("ranking"), make("ranking")
+    for name in ("evidence", "mixing"):
+        getattr(expected, name)[-1].weight.mul_(2)
+        for layer in getattr(found, name):
+            if isinstance(layer, torch.nn.Dropout):
+                layer.forward = lambda x: 2 * x
+    state, items = expected.adapt(support, catalogue), _doubles(ITEMS, DIM)
+    assert_close(found.adapt(support, catalogue), state)
+    assert_close(found.score(state, items), expected.score(state, items))
+
+
+@torch.no_grad()
 def test_the_noise_of_ratings_is_learned_from_one_on_and_ranking_has_none():
     assert NeuralProcess(DIM, objective="rating").noise == 1.0
     assert NeuralProcess(DIM).noise == 0.0
