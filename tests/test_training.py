@@ -14,7 +14,7 @@ from warmstart.start import Start
 from warmstart.synthetic import shop
 from warmstart.tasks import Examples, Tasks
 from warmstart.training import History, Schedule, train
-from warmstart.tuning import Order
+from warmstart.tuning import Meta, Order
 
 SMALL = {"dim": 8, "objective": "ranking"}
 SCHEDULE = Schedule(steps=12, tasks=8, rate=0.01, validate_every=4)
@@ -133,11 +133,11 @@ def scrambled(tasks: Tasks) -> Tasks:
 @pytest.mark.parametrize(("name", "objective"), [(n, o) for n, r in RECIPES.items() for o in r.objectives])
 def test_scrambling_every_test_and_validation_label_leaves_the_weights_as_they_are(name, objective, split):
     """With one look only, validation has nothing to choose, so no label of it may show in the weights."""
-    classic = RECIPES[name].kind == "classic"
-    grid = getattr(RECIPES[name].cls, "GRID", ()) if classic else ()
-    settings = dict(grid[0]) if grid else {}
-    if not classic:
+    chosen = RECIPES[name]
+    if isinstance(chosen, Meta):
         settings = {"dim": 8, "steps": 6, "tasks": 8, "validate_every": 6}
+    else:
+        settings = dict(chosen.cls.GRID[0]) if chosen.cls.GRID else {}
     clean = recipes.fit(name, Order(split, objective, settings=settings))
     dirty_split = replace(split, valid=scrambled(split.valid), test=scrambled(split.test))
     dirty = recipes.fit(name, Order(dirty_split, objective, settings=settings))
