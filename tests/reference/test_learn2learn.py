@@ -141,6 +141,13 @@ def test_in_use_the_scores_are_the_same_and_no_graph_is_kept(algorithm, world):
     assert_close(scores, expected.detach())
 
 
+@here
+def test_by_default_it_is_maml_of_second_order_with_two_steps_at_the_usual_rate():
+    learner = Learn2Learn(DIM)
+    assert type(learner.algorithm).__name__ == "MAML" and learner.algorithm.lr == START_RATE["ranking"]
+    assert (learner.ranks, learner.first_order, learner.inner_steps) == (True, False, 2)
+
+
 def test_nobody_imports_it_unasked():
     code = "import sys, warmstart.recipes; sys.exit('learn2learn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
