@@ -84,12 +84,12 @@ def conjugate_gradients(product: Callable[[HeadWeights], HeadWeights], right: He
     """
     solution = {name: torch.zeros_like(value) for name, value in right.items()}
     rest = direction = right
-    length, bowl = _dot(rest, rest), None
+    length = _dot(rest, rest)
+    bowl = torch.ones_like(length, dtype=torch.bool)
     for _ in range(steps):
         moved = product(direction)
         bend = _dot(direction, moved)
-        upward = bend > FLAT * _dot(direction, direction)
-        bowl = upward if bowl is None else bowl & upward
+        bowl = bowl & (bend > FLAT * _dot(direction, direction))
         step = torch.where(bowl, length / bend, 0.0)
         solution = _along(solution, step, direction)
         rest = _along(rest, -step, moved)
