@@ -126,7 +126,8 @@ def test_five_examples_beat_none(name, objective, fitted, split):
         assert after > before + 0.05
     else:
         before, after = (outcome.values["mae"][k].mean() for k in (0, 5))
-        assert after < before - 0.03
+        # Transfer learning never trained its adaptation, so as little training as here takes it less far.
+        assert after < before - (0.03 if RECIPES[name].kind == "transfer" else 0.05)
 
 
 @pytest.mark.parametrize("name", [name for name, objective in PERSONAL if objective == "ranking"])
