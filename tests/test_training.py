@@ -10,7 +10,6 @@ from warmstart import recipes
 from warmstart.errors import Misuse
 from warmstart.recipes import RECIPES
 from warmstart.scenarios import user_cold_start
-from warmstart.start import Start
 from warmstart.synthetic import shop
 from warmstart.tasks import Examples, Tasks
 from warmstart.training import History, Schedule, train
@@ -22,7 +21,8 @@ SCHEDULE = Schedule(steps=12, tasks=8, rate=0.01, validate_every=4)
 
 def model(split, name="in-context"):
     torch.manual_seed(3)
-    return RECIPES[name]._model(Start.of_split(split, "ranking"), {**RECIPES[name].preset, **SMALL})
+    settings = {**RECIPES[name].preset, **SMALL}
+    return RECIPES[name]._model(RECIPES[name].start(split, settings), settings)
 
 
 def constant(scorer):

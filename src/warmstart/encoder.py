@@ -48,7 +48,8 @@ class Encoder(nn.Module):
 
     The learned coordinates are the sum of an id embedding and of the item's content. In training the ids of some
     items are dropped, so that an item never seen can live on its content alone (after DropoutNet, Volkovs et al.,
-    NeurIPS 2017). Without content nothing is dropped, since nothing would remain.
+    NeurIPS 2017). Without content nothing is dropped, since nothing would remain. The id embeddings start at
+    `directions`, else they are drawn.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Encoder(nn.Module):
         dim: int = 64,
         content: sp.csr_array | None = None,
         profile_width: int = 0,
+        directions: Float32[np.ndarray, "I K"] | None = None,
         id_dropout: float = 0.1,
         profile_dropout: float = 0.2,
     ) -> None:
@@ -65,7 +67,8 @@ class Encoder(nn.Module):
         self.dim, self.id_dropout, self.profile_dropout = dim, id_dropout, profile_dropout
         free = dim - FIXED
         self.appeal = nn.Parameter(torch.from_numpy(appeal))
-        self.ids = nn.Parameter(torch.randn(len(appeal), free) * free**-0.5)
+        drawn = torch.randn(len(appeal), free) * free**-0.5
+        self.ids = nn.Parameter(drawn if directions is None else torch.from_numpy(directions))
         self.rows = None if content is None else Rows(content)
         self.content = None if content is None else Content(_width(content), free)
         self.start = nn.Parameter(nn.functional.one_hot(torch.tensor(PRIOR), dim).float())

@@ -11,7 +11,7 @@ from jaxtyping import Float64, Int64
 
 from warmstart import metrics
 from warmstart.scorer import Scorer
-from warmstart.tasks import TaskBatch, Tasks, batches
+from warmstart.tasks import NEXT, TaskBatch, Tasks, batches
 
 Objective = Literal["ranking", "rating"]
 SHOTS = (0, 1, 2, 3, 5, 10, 20)
@@ -41,7 +41,7 @@ def evaluate(
     *,
     objective: Objective = "ranking",
     shots: Sequence[int] = SHOTS,
-    queries: int = 20,
+    queries: int = NEXT,
 ) -> Outcome:
     """Judge a scorer on tasks that it has never seen, once for each number of shots.
 

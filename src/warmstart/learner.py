@@ -35,37 +35,46 @@ class Support:
 
 @dataclass(frozen=True)
 class Query:
-    """What T tasks did next, to be predicted."""
+    """What T tasks did next, to be predicted; `known` is what of its scores comes from elsewhere than the learner."""
 
     x: Vectors
     y: Values
     mask: Mask
+    known: Values | float = 0.0
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """C items to choose among, for the denominator of a softmax; all items, or a sample with its correction."""
+    """C items to choose among, for the denominator of a softmax; all items, or a sample with its correction.
+
+    `log_weight` is (T, C) where it also rules out what a task cannot choose, and holds what of the scores comes from
+    elsewhere than the learner.
+    """
 
     x: Float[Tensor, "C D"]
-    log_weight: Float[Tensor, "*T C"]  # (T, C) where it also rules out what a task cannot choose
+    log_weight: Float[Tensor, "*T C"]
 
 
 Score = Callable[[Tensor], Tensor]
-Objective = Callable[[Score, Tensor, Tensor, Tensor, Catalogue], Tensor]
+Known = Tensor | float
 
 
-def ranking(score: Score, x: Tensor, y: Tensor, mask: Tensor, catalogue: Catalogue) -> Tensor:
-    """Softmax cross entropy of examples against the catalogue: (S, D), (S,), (S,) -> (), with T in front or not.
+Objective = Callable[..., Tensor]
+"""The loss of examples: (S, D), (S,), (S,), perhaps with (S,) known of their scores -> (), with T in front or not."""
+
+
+def ranking(score: Score, x: Tensor, y: Tensor, mask: Tensor, catalogue: Catalogue, known: Known = 0.0) -> Tensor:
+    """Softmax cross entropy of examples against the catalogue.
 
     Each example competes with the catalogue alone, not with the other examples, which are no worse than it is.
     """
     rest = (score(catalogue.x) + catalogue.log_weight).logsumexp(dim=-1, keepdim=True)
-    return mean(softplus(rest - score(x)), mask)
+    return mean(softplus(rest - score(x) - known), mask)
 
 
-def rating(score: Score, x: Tensor, y: Tensor, mask: Tensor, catalogue: Catalogue) -> Tensor:
-    """Mean squared error of examples in standard units: (S, D), (S,), (S,) -> (), with T in front or not."""
-    return mean((score(x) - y) ** 2, mask)
+def rating(score: Score, x: Tensor, y: Tensor, mask: Tensor, catalogue: Catalogue, known: Known = 0.0) -> Tensor:
+    """Mean squared error of examples in standard units."""
+    return mean((score(x) + known - y) ** 2, mask)
 
 
 OBJECTIVES: dict[str, Objective] = {"ranking": ranking, "rating": rating}
@@ -102,7 +111,16 @@ class Learner(nn.Module, ABC):
     def loss(self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue) -> Float[Tensor, "T"]:
         """The outer objective of T tasks: how badly the adapted state predicts the query among its rivals."""
         state = self.adapt(support, catalogue)
-        return self.objective(lambda x: self.score(state, x), query.x, query.y, query.mask, rivals)
+        return self.objective(lambda x: self.score(state, x), query.x, query.y, query.mask, rivals, query.known)
+
+
+@runtime_checkable
+class Weighing(Protocol):
+    """A learner that also says how far to trust what the training tasks as a whole say of a support set."""
+
+    def trust(self, support: Support) -> Float[Tensor, "T E"]:
+        """The weight of each of E witnesses in the scores of each task."""
+        ...
 
 
 @runtime_checkable

@@ -1,5 +1,6 @@
 """FewShot: an encoder and a learner made one model, which trains on batches of tasks and serves as a scorer."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -9,11 +10,14 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding  # unlike indexing, its gradient is the same for any number of threads
 
 from warmstart.encoder import Encoder
-from warmstart.learner import Catalogue, Learner, Query, Sampler, Support
+from warmstart.evidence import Evidence
+from warmstart.learner import Catalogue, Learner, Query, Sampler, Support, Weighing
 from warmstart.scorer import Candidates, Scores, State
-from warmstart.tasks import Examples, Padded, Profile, TaskBatch
+from warmstart.tasks import NEXT, Examples, Padded, Profile, TaskBatch
 
 RULED_OUT = -1e9  # as good as minus infinity in a softmax, but differentiable when nothing else is left
+EVIDENCE = "evidence."
+"""What the names of the evidence's arrays begin with."""
 
 
 class Sample(NamedTuple):
@@ -36,11 +40,19 @@ def sample(popularity: Float32[np.ndarray, "I"], size: int, rng: np.random.Gener
     return Sample(item, -np.log(size * chance[item]).astype(np.float32))
 
 
+class Weighed(NamedTuple):
+    """A learner's state after T support sets, and what the evidence adds to the score of each item of the catalogue."""
+
+    state: State
+    known: Float[Tensor, "T I"]
+
+
 class FewShot(nn.Module):
     """This turns tasks in codes into vectors, lets the learner adapt and predict, and says how well that went.
 
-    Its catalogue is sampled twice: for the inner loop at most `inner` items (in use, always the same ones), for the
-    outer softmax at most `outer`. Values enter and leave in the user's units, learners see standard units.
+    With `evidence` the learner says how far to trust each witness, and what they say is added to its scores. The
+    catalogue is sampled twice: for the inner loop at most `inner` items (in use, always the same ones), for the outer
+    softmax at most `outer`. Values enter and leave in the user's units, learners see standard units.
     """
 
     served_item: Tensor
@@ -55,11 +67,12 @@ class FewShot(nn.Module):
         *,
         value_mean: float = 0.0,
         value_std: float = 1.0,
+        evidence: Evidence | None = None,
         inner: int = 1024,
         outer: int = 6000,
     ) -> None:
         super().__init__()
-        self.encoder, self.learner = encoder, learner
+        self.encoder, self.learner, self.evidence = encoder, learner, evidence
         self.popularity, self.inner, self.outer = popularity, inner, outer
         served = sample(popularity, inner, np.random.default_rng(0))
         self.register_buffer("served_item", torch.from_numpy(served.item))
@@ -67,22 +80,42 @@ class FewShot(nn.Module):
         self.register_buffer("scale", torch.tensor([value_mean, value_std]))
 
     def forward(self, batch: TaskBatch, rng: np.random.Generator) -> Float[Tensor, ""]:
-        """The mean loss of a batch of tasks; the samples of the catalogue are drawn from `rng`."""
-        vectors = self.encoder()
-        support, query = batch.support.padded(), batch.query.padded()
-        known = [support, query] if self.learner.ranks else []
-        loss = self.learner.loss(
-            self._support(vectors, support, batch.profile),
-            Query(*self._examples(vectors, query)),
-            self._catalogue(vectors, sample(self.popularity, self.inner, rng)),
-            self._rivals(vectors, sample(self.popularity, self.outer, rng), known),
-        )
-        return loss.mean()
+        """The mean loss of a batch of tasks; the samples of the catalogue are drawn from `rng`.
 
-    def adapt(self, vectors: Tensor, examples: Padded, profile: Profile) -> State:
-        """The learner's state after T support sets, given the vectors of all items."""
+        A task counts by the events that it has to predict, up to those that are predicted in use: else, where most
+        histories are short, the model would be made for people of whom hardly anything is asked.
+        """
+        vectors = self.encoder()
+        padded, query = batch.support.padded(), batch.query.padded()
+        support = self._support(vectors, padded, batch.profile)
+        drawn = sample(self.popularity, self.outer, rng)
+        rivals = self._rivals(vectors, drawn, [padded, query] if self.learner.ranks else [])
+        asked = Query(*self._examples(vectors, query))
+        if self.evidence is not None:
+            known = self._known(support, batch.support, batch.own)
+            rivals = replace(rivals, log_weight=rivals.log_weight + known[:, torch.from_numpy(drawn.item)])
+            asked = replace(asked, known=known.gather(1, torch.from_numpy(query.item)))
+        catalogue = self._catalogue(vectors, sample(self.popularity, self.inner, rng))
+        loss = self.learner.loss(support, asked, catalogue, rivals)
+        weight = asked.mask.sum(dim=1).clamp(max=NEXT)
+        return (loss * weight).sum() / weight.sum()
+
+    def adapt(self, vectors: Tensor, examples: Examples, profile: Profile) -> State:
+        """The learner's state after T support sets, given the vectors of all items; `Weighed` with evidence."""
         catalogue = Catalogue(vectors[self.served_item], self.served_log_weight)
-        return self.learner.adapt(self._support(vectors, examples, profile), catalogue)
+        support = self._support(vectors, examples.padded(), profile)
+        state = self.learner.adapt(support, catalogue)
+        return state if self.evidence is None else Weighed(state, self._known(support, examples, None))
+
+    def score(self, vectors: Tensor, state: State, items: Candidates) -> Float[Tensor, "T Q"]:
+        """The scores of (Q,) or (T, Q) items, as they leave: ratings in the user's units."""
+        code = torch.from_numpy(items)
+        whole = items.ndim == 1 and len(items) == len(vectors) and np.array_equal(items, np.arange(len(vectors)))
+        x = vectors if whole else vectors[code]
+        if self.evidence is None:
+            return self.in_units(self.learner.score(state, x))
+        known = state.known if whole else state.known[:, code] if items.ndim == 1 else state.known.gather(1, code)
+        return self.in_units(self.learner.score(state.state, x) + known)
 
     def in_units(self, scores: Tensor) -> Tensor:
         """Scores as they leave: ratings in the user's units, ranking scores as they are."""
@@ -90,6 +123,17 @@ class FewShot(nn.Module):
 
     def _support(self, vectors: Tensor, examples: Padded, profile: Profile) -> Support:
         return Support(*self._examples(vectors, examples), self.encoder.priors(profile, len(examples.mask)))
+
+    def _known(self, support: Support, examples: Examples, own: Examples | None) -> Float[Tensor, "T I"]:
+        """What the witnesses say of each item, as far as the learner trusts them; nothing of items they do not know."""
+        assert self.evidence is not None and isinstance(self.learner, Weighing), "only a learner that weighs is asked"
+        witnesses = torch.from_numpy(self.evidence.of(examples, own))
+        said = (witnesses @ self.learner.trust(support).unsqueeze(-1)).squeeze(-1)
+        if len(self.evidence.taken) == len(self.popularity):
+            return said
+        return said.new_zeros(len(said), len(self.popularity)).index_copy(
+            1, torch.from_numpy(self.evidence.taken), said
+        )
 
     def _examples(self, vectors: Tensor, examples: Padded) -> tuple[Tensor, Tensor, Tensor]:
         """Vectors, strengths and mask; for ranking an event is an event, whatever its value."""
@@ -125,18 +169,18 @@ class Trained:
     @torch.no_grad()
     def adapt(self, support: Examples, profile: Profile = None) -> State:
         """The learner's state for T support sets."""
-        return self.model.adapt(self.vectors, support.padded(), profile)
+        return self.model.adapt(self.vectors, support, profile)
 
     @torch.no_grad()
     def score(self, state: State, items: Candidates) -> Scores:
         """The scores of (Q,) or (T, Q) items, in the user's units where they are ratings."""
-        everything = items.ndim == 1 and len(items) == self.items and np.array_equal(items, np.arange(self.items))
-        x = self.vectors if everything else self.vectors[torch.from_numpy(items)]
-        return self.model.in_units(self.model.learner.score(state, x)).numpy()
+        return self.model.score(self.vectors, state, items).numpy()
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All parameters and buffers by name."""
-        return {name: tensor.numpy().copy() for name, tensor in self.model.state_dict().items()}
+        """All parameters and buffers by name, and the evidence."""
+        evidence = {} if self.model.evidence is None else self.model.evidence.arrays()
+        learned = {name: tensor.numpy().copy() for name, tensor in self.model.state_dict().items()}
+        return {**learned, **{EVIDENCE + name: array for name, array in evidence.items()}}
 
 
 class TrainedSampler(Trained):

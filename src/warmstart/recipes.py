@@ -12,6 +12,7 @@ from warmstart.learners import (
     IMAML,
     MAML,
     MANN,
+    Blend,
     FineTune,
     GRU4Rec,
     InContext,
@@ -41,6 +42,7 @@ CROWDS = tuple({"nearest": nearest} for nearest in (25, 100, 200, 400))
 """How many users like the new one to ask, beside the default."""
 WIDE = {"dim": 128, "width": 128, "hidden": 256, "rate": 0.003, "id_dropout": 0.0}
 """For the encoder that has room for it: a thousandth better on validation (ml-1m) than half the size."""
+BLEND = {"dim": 32, "rate": 0.003, "weight_decay": 0.3, "id_dropout": 0.0, "spectral": True, "steps": 600}
 
 Recipe = Classic | Meta
 RECIPES: dict[str, Recipe] = {
@@ -51,6 +53,7 @@ RECIPES: dict[str, Recipe] = {
     "als": Classic(ALS),
     "gru4rec": Meta(GRU4Rec, {**LIGHT, "tasks": 32}, ("ranking",), kind="classic"),
     "sasrec": Meta(SASRec, {**LIGHT, "tasks": 32, "rate": 0.003}, ("ranking",), kind="classic"),
+    "blend": Meta(Blend, BLEND, evidence=True),
     "in-context": Meta(InContext, WIDE),
     "ridge": Meta(Ridge),
     "matching": Meta(Matching, LIGHT),

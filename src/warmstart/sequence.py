@@ -1,10 +1,10 @@
-"""Sequence: the events of each task in their order, for learners that predict each event from those before it."""
+"""Sequence: the events of each task in their order, and a network that reads them one after the other."""
 
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from warmstart.learner import Catalogue, Mask, Query, Support, Vectors, Weights
@@ -15,6 +15,28 @@ class Events(NamedTuple):
 
     x: Float[Tensor, "T L D"]
     mask: Bool[Tensor, "T L"]
+
+
+class Recurrence(nn.Module):
+    """A gated recurrent network that says after each event what is expected next, as weights; at first nothing.
+
+    A learned token comes first, so that something can be expected before any event.
+    """
+
+    def __init__(self, dim: int, units: int, dropout: float) -> None:
+        super().__init__()
+        self.start = nn.Parameter(torch.zeros(dim))
+        self.cells = nn.GRU(dim, units, batch_first=True)
+        self.output = nn.Linear(units, dim)
+        for parameter in self.output.parameters():
+            nn.init.zeros_(parameter)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Vectors) -> Float[Tensor, "T S+1 D"]:
+        """What is expected before the first event and after each."""
+        tokens = torch.cat([self.start.expand(len(x), 1, -1), x], dim=1)
+        hidden, _ = self.cells(self.dropout(tokens))
+        return self.output(self.dropout(hidden))
 
 
 def latest(support: Support, length: int) -> Events:

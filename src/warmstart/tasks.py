@@ -1,7 +1,7 @@
 """Tasks: the log cut into somebody's support (what is known of them) and query (what to predict)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -15,6 +15,8 @@ Items = Int64[np.ndarray, "N"]
 Starts = Int64[np.ndarray, "_"]
 PerTask = Int64[np.ndarray, "T"]
 Profile = Any  # scipy.sparse.csr_array of shape (T, F), or None: nothing is known about anybody
+NEXT = 20
+"""Events of a task that are to be predicted after its support."""
 
 
 class Padded(NamedTuple):
@@ -89,6 +91,8 @@ class TaskBatch:
     support: Examples
     query: Examples
     profile: Profile = None
+    own: Examples | None = None
+    """In training: all events of the tasks, which whatever was counted over the training tasks has seen."""
 
 
 @dataclass(frozen=True)
@@ -105,23 +109,35 @@ class Tasks:
     def __len__(self) -> int:
         return len(self.events)
 
-    def cut(self, shots: int, *, queries: int = 20) -> TaskBatch:
+    def cut(self, shots: int, *, queries: int = NEXT) -> TaskBatch:
         """Support = the first `shots` events, query = the next `queries`; only tasks that have a query are in."""
         able = np.flatnonzero(self.events.counts > shots)
         return self._cut(self.events.take(able), able, np.full(len(able), shots), queries)
 
+    @cached_property
+    def _by_length(self) -> Items:
+        """The tasks, those with the fewest events first."""
+        return np.argsort(self.events.counts, kind="stable")
+
     def episodes(self, rng: np.random.Generator, tasks: int, *, most_shots: int, queries: int) -> TaskBatch:
         """A batch of training tasks, cut the way they will be served.
 
-        Half of the shots are drawn from 0..5 and half from 0..most_shots: few shots are where a new user starts.
+        Half of the shots are drawn from 0..5 and half from 0..most_shots: few shots are where a new user starts. Then
+        somebody who has more events than that is drawn, so that the shots are as likely whatever histories there are.
+        In time order the query ends after the next `NEXT` events, since what comes much later is another question;
+        in random order more events are more of the same, up to `queries`.
         """
-        chosen = rng.integers(len(self), size=tasks)
+        few = rng.random(tasks) < 0.5
+        shots = np.where(few, rng.integers(0, 6, tasks), rng.integers(0, most_shots + 1, tasks))
+        counts = self.events.counts[self._by_length]
+        shots = np.minimum(shots, counts[-1] - 1)
+        able_from = np.searchsorted(counts, shots, side="right")
+        chosen = self._by_length[rng.integers(able_from, len(self))]
         events = self.events.take(chosen)
         if not self.ordered:
             events = events.shuffled(rng)
-        few = rng.random(tasks) < 0.5
-        shots = np.where(few, rng.integers(0, 6, tasks), rng.integers(0, most_shots + 1, tasks))
-        return self._cut(events, chosen, np.minimum(shots, events.counts - 1), queries)
+        batch = self._cut(events, chosen, shots, min(queries, NEXT) if self.ordered else queries)
+        return replace(batch, own=events)
 
     def _cut(self, events: Examples, chosen: Items, shots: PerTask, queries: int) -> TaskBatch:
         profile = None if self.profile is None else self.profile[chosen]

@@ -14,6 +14,7 @@ import torch
 from warmstart.encoder import Encoder
 from warmstart.errors import Misuse, shown
 from warmstart.evaluation import Objective
+from warmstart.evidence import Evidence
 from warmstart.learner import Learner
 from warmstart.model import FewShot, Trained, in_use
 from warmstart.neighbours import Neighbours
@@ -26,7 +27,7 @@ from warmstart.validation import overall, quality
 Kind = Literal["classic", "meta", "transfer"]
 Settings = Mapping[str, Any]
 Arrays = dict[str, np.ndarray]
-FIXED = ("value_mean", "value_std", "profile_width")  # facts of the data, not settings
+FIXED = ("value_mean", "value_std", "profile_width", "ordered", "witnesses")  # facts of the data, not settings
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,8 @@ class Meta:
     """Settings that only matter in use: validation chooses among them once training is over."""
     serve: type[Neighbours] | None = None
     """What recommends in the place of the trained model, from it and the training tasks."""
+    evidence: bool = False
+    """Whether it weighs what all training tasks say in closed form, where events are ranked."""
     package: str | None = None
     """What must be installed for it beside our own dependencies."""
 
@@ -120,14 +123,23 @@ class Meta:
     def options(self) -> Mapping[str, Any]:
         own = {name: value for name, value in _defaults(self.cls).items() if name != "objective"}
         served = {} if self.serve is None else _defaults(self.serve)
-        return {**_defaults(Encoder), **_defaults(FewShot), **_defaults(Schedule), **own, **served, **self.preset}
+        start = {**_defaults(Start.of_split), **(_defaults(Evidence.fit) if self.evidence else {})}
+        shared = {**_defaults(Encoder), **_defaults(FewShot), **_defaults(Schedule)}
+        return {**start, **shared, **own, **served, **self.preset}
+
+    def start(self, split: Split, settings: Settings) -> Start:
+        """What the training data say before training, by the settings, of which `objective` is one."""
+        start = Start.of_split(split, **accepted(Start.of_split, settings))
+        if not self.evidence or settings["objective"] != "ranking":
+            return start
+        return replace(start, evidence=Evidence.fit(split.train, split.items, **accepted(Evidence.fit, settings)))
 
     def fit(self, name: str, order: Order) -> Fitted:
         started = time.perf_counter()
         settings = {**self.preset, **order.settings, "objective": order.objective}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(order.seed)
-            model = self._model(Start.of_split(order.split, order.objective), settings)
+            model = self._model(self.start(order.split, settings), settings)
         history = train(
             model,
             order.split.train,
@@ -169,15 +181,22 @@ class Meta:
     def _model(self, start: Start, settings: Settings) -> FewShot:
         check_import(self.package)
         encoder = Encoder(
-            start.appeal, content=start.content, profile_width=start.profile_width, **accepted(Encoder, settings)
+            start.appeal,
+            content=start.content,
+            profile_width=start.profile_width,
+            directions=start.directions,
+            **accepted(Encoder, settings),
         )
-        learner = self.cls(**{**accepted(self.cls, settings), "dim": encoder.dim})
+        witnesses = 0 if start.evidence is None else start.evidence.width
+        facts = accepted(self.cls, {"dim": encoder.dim, "ordered": start.ordered, "witnesses": witnesses})
+        learner = self.cls(**{**accepted(self.cls, settings), **facts})
         return FewShot(
             encoder,
             learner,
             start.popularity,
             value_mean=start.value_mean,
             value_std=start.value_std,
+            evidence=start.evidence,
             **accepted(FewShot, settings),
         )
 

@@ -10,7 +10,6 @@ from torch.testing import assert_close
 from warmstart.learner import Catalogue, Learner, Query, Support
 from warmstart.model import Trained
 from warmstart.recipes import RECIPES
-from warmstart.start import Start
 from warmstart.tuning import Meta, accepted
 
 CASES = [(n, o) for n, recipe in RECIPES.items() if isinstance(recipe, Meta) for o in recipe.objectives]
@@ -101,7 +100,7 @@ def test_no_gradient_is_needed_in_use(learner, support, catalogue, items):
 @pytest.mark.parametrize(("name", "objective"), CASES)
 def test_the_gradient_reaches_every_parameter(name, objective, split):
     settings = {**RECIPES[name].preset, "dim": 8, "objective": objective}
-    model = RECIPES[name]._model(Start.of_split(split, objective), settings)
+    model = RECIPES[name]._model(RECIPES[name].start(split, settings), settings)
     _randomised(model).train()
     rng = np.random.default_rng(0)
     model(split.train.episodes(rng, 40, most_shots=6, queries=5), rng).backward()
@@ -112,7 +111,7 @@ def test_the_gradient_reaches_every_parameter(name, objective, split):
 @pytest.mark.parametrize(("name", "objective"), CASES)
 def test_dropout_is_off_in_use(name, objective, split, examples):
     settings = {**RECIPES[name].preset, "dim": 8, "objective": objective, "id_dropout": 0.9, "profile_dropout": 0.9}
-    model = _randomised(RECIPES[name]._model(Start.of_split(split, objective), settings))
+    model = _randomised(RECIPES[name]._model(RECIPES[name].start(split, settings), settings))
     first, again = Trained(model), Trained(model.train())
     support = examples([[1, 2], [3]])
     np.testing.assert_array_equal(

@@ -14,14 +14,14 @@ CATALOGUE = Catalogue(torch.zeros(1, DIM), torch.zeros(1))  # it does not look a
 
 
 def by_hand(learner: InContext, x: torch.Tensor, y: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
-    total = torch.zeros(learner.linear.in_features)
+    total = torch.zeros(learner.read.linear.in_features)
     for example, value in zip(x, y, strict=True):
-        total = total + learner.example.weight @ example + learner.example.bias
-        total = total + learner.strength.weight @ (value * example)
+        total = total + learner.read.example.weight @ example + learner.read.example.bias
+        total = total + learner.read.strength.weight @ (value * example)
     pooled = total / math.sqrt(len(x) + 1)
-    inside, outside = learner.mixing[0], learner.mixing[-1]
+    inside, outside = learner.read.mixing[0], learner.read.mixing[-1]
     hidden = gelu(inside.weight @ torch.cat([pooled, torch.tensor([math.log(1 + len(x))])]) + inside.bias)
-    return prior + learner.linear.weight @ pooled + outside.weight @ hidden + outside.bias
+    return prior + learner.read.linear.weight @ pooled + outside.weight @ hidden + outside.bias
 
 
 @torch.no_grad()
@@ -40,7 +40,7 @@ def test_in_training_the_sum_of_the_examples_is_dropped_too():
     torch.manual_seed(0)
     support = Support(torch.randn(2, 3, DIM), torch.ones(2, 3), torch.ones(2, 3).bool(), torch.randn(2, DIM))
     learner = InContext(DIM, hidden=7, width=6, dropout=1.0).train()
-    assert_close(learner.adapt(support, CATALOGUE), support.prior + learner.mixing[-1].bias)
+    assert_close(learner.adapt(support, CATALOGUE), support.prior + learner.read.mixing[-1].bias)
 
 
 @torch.no_grad()
@@ -50,7 +50,7 @@ def test_in_training_hidden_units_are_dropped_and_the_others_doubled():
     support = Support(torch.zeros(20, 0, DIM), torch.zeros(20, 0), torch.zeros(20, 0).bool(), torch.zeros(20, DIM))
     learner = InContext(DIM, hidden=1, width=6, dropout=0.5).train()
     weights = learner.adapt(support, CATALOGUE)
-    inside, outside = learner.mixing[0], learner.mixing[-1]
+    inside, outside = learner.read.mixing[0], learner.read.mixing[-1]
     kept = (weights - outside.bias).abs().sum(dim=1) > 1e-6
     assert 0 < kept.sum() < 20
     assert_close(
@@ -61,6 +61,6 @@ def test_in_training_hidden_units_are_dropped_and_the_others_doubled():
 def test_by_default_it_ranks_with_64_numbers_an_example_and_128_hidden_units():
     learner = InContext(DIM)
     assert learner.ranks
-    assert learner.linear.weight.shape == (DIM, 64)
-    assert learner.mixing[0].weight.shape == (128, 65)
-    assert learner.dropout.p == learner.mixing[2].p == 0.1
+    assert learner.read.linear.weight.shape == (DIM, 64)
+    assert learner.read.mixing[0].weight.shape == (128, 65)
+    assert learner.read.dropout.p == learner.read.mixing[2].p == 0.1

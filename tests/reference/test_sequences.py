@@ -59,14 +59,14 @@ def story(support: Support, query: Query, task: int) -> list[torch.Tensor]:
 
 def gru(learner: GRU4Rec, events: list[torch.Tensor], drop: float = 1.0) -> torch.Tensor:
     """The gates written out (Cho et al., EMNLP 2014), then the linear layer: the state after the last event."""
-    look, recall, look_bias, recall_bias = (part.chunk(3) for part in learner.recurrence.parameters())
+    look, recall, look_bias, recall_bias = (part.chunk(3) for part in learner.recurrence.cells.parameters())
     hidden = torch.zeros(3)
-    for x in [learner.start, *events]:
+    for x in [learner.recurrence.start, *events]:
         seen = [look[i] @ (drop * x) + look_bias[i] for i in range(3)]
         known = [recall[i] @ hidden + recall_bias[i] for i in range(3)]
         reset, update = (1 / (1 + torch.exp(-(seen[i] + known[i]))) for i in range(2))
         hidden = (1 - update) * torch.tanh(seen[2] + reset * known[2]) + update * hidden
-    return learner.output.weight @ (drop * hidden) + learner.output.bias
+    return learner.recurrence.output.weight @ (drop * hidden) + learner.recurrence.output.bias
 
 
 def normal(norm: Norm, x: torch.Tensor) -> torch.Tensor:
@@ -175,11 +175,12 @@ def test_training_predicts_each_event_as_adapting_to_those_before_it_would(cls):
 def test_a_later_event_never_changes_what_was_expected_before_it(cls):
     learner = made(cls)
     x = torch.randn(2, 4, DIM)
-    before = learner._states(x)
+    states = learner.recurrence if cls is GRU4Rec else learner._states
+    before = states(x)
     for i in range(4):
         changed = x.clone()
         changed[:, i] += torch.randn(DIM)
-        after = learner._states(changed)
+        after = states(changed)
         assert torch.equal(after[:, : i + 1], before[:, : i + 1])
         assert (after[:, i + 1 :] - before[:, i + 1 :]).abs().amax(dim=(0, 2)).min() > 1e-4
 
@@ -232,7 +233,7 @@ def test_training_starts_at_the_prior(cls):
 
 
 def test_the_token_before_all_events_starts_as_none():
-    assert GRU4Rec(DIM).start.tolist() == [0.0] * DIM
+    assert GRU4Rec(DIM).recurrence.start.tolist() == [0.0] * DIM
 
 
 @torch.no_grad()

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int64
-from scipy.linalg import get_lapack_funcs
 
 from warmstart.classics.popularity import Popular, break_ties, popularity
+from warmstart.evidence import inverse
 from warmstart.scorer import Candidates, Scores, candidates_of
 from warmstart.tasks import Examples, Profile, Tasks
 
@@ -43,8 +43,8 @@ class EASE:
         met = train.events.matrix(items)[:, taken]
         gram = (met.T @ met).toarray().astype(np.float64)
         gram[np.diag_indices_from(gram)] += l2
-        inverse = _inverse(gram)
-        weights = inverse / -np.diag(inverse)
+        inverted = inverse(gram)
+        weights = inverted / -np.diag(inverted)
         np.fill_diagonal(weights, 0.0)
         return cls(weights.astype(np.float32), taken, popular, l2=l2, limit=limit)
 
@@ -62,13 +62,3 @@ class EASE:
     @classmethod
     def restore(cls, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> "EASE":
         return cls(arrays["weights"], arrays["taken"], arrays["popular"], **settings)
-
-
-def _inverse(matrix: np.ndarray) -> np.ndarray:
-    """The inverse of a symmetric positive definite matrix, by its Cholesky factor; half the work of a general one."""
-    factorise, invert = get_lapack_funcs(("potrf", "potri"), (matrix,))
-    factor, failed = factorise(matrix, overwrite_a=True)
-    assert failed == 0, "a gram matrix with a positive ridge is positive definite"
-    upper, failed = invert(factor, overwrite_c=True)
-    assert failed == 0, "a Cholesky factor has an inverse"
-    return np.triu(upper) + np.triu(upper, 1).T

@@ -1,5 +1,6 @@
 """The meta-learners, one file each; every one is a `Learner` and imports its contract alone."""
 
+from warmstart.learners.blend import Blend
 from warmstart.learners.fine_tune import FineTune
 from warmstart.learners.gru4rec import GRU4Rec
 from warmstart.learners.imaml import IMAML
@@ -20,6 +21,7 @@ __all__ = [
     "IMAML",
     "MAML",
     "MANN",
+    "Blend",
     "FineTune",
     "GRU4Rec",
     "InContext",

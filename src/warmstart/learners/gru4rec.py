@@ -9,12 +9,11 @@ says is added to the task's prior. Rivals are drawn from the catalogue with a co
 Early events weigh more in the loss.
 """
 
-import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from warmstart.learner import Catalogue, Items, Learner, Query, Scores, Support, Vectors, Weights, project
-from warmstart.sequence import earliest, last, latest, next_event_loss
+from warmstart.learner import Catalogue, Items, Learner, Query, Scores, Support, Weights, project
+from warmstart.sequence import Recurrence, earliest, last, latest, next_event_loss
 
 
 class GRU4Rec(Learner):
@@ -27,27 +26,16 @@ class GRU4Rec(Learner):
     ) -> None:
         super().__init__(objective=objective)
         self.max_length = max_length
-        self.start = nn.Parameter(torch.zeros(dim))
-        self.recurrence = nn.GRU(dim, units, batch_first=True)
-        self.output = nn.Linear(units, dim)
-        for parameter in self.output.parameters():
-            nn.init.zeros_(parameter)  # training starts at the prior
-        self.dropout = nn.Dropout(dropout)
+        self.recurrence = Recurrence(dim, units, dropout)
 
     def adapt(self, support: Support, catalogue: Catalogue) -> Weights:
         events = latest(support, self.max_length)
-        return support.prior + last(self._states(events.x), events)
+        return support.prior + last(self.recurrence(events.x), events)
 
     def score(self, state: Weights, x: Items) -> Scores:
         return project(x, state)
 
     def loss(self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue) -> Float[Tensor, "T"]:
         events = earliest(support, query, self.max_length + 1)
-        states = support.prior.unsqueeze(1) + self._states(events.x[:, :-1])
+        states = support.prior.unsqueeze(1) + self.recurrence(events.x[:, :-1])
         return next_event_loss(states, events, rivals)
-
-    def _states(self, x: Vectors) -> Float[Tensor, "T S+1 D"]:
-        """What is expected before the first event and after each, relative to the prior."""
-        tokens = torch.cat([self.start.expand(len(x), 1, -1), x], dim=1)
-        hidden, _ = self.recurrence(self.dropout(tokens))
-        return self.output(self.dropout(hidden))

@@ -1,0 +1,210 @@
+"""Evidence: what the training tasks as a whole say of a support set, in closed form, each task's own row left out.
+
+Three witnesses that need no training and grow with the data: EASE (Steck, WWW 2019), the cosine of who met two items
+(Sarwar et al., WWW 2001), and, where events stand in time order, what tends to come soon after an item (sequential
+rules; Ludewig & Jannach, UMUAI 2018).
+
+**Left out exactly.** A learner that is told in training what a matrix says which holds the task's own events learns to
+look the answer up. So in training every figure is what it would be had the task never been seen: for EASE by the
+inverse of a matrix less a row (Sherman & Morrison, 1950), for counts by subtraction.
+
+**Deviations.** Only the `limit` most popular items take part, so that memory stays bounded. The cosine is shrunk by
+`shrink` owners on both sides. A pair of events counts by the root of how far the second comes after the first, up to
+`window` events. Each witness is brought to like spread, so that one trust may start for all.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Float32, Int64
+from scipy.linalg import get_lapack_funcs
+
+from warmstart.tasks import Examples, Tasks
+
+Matrix = Float32[np.ndarray, "J J"]
+Said = Float32[np.ndarray, "T J"]
+Witnesses = Float32[np.ndarray, "T J E"]
+RECENCY = (0.0, 1.0)
+"""An event that n later ones follow counts 1 / (1 + n) to this power: all alike, and the last ones above all."""
+TRIED = 256  # training tasks on which the spread of each witness is measured
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The item-to-item matrices of the J items that take part, and E witnesses read off them."""
+
+    taken: Int64[np.ndarray, "J"]
+    counts: Float32[np.ndarray, "J"]  # owners that met each
+    inverse: Matrix  # of the co-occurrences with a ridge
+    together: Matrix  # owners that met both
+    after: Matrix | None  # how often, and how soon, the second came after the first
+    spread: Float32[np.ndarray, "E"]
+    items: int
+    shrink: float
+    window: int
+
+    @classmethod
+    def fit(
+        cls,
+        train: Tasks,
+        items: int,
+        *,
+        ridge: float = 1000.0,
+        shrink: float = 50.0,
+        window: int = 20,
+        limit: int = 6000,
+    ) -> "Evidence":
+        """The evidence of all training tasks."""
+        counts = np.bincount(train.events.item, minlength=items)
+        taken = np.sort(np.argsort(-counts, kind="stable")[:limit])
+        met = train.events.matrix(items)[:, taken]
+        together = (met.T @ met).toarray()
+        gram = together.astype(np.float64)
+        gram[np.diag_indices_from(gram)] += ridge
+        whole = cls(
+            taken=taken,
+            counts=counts[taken].astype(np.float32),
+            inverse=inverse(gram).astype(np.float32),
+            together=together,
+            after=_after(train.events, taken, items, window).toarray() if train.ordered else None,
+            spread=np.ones(2 + len(RECENCY) * train.ordered, dtype=np.float32),
+            items=items,
+            shrink=shrink,
+            window=window,
+        )
+        return replace(whole, spread=whole._measured(train))
+
+    @property
+    def width(self) -> int:
+        """E, the number of witnesses."""
+        return len(self.spread)
+
+    def of(self, support: Examples, own: Examples | None = None) -> Witnesses:
+        """What each witness says of the J items, for T support sets.
+
+        `own` are all events that the same tasks had in training, from the first one of their support on: what is said
+        is what would be said had these never been seen.
+        """
+        events = _coded(support, self.taken, self.items)
+        left_out = None if own is None else _coded(own, self.taken, self.items)
+        found = [self._ease(events, left_out), self._neighbours(events, left_out)]
+        if self.after is not None:
+            found += [self._followers(events, left_out, recency) for recency in RECENCY]
+        return np.stack(found, axis=-1) / self.spread
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything that `restore` needs."""
+        after = {} if self.after is None else {"after": self.after}
+        facts = np.array([self.items, self.shrink, self.window], dtype=np.float64)
+        names = ("taken", "counts", "inverse", "together", "spread")
+        return {**{name: getattr(self, name) for name in names}, **after, "facts": facts}
+
+    @classmethod
+    def restore(cls, arrays: Mapping[str, np.ndarray]) -> "Evidence":
+        """The evidence of which these are the arrays."""
+        items, shrink, window = arrays["facts"]
+        names = ("taken", "counts", "inverse", "together", "spread")
+        matrices = {name: arrays[name] for name in names}
+        return cls(**matrices, after=arrays.get("after"), items=int(items), shrink=float(shrink), window=int(window))
+
+    def _ease(self, events: Examples, own: Examples | None) -> Said:
+        """The row of the support set times the map whose column j predicts item j from the others."""
+        support = _matrix(events, len(self.taken))
+        known, diagonal = support @ self.inverse, np.diag(self.inverse)
+        if own is None:
+            return -known / diagonal
+        row = _matrix(own, len(self.taken))
+        away = row @ self.inverse  # P x
+        rest = 1 - np.asarray(row.multiply(away).sum(axis=1))  # 1 - x' P x, above 0 by the ridge
+        known = known + np.asarray(support.multiply(away).sum(axis=1))[:, None] / rest[:, None] * away
+        return -known / (diagonal + away**2 / rest[:, None])
+
+    def _neighbours(self, events: Examples, own: Examples | None) -> Said:
+        """The sum of cosines to the support set."""
+        width = len(self.taken)
+        counts, by_event = self.counts, self.counts[events.item]
+        row = 0.0
+        if own is not None:
+            row = _matrix(own, width).toarray()
+            counts, by_event = counts - row, by_event - 1
+        weight = 1 / np.sqrt(by_event + self.shrink)
+        said = _matrix(events, width, weight) @ self.together
+        ours = np.bincount(events.task, weights=weight, minlength=len(events)).astype(np.float32)[:, None] * row
+        return (said - ours) / np.sqrt(counts + self.shrink)
+
+    def _followers(self, events: Examples, own: Examples | None, recency: float) -> Said:
+        """What came soon after the events of the support set, as a share of all that did."""
+        assert self.after is not None, "followers are asked for where there is an order"
+        width = len(self.taken)
+        later = events.counts[events.task] - 1 - _position(events)
+        by_event, counts, ours = self.counts[events.item], self.counts, 0.0
+        if own is not None:
+            by_event, counts = by_event - 1, counts - _matrix(own, width).toarray()
+        weight = ((1 + later) ** -recency / (by_event + self.shrink)).astype(np.float32)
+        if own is not None:
+            ours = _own_followers(events, own, weight, width, self.window).toarray()
+        return (_matrix(events, width, weight) @ self.after - ours) / np.sqrt(counts + self.shrink)
+
+    def _measured(self, train: Tasks) -> Float32[np.ndarray, "E"]:
+        """The spread of each witness over items, in the mean over some training tasks."""
+        rng = np.random.default_rng(0)
+        batch = train.episodes(rng, TRIED, most_shots=10, queries=1)
+        return np.maximum(self.of(batch.support, batch.own).std(axis=1).mean(axis=0), 1e-6)
+
+
+def inverse(matrix: np.ndarray) -> np.ndarray:
+    """The inverse of a symmetric positive definite matrix, by its Cholesky factor; half the work of a general one."""
+    factorise, invert = get_lapack_funcs(("potrf", "potri"), (matrix,))
+    factor, failed = factorise(matrix, overwrite_a=True)
+    assert failed == 0, "a gram matrix with a positive ridge is positive definite"
+    upper, failed = invert(factor, overwrite_c=True)
+    assert failed == 0, "a Cholesky factor has an inverse"
+    return np.triu(upper) + np.triu(upper, 1).T
+
+
+def _coded(examples: Examples, taken: Int64[np.ndarray, "J"], items: int) -> Examples:
+    """The examples of the items that take part, by their place among these."""
+    place = np.full(items, -1)
+    place[taken] = np.arange(len(taken))
+    code = place[examples.item]
+    kept = code >= 0
+    start = np.concatenate([[0], np.cumsum(np.bincount(examples.task[kept], minlength=len(examples)))])
+    return Examples(code[kept], examples.value[kept], start)
+
+
+def _position(examples: Examples) -> Int64[np.ndarray, "N"]:
+    """The place of each example among those of its task, from 0."""
+    return np.arange(len(examples.item)) - examples.start[:-1][examples.task]
+
+
+def _matrix(examples: Examples, width: int, weight: Float32[np.ndarray, "N"] | None = None) -> sp.csr_array:
+    weight = np.ones(len(examples.item), dtype=np.float32) if weight is None else weight.astype(np.float32)
+    return sp.csr_array((weight, (examples.task, examples.item)), shape=(len(examples), width))
+
+
+def _after(events: Examples, taken: Int64[np.ndarray, "J"], items: int, window: int) -> sp.csr_array:
+    """The sum over owners and pairs of their events of how soon the second came: (J, J)."""
+    events = _coded(events, taken, items)
+    found = sp.csr_array((len(taken), len(taken)), dtype=np.float32)
+    for gap in range(1, window + 1):
+        first = np.arange(max(len(events.item) - gap, 0))
+        first = first[events.task[first] == events.task[first + gap]]
+        weight = np.full(len(first), gap**-0.5, dtype=np.float32)
+        found = found + sp.csr_array((weight, (events.item[first], events.item[first + gap])), shape=found.shape)
+    return found
+
+
+def _own_followers(
+    events: Examples, own: Examples, weight: Float32[np.ndarray, "N"], width: int, window: int
+) -> sp.csr_array:
+    """What the tasks' own events put into `after`, as read from the support with these weights: (T, J)."""
+    place = own.start[:-1][events.task] + _position(events)  # a support is where its task begins
+    end = own.start[1:][events.task]
+    found = sp.csr_array((len(events), width), dtype=np.float32)
+    for gap in range(1, window + 1):
+        has = place + gap < end
+        rows = (events.task[has], own.item[place[has] + gap])
+        found = found + sp.csr_array((weight[has] * gap**-0.5, rows), shape=found.shape)
+    return found

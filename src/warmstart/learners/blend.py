@@ -1,0 +1,71 @@
+"""Blend: what a network reads off the support set, and what all training tasks say of it, weighed by how much is known.
+
+One forward pass combines what is strong in different places: an amortised set encoder (few shots; see `in_context`),
+where events stand in time order a recurrent one beside it (see `gru4rec`), a prior from profile and content (no shots),
+and closed forms over all training tasks, strong at many shots, with the task's own row left out in training (see
+`evidence`; EASE, item neighbours, what tends to follow). How far each of the latter is trusted is read off the number
+of shots and their spread, and learned with all the rest.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from warmstart.learner import Catalogue, Items, Learner, Scores, Support, Weights, accumulate, project
+from warmstart.pool import SetReader
+from warmstart.sequence import Recurrence, last, latest
+
+READ = 50  # events, the last ones, that the recurrent network reads
+GATE = 16
+
+
+class Blend(Learner):
+    """This writes the task's weights in one forward pass, and says how far to trust each of `witnesses` witnesses."""
+
+    order_matters = True
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        objective: str = "ranking",
+        hidden: int = 64,
+        width: int = 32,
+        dropout: float = 0.1,
+        units: int = 64,
+        unit_dropout: float = 0.2,
+        ordered: bool = False,
+        witnesses: int = 0,
+        first_trust: float = 0.3,
+    ) -> None:
+        super().__init__(objective=objective)
+        self.read = SetReader(dim, hidden=hidden, width=width, dropout=dropout)
+        self.recurrence = Recurrence(dim, units, unit_dropout) if ordered else None
+        self.gate = _gate(witnesses, first_trust) if witnesses else None
+
+    def adapt(self, support: Support, catalogue: Catalogue) -> Weights:
+        weights = support.prior + self.read(support)
+        if self.recurrence is None:
+            return weights
+        events = latest(support, READ)
+        return weights + last(self.recurrence(events.x), events)
+
+    def score(self, state: Weights, x: Items) -> Scores:
+        return project(x, state)
+
+    def trust(self, support: Support) -> Float[Tensor, "T E"]:
+        assert self.gate is not None, "without witnesses there is nothing to trust"
+        shots = support.mask.sum(dim=1, keepdim=True)
+        mean = accumulate(normalize(support.x, dim=-1), support.mask) / shots.clamp(min=1)
+        agreement = mean.square().sum(
+            dim=1, keepdim=True
+        )  # 1 where all examples are alike, 0 where they have nothing in common
+        return self.gate(torch.cat([shots.log1p(), 1 / (1 + shots), agreement], dim=1))
+
+
+def _gate(witnesses: int, first_trust: float) -> nn.Sequential:
+    output = nn.Linear(GATE, witnesses)
+    nn.init.zeros_(output.weight)
+    nn.init.constant_(output.bias, first_trust)
+    return nn.Sequential(nn.Linear(3, GATE), nn.Tanh(), output)

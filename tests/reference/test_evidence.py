@@ -1,0 +1,115 @@
+"""The evidence against sums written out, and with a task left out against what was fitted without it."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from warmstart.evidence import Evidence
+from warmstart.tasks import Examples, Tasks
+
+ITEMS, SHRINK, RIDGE, WINDOW = 12, 3.0, 2.0, 4
+SETTINGS = {"ridge": RIDGE, "shrink": SHRINK, "window": WINDOW}
+
+
+def tasks(*, ordered: bool, owners: int = 25, seed: int = 0) -> Tasks:
+    rng = np.random.default_rng(seed)
+    rows = [rng.permutation(ITEMS)[: rng.integers(1, 10)] for _ in range(owners)]
+    start = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
+    item = np.concatenate(rows)
+    return Tasks(Examples(item, np.ones(len(item), dtype=np.float32), start), ordered)
+
+
+def rows_of(examples: Examples) -> list[list[int]]:
+    return [examples.item[a:b].tolist() for a, b in zip(examples.start[:-1], examples.start[1:], strict=True)]
+
+
+def raw(evidence: Evidence, *what: Examples) -> np.ndarray:
+    """What the witnesses say before they are brought to like spread."""
+    return evidence.of(*what) * evidence.spread
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("limit", [ITEMS, 7])
+def test_with_its_own_row_left_out_a_task_hears_what_a_fit_without_it_says(ordered, limit):
+    train = tasks(ordered=ordered)
+    whole = Evidence.fit(train, ITEMS, limit=limit, **SETTINGS)
+    for task, shots in [(0, 0), (1, 1), (2, 3), (7, 2), (11, 5)]:
+        own = train.events.take(np.array([task]))
+        support = own.window(np.array([0]), np.minimum(np.array([shots]), own.counts - 1))
+        others = train.events.take(np.delete(np.arange(len(train)), task))
+        # The items that take part stay those of the whole, whoever is left out.
+        without = Evidence.fit(Tasks(only(others, whole.taken), ordered), limit, **SETTINGS)
+        assert_allclose(raw(whole, support, own), raw(without, only(support, whole.taken)), rtol=1e-4, atol=1e-5)
+
+
+def only(examples: Examples, items: np.ndarray) -> Examples:
+    """The examples of these items, in codes of their own."""
+    rows = [[items.tolist().index(item) for item in row if item in items] for row in rows_of(examples)]
+    flat = np.array([item for row in rows for item in row], dtype=np.int64)
+    start = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
+    return Examples(flat, np.ones(len(flat), dtype=np.float32), start)
+
+
+def test_a_batch_hears_what_each_of_its_tasks_would_hear():
+    train = tasks(ordered=True)
+    evidence = Evidence.fit(train, ITEMS, limit=9, **SETTINGS)
+    own = train.events.take(np.array([3, 3, 8, 20]))
+    support = own.window(np.zeros(4, dtype=int), np.minimum(np.array([1, 4, 0, 2]), own.counts - 1))
+    together = evidence.of(support, own)
+    assert together.shape == (4, 9, 4) and together.dtype == np.float32
+    for t in range(4):
+        one = np.array([t])
+        assert_allclose(together[t : t + 1], evidence.of(support.take(one), own.take(one)), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("limit", [ITEMS, 7])
+def test_what_each_witness_says_is_the_sum_written_out(limit):
+    train = tasks(ordered=True)
+    evidence = Evidence.fit(train, ITEMS, limit=limit, **SETTINGS)
+    taken = evidence.taken.tolist()
+    counts = np.bincount(train.events.item, minlength=ITEMS)
+    assert sorted(counts[taken]) == sorted(counts)[-limit:]
+    histories = [[item for item in row if item in taken] for row in rows_of(train.events)]
+    support = [item for item in (4, 0, 9, 2) if item in taken]
+    said = raw(evidence, Examples(np.array([4, 0, 9, 2]), np.ones(4, dtype=np.float32), np.array([0, 4])))[0]
+
+    met = np.array([[item in row for item in taken] for row in histories], dtype=float)
+    inverse = np.linalg.inv(met.T @ met + RIDGE * np.eye(limit))
+    weights = -inverse / np.diag(inverse)
+    places = [taken.index(item) for item in support]
+    others = [place for place in range(limit) if place not in places]
+    assert_allclose(said[others, 0], weights[np.ix_(places, others)].sum(axis=0), rtol=1e-4, atol=1e-5)
+
+    n = met.sum(axis=0)
+    cosines = (met.T @ met) / np.sqrt(np.outer(n + SHRINK, n + SHRINK))
+    assert_allclose(said[:, 1], cosines[places].sum(axis=0), rtol=1e-4)
+
+    after = np.zeros((limit, limit))
+    for row in histories:
+        for i, first in enumerate(row):
+            for gap, second in enumerate(row[i + 1 : i + 1 + WINDOW], start=1):
+                after[taken.index(first), taken.index(second)] += gap**-0.5
+    shares = after / (n[:, None] + SHRINK) / np.sqrt(n + SHRINK)
+    assert_allclose(said[:, 2], shares[places].sum(axis=0), rtol=1e-4)
+    newest_first = 1 / (1 + np.arange(len(places)))[::-1]
+    assert_allclose(said[:, 3], newest_first @ shares[places], rtol=1e-4)
+
+
+def test_without_an_order_nothing_follows():
+    evidence = Evidence.fit(tasks(ordered=False), ITEMS)
+    assert evidence.after is None and evidence.width == 2
+
+
+def test_witnesses_have_like_spread():
+    train = tasks(ordered=True, owners=300)
+    evidence = Evidence.fit(train, ITEMS, **SETTINGS)
+    batch = train.episodes(np.random.default_rng(1), 400, most_shots=10, queries=1)
+    spread = evidence.of(batch.support, batch.own).std(axis=1).mean(axis=0)
+    assert_allclose(spread, np.ones(4), rtol=0.2)
+
+
+def test_saved_and_restored_it_says_the_same():
+    train = tasks(ordered=True)
+    evidence = Evidence.fit(train, ITEMS, limit=9, **SETTINGS)
+    again = Evidence.restore(evidence.arrays())
+    np.testing.assert_array_equal(again.of(train.events), evidence.of(train.events))
