@@ -9,6 +9,7 @@ ROOT = Path(warmstart.__file__).parent
 LAYERS = (
     ("cli",),
     ("terminal", "arguments"),
+    ("efficiency",),
     ("page",),
     ("board",),
     ("comparison", "fitting"),

@@ -8,6 +8,7 @@ import pytest
 from warmstart import recipes
 from warmstart.encoder import Encoder
 from warmstart.errors import Misuse
+from warmstart.evidence import Evidence
 from warmstart.model import FewShot
 from warmstart.recipes import RECIPES
 from warmstart.selection import select
@@ -19,7 +20,7 @@ from warmstart.validation import overall
 def test_every_name_of_the_command_line_is_there():
     classics = {"popularity", "bias", "item-knn", "ease", "als", "gru4rec", "sasrec"}
     metas = {"prototype", "neural-process", "siamese-users", "reptile", "imaml", "meta-rnn", "mann", "learn2learn"}
-    metas |= {"maml", "fomaml", "anil", "melu", "meta-sgd", "ridge", "matching", "siamese", "in-context"}
+    metas |= {"maml", "fomaml", "anil", "melu", "meta-sgd", "ridge", "matching", "siamese", "in-context", "blend"}
     assert {name for name, recipe in RECIPES.items() if recipe.kind == "classic"} == classics
     assert {name for name, recipe in RECIPES.items() if recipe.kind == "meta"} == metas
     assert {name for name, recipe in RECIPES.items() if recipe.kind == "transfer"} == {"fine-tune"}
@@ -41,7 +42,8 @@ def test_how_to_fine_tune_is_chosen_on_validation_once_training_is_over(split):
 @pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if isinstance(recipe, Meta)])
 def test_no_setting_belongs_to_two_constructors(name):
     served = RECIPES[name].serve
-    owners = (Encoder, FewShot, Schedule, RECIPES[name].cls, *([] if served is None else [served]))
+    evidence = [Evidence.fit] if RECIPES[name].evidence else []
+    owners = (Encoder, FewShot, Schedule, RECIPES[name].cls, *([] if served is None else [served]), *evidence)
     names = Counter(parameter for owner in owners for parameter in signature(owner).parameters)
     assert [n for n, times in names.items() if times > 1] == ["dim"]  # the one size that encoder and learner share
 
@@ -74,7 +76,7 @@ def test_a_value_of_the_wrong_kind_is_refused(name, setting, value, message, spl
 
 
 def test_an_objective_that_a_learner_lacks_is_met_with_those_that_have_it(split):
-    with pytest.raises(Misuse, match='learner "ease" has no objective "rating"; these have: bias, in-context'):
+    with pytest.raises(Misuse, match='learner "ease" has no objective "rating"; these have: bias, blend, in-context'):
         recipes.fit("ease", Order(split, "rating"))
 
 
@@ -89,7 +91,7 @@ def test_a_given_setting_is_taken(split):
     assert recipes.fit("ease", Order(split, settings={"l2": 7.0})).scorer.settings["l2"] == 7.0
     small = {"dim": 6, "hidden": 5, "steps": 2, "validate_every": 2, "tasks": 4}
     model = recipes.fit("in-context", Order(split, settings=small)).scorer.model
-    assert model.encoder.dim == 6 and model.learner.mixing[0].out_features == 5
+    assert model.encoder.dim == 6 and model.learner.read.mixing[0].out_features == 5
 
 
 def test_selection_takes_the_entrant_that_is_best_on_validation(split):

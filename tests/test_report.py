@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from warmstart.board import board, number
+from warmstart.board import board, brief, number
 from warmstart.errors import Misuse
 from warmstart.page import _curves, page, verdict
 from warmstart.report import Report, Row
@@ -31,6 +31,7 @@ def row(learner: str, kind: str, level: float) -> Row:
         valid=level,
         fit_seconds=1201.3,
         tune_seconds=4.0,
+        tasks_per_second=12_345.6,
         adapt_ms=0.21,
         batch_adapt_ms=0.004,
         peak_mb=2812.0,
@@ -138,9 +139,13 @@ def test_the_board_fits_the_terminal_and_marks_what_is_sure(report):
 
 
 def test_a_report_prints_itself_and_writes_its_page(report, tmp_path):
-    assert "popularity" in str(report) and "Means over all k" in str(report)
+    assert "popularity" in str(report) and "Means over all k" in str(report) and "12k" in str(report)
     report.to_html(tmp_path / "page.html")
     assert (tmp_path / "page.html").read_text() == page(report)
+
+
+def test_large_numbers_are_brief():
+    assert [brief(count) for count in (0.4, 999, 1234, 12_345, 3_456_789)] == ["0", "999", "1.2k", "12k", "3.5M"]
 
 
 def test_numbers_keep_four_figures():

@@ -2,6 +2,7 @@
 
 from warmstart.checks import DataReport, check
 from warmstart.comparison import compare as evaluate
+from warmstart.efficiency import Efficiency, learning_curve
 from warmstart.errors import DataError, Misuse, NotFitted, WarmstartError
 from warmstart.fitting import fit
 from warmstart.interactions import Interactions
@@ -14,6 +15,7 @@ __all__ = [
     "Answer",
     "DataError",
     "DataReport",
+    "Efficiency",
     "Interactions",
     "Misuse",
     "NotFitted",
@@ -24,6 +26,7 @@ __all__ = [
     "check",
     "evaluate",
     "fit",
+    "learning_curve",
     "load",
     "read",
     "shop",

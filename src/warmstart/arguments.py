@@ -35,6 +35,17 @@ def shots(text: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
+def shares(text: str) -> tuple[float, ...]:
+    """Shares of the training users, rising, each once."""
+    try:
+        numbers = sorted({float(part) for part in words(text)})
+    except ValueError:
+        numbers = []
+    if not numbers or not all(0 < number <= 1 for number in numbers):
+        raise Misuse(f'--train-share "{text}" is no list of numbers above 0 and at most 1; write it as 0.03,0.1,0.3,1')
+    return tuple(numbers)
+
+
 def history(text: str, items: Vocabulary, usual_value: float) -> dict[Id, float]:
     """The history of `ITEM[:VALUE],...`; a known id may hold a colon itself."""
     found: dict[Id, float] = {}

@@ -25,6 +25,14 @@ def number(value: float) -> str:
     return f"{value:.4f}".lstrip("0") if 0 <= value < 0.5 else f"{value:.3f}"
 
 
+def brief(count: float) -> str:
+    """A large number in few characters: 950, 12k, 3.4M."""
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if count >= size:
+            return f"{count / size:.0f}{unit}" if count >= 10 * size else f"{count / size:.1f}{unit}"
+    return f"{count:.0f}"
+
+
 def _headline(report: Report) -> Table:
     title = f"{report.dataset['name']}: {NAMES[report.headline]} by number of known events (k)"
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
@@ -75,17 +83,18 @@ def _method(report: Report) -> str:
 
 
 def _others(report: Report) -> Table:
-    table = Table(title="Means over all k", title_justify="left", box=None, padding=(0, 1, 0, 0))
+    title = "Means over all k, and users learned from in a second of fitting"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
     table.add_column("learner")
     metrics = [metric for metric in report.metrics if metric != report.headline]
     covers = bool(report.rows[0].coverage)
-    for name in [NAMES[metric] for metric in metrics] + ["coverage@10"] * covers:
+    for name in [NAMES[metric] for metric in metrics] + ["coverage@10"] * covers + ["users/s"]:
         table.add_column(name, justify="right")
     for row in report.ordered_rows:
         cells = [number(report.mean_over_shots(row, metric)) for metric in metrics]
         if covers:
             cells.append(f"{100 * sum(row.coverage.values()) / len(row.coverage):.1f} %")
-        table.add_row(escape(row.learner), *cells)
+        table.add_row(escape(row.learner), *cells, brief(row.tasks_per_second))
     return table
 
 

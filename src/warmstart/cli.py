@@ -14,6 +14,7 @@ import warmstart as ws
 from warmstart.arguments import history as parse_history
 from warmstart.arguments import pairs, words
 from warmstart.arguments import settings as parse_settings
+from warmstart.arguments import shares as parse_shares
 from warmstart.arguments import shots as parse_shots
 from warmstart.errors import WarmstartError
 from warmstart.reading import inspect
@@ -118,24 +119,30 @@ def evaluate(
     budget: Annotated[str | None, typer.Option(help="Time for each learner: 60s, 10m.")] = None,
     seed: Seed = 0,
     set_: Settings = None,
+    train_share: Annotated[
+        str, typer.Option(help="Share of the training users to learn from; several make a learning curve: 0.1,0.3,1.")
+    ] = "1",
     json: Json = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with the curves to this file.")] = None,
 ) -> None:
     """Compare learners on users that none has seen, by the number of known events."""
-    numbers = parse_shots(shots)
-    settings = parse_settings(set_)
+    options: dict[str, Any] = {
+        "scenario": scenario,
+        "objective": objective,
+        "shots": parse_shots(shots),
+        "seed": seed,
+        "budget": budget,
+        "settings": parse_settings(set_),
+    }
+    parts = parse_shares(train_share)
+    names = words(learners)
     log = _read(data, items, users, columns)
     with Training(ERRORS) as training:
-        report = ws.evaluate(
-            log,
-            words(learners),
-            scenario=scenario,
-            objective=objective,
-            shots=numbers,
-            seed=seed,
-            budget=budget,
-            settings=settings,
-            watcher=training.watcher,
+        options["watcher"] = training.watcher
+        report = (
+            ws.evaluate(log, names, train_share=parts[0], **options)
+            if len(parts) == 1
+            else ws.learning_curve(log, names, parts, **options)
         )
     if html is not None:
         report.to_html(html)

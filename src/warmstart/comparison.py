@@ -38,12 +38,14 @@ def compare(
     seed: int = 0,
     budget: str | float | int | None = None,
     settings: Mapping[str, Any] | None = None,
+    train_share: float = 1.0,
     watcher: Watcher = Watcher(),
 ) -> Report:
     """Fit and judge the learners, and the rivals that no report goes without, on tasks that none has seen.
 
     `budget` bounds the time that each learner may take to fit: seconds, or a text as "60s" or "10m".
-    `settings` are for the learners that have them.
+    `settings` are for the learners that have them. `train_share` is the share of the training users to learn from;
+    all are judged on the same users whatever it is.
     """
     names = list(dict.fromkeys([*REQUIRED[objective], *learners]))
     for name in names:
@@ -51,7 +53,7 @@ def compare(
     for setting in settings or {}:
         if not any(setting in recipe(name, objective).options for name in learners):
             raise Misuse(f'no learner of this comparison has a setting "{setting}"')
-    split = cut(log, scenario, seed=seed, shares=BENCHMARK)
+    split = cut(log, scenario, seed=seed, shares=BENCHMARK).learning_from(train_share)
     able = _able(split, shots)
     limit = seconds(budget)
 
@@ -83,6 +85,7 @@ def _row(name: str, order: Order, shots: tuple[int, ...], watcher: Watcher) -> R
         valid=overall(fitted.valid),
         fit_seconds=fitted.fit_seconds,
         tune_seconds=fitted.tune_seconds,
+        tasks_per_second=fitted.tasks / max(fitted.fit_seconds, 1e-6),
         adapt_ms=outcome.adapt_ms,
         batch_adapt_ms=outcome.batch_adapt_ms,
         peak_mb=memory.mb,

@@ -60,15 +60,15 @@ class Evidence:
         counts = np.bincount(train.events.item, minlength=items)
         taken = np.sort(np.argsort(-counts, kind="stable")[:limit])
         met = train.events.matrix(items)[:, taken]
-        together = (met.T @ met).toarray()
+        together = _in_rows(met.T @ met)
         gram = together.astype(np.float64)
         gram[np.diag_indices_from(gram)] += ridge
         whole = cls(
             taken=taken,
             counts=counts[taken].astype(np.float32),
-            inverse=inverse(gram).astype(np.float32),
+            inverse=inverse(gram).astype(np.float32, order="C"),
             together=together,
-            after=_after(train.events, taken, items, window).toarray() if train.ordered else None,
+            after=_in_rows(_after(train.events, taken, items, window)) if train.ordered else None,
             spread=np.ones(2 + len(RECENCY) * train.ordered, dtype=np.float32),
             items=items,
             shrink=shrink,
@@ -162,6 +162,11 @@ def inverse(matrix: np.ndarray) -> np.ndarray:
     upper, failed = invert(factor, overwrite_c=True)
     assert failed == 0, "a Cholesky factor has an inverse"
     return np.triu(upper) + np.triu(upper, 1).T
+
+
+def _in_rows(matrix: sp.sparray) -> Matrix:
+    """A dense matrix that lies in memory row by row, as products with sparse rows read it; else each would copy it."""
+    return np.ascontiguousarray(matrix.toarray(), dtype=np.float32)
 
 
 def _coded(examples: Examples, taken: Int64[np.ndarray, "J"], items: int) -> Examples:

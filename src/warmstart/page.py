@@ -8,7 +8,7 @@ from string import Template
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from warmstart.board import NAMES, number
+from warmstart.board import NAMES, brief, number
 from warmstart.report import PLAINEST, SMALLER_IS_BETTER, Comparison, Report, Row
 
 CLASSIC_GREYS = ("#6b7280", "#9ca3af", "#78716c", "#a8a29e", "#64748b")
@@ -50,6 +50,18 @@ def page(report: Report) -> str:
         shortfalls="".join(_shortfall(name, why) for name, why in report.shortfalls.items()),
         cost_rows="".join(_cost_row(row) for row in report.ordered_rows),
         plotly=get_plotlyjs(),
+    )
+
+
+def alone(title: str, verdict: str, figure: go.Figure) -> str:
+    """A page of one figure and what it says."""
+    return (
+        f"<!doctype html><meta charset=utf-8><title>{escape(title)}</title>"
+        "<style>body{font:16px system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#18181b}"
+        "#curves{height:32rem}</style>"
+        f"<h1>{escape(title)}</h1><p>{escape(verdict)}</p><div id=curves></div><script>{get_plotlyjs()}</script>"
+        f"<script>const figure = {_figure(figure)};"
+        'Plotly.newPlot("curves", figure.data, figure.layout, {responsive: true, displayModeBar: false});</script>'
     )
 
 
@@ -96,7 +108,7 @@ def _button(report: Report, metric: str) -> str:
     return f'<button data-metric="{escape(metric)}" aria-pressed="{pressed}">{escape(NAMES[metric])}</button>'
 
 
-def _styles(report: Report) -> dict[str, dict[str, str]]:
+def styles(report: Report) -> dict[str, dict[str, str]]:
     classics = [row.learner for row in report.ordered_rows if row.kind == "classic"]
     others = [row.learner for row in reversed(report.ordered_rows) if row.kind != "classic"]
     greys = {
@@ -113,14 +125,14 @@ def _curves(report: Report) -> go.Figure:
     """
     figure = go.Figure()
     leaders = _leaders(report)
-    styles = _styles(report)
+    lines = styles(report)
     x = [str(k) for k in report.shots]
     for metric in report.metrics:
         for row in reversed(report.ordered_rows):
             found = [report.intervals[row.learner, metric, k] for k in report.shots]
             shown = {"visible": metric == report.headline, "legendgroup": row.learner, "meta": metric}
             edge = [one.high for one in found] + [one.low for one in reversed(found)]
-            style, leads = styles[row.learner], row.learner in leaders
+            style, leads = lines[row.learner], row.learner in leaders
             if leads:
                 figure.add_scatter(
                     x=x + x[::-1], y=edge, fill="toself", fillcolor=style["color"], opacity=0.10, mode="none",
@@ -135,7 +147,7 @@ def _curves(report: Report) -> go.Figure:
     figure.update_layout(hovermode="x unified")
     figure.update_xaxes(title="known events (k)", type="category")
     figure.update_yaxes(title=NAMES[report.headline])
-    return _plain(figure)
+    return plain(figure)
 
 
 def _leaders(report: Report) -> set[str]:
@@ -150,7 +162,7 @@ def _leaders(report: Report) -> set[str]:
 def _costs(report: Report) -> go.Figure:
     """Quality against the time that one adaptation takes."""
     figure = go.Figure()
-    styles = _styles(report)
+    lines = styles(report)
     for row in report.ordered_rows:
         figure.add_scatter(
             x=[max(row.adapt_ms, 0.001)],
@@ -159,15 +171,15 @@ def _costs(report: Report) -> go.Figure:
             name=row.learner,
             mode="markers+text",
             textposition="top center",
-            marker={"size": 12, "color": styles[row.learner]["color"]},
+            marker={"size": 12, "color": lines[row.learner]["color"]},
         )
     figure.update_layout(showlegend=False)
     figure.update_xaxes(title="milliseconds to adapt to one user", type="log", dtick=1)
     figure.update_yaxes(title=f"{NAMES[report.headline]}, mean over k")
-    return _plain(figure)
+    return plain(figure)
 
 
-def _plain(figure: go.Figure) -> go.Figure:
+def plain(figure: go.Figure) -> go.Figure:
     quiet = {"gridcolor": "rgba(128,128,128,0.22)", "zeroline": False, "automargin": True}
     figure.update_xaxes(**quiet).update_yaxes(**quiet)
     return figure.update_layout(
@@ -238,6 +250,6 @@ def _cost_row(row: Row) -> str:
     return (
         f"<tr class={row.kind}><th>{escape(row.learner)}</th><td>{row.fit_seconds:.1f}</td>"
         f"<td>{row.tune_seconds:.1f}</td>"
-        f"<td>{row.adapt_ms:.3f}</td><td>{row.batch_adapt_ms:.4f}</td><td>{row.peak_mb:.0f}</td>"
+        f"<td>{brief(row.tasks_per_second)}</td><td>{row.adapt_ms:.3f}</td><td>{row.batch_adapt_ms:.4f}</td><td>{row.peak_mb:.0f}</td>"
         f"<td class=text>{escape(settings)}</td></tr>"
     )

@@ -45,6 +45,8 @@ class Row:
     """Mean quality on the validation tasks: by this a learner may be chosen, never by the figures above."""
     fit_seconds: float
     tune_seconds: float
+    tasks_per_second: float
+    """Tasks that were learned from in a second of fitting."""
     adapt_ms: float
     batch_adapt_ms: float
     peak_mb: float
@@ -223,6 +225,7 @@ class Report:
             "valid": row.valid,
             "fit_seconds": round(row.fit_seconds, 3),
             "tune_seconds": round(row.tune_seconds, 3),
+            "tasks_per_second": round(row.tasks_per_second, 1),
             "adapt_ms": round(row.adapt_ms, 4),
             "batch_adapt_ms": round(row.batch_adapt_ms, 5),
             "peak_mb": round(row.peak_mb),

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Bool, Float32, Int64
 
+from warmstart.errors import Misuse
 from warmstart.features import Features
 
 Items = Int64[np.ndarray, "N"]
@@ -109,6 +110,12 @@ class Tasks:
     def __len__(self) -> int:
         return len(self.events)
 
+    def take(self, tasks: Int64[np.ndarray, "K"]) -> "Tasks":
+        """The given tasks, in that order."""
+        return replace(
+            self, events=self.events.take(tasks), profile=None if self.profile is None else self.profile[tasks]
+        )
+
     def cut(self, shots: int, *, queries: int = NEXT) -> TaskBatch:
         """Support = the first `shots` events, query = the next `queries`; only tasks that have a query are in."""
         able = np.flatnonzero(self.events.counts > shots)
@@ -172,3 +179,10 @@ class Split:
     """Owners with fewer events are not judged."""
     item_features: sp.csr_array | None = None
     profile_columns: Features | None = None
+
+    def learning_from(self, share: float) -> "Split":
+        """The same split with a share of the training tasks, the first of their random order; at least one."""
+        if not 0 < share <= 1:
+            raise Misuse(f"a share of the training tasks is above 0 and at most 1, not {share}")
+        count = max(1, round(share * len(self.train)))
+        return replace(self, train=self.train.take(np.arange(count)))

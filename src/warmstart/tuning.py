@@ -54,6 +54,8 @@ class Fitted:
     valid: Mapping[int, float]
     """Quality on the validation tasks by shots, on which all choices were made."""
     fit_seconds: float
+    tasks: int
+    """Tasks that were learned from in `fit_seconds`, each counted as often as it was drawn."""
     tune_seconds: float = 0.0
     """Seconds spent on settings that were not chosen."""
     history: History | None = None
@@ -80,7 +82,7 @@ class Classic:
             took = time.perf_counter() - begun
             reached = quality(scorer, order.split.valid, order.objective)
             if best is None or overall(reached) > overall(best.valid):
-                best = Fitted(name, self.kind, scorer, scorer.settings, reached, took)
+                best = Fitted(name, self.kind, scorer, scorer.settings, reached, took, len(order.split.train))
             if order.seconds is not None and time.perf_counter() - started > order.seconds:
                 break
         assert best is not None, "a grid has at least one point"
@@ -140,11 +142,12 @@ class Meta:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(order.seed)
             model = self._model(self.start(order.split, settings), settings)
+        schedule = Schedule(**accepted(Schedule, settings))
         history = train(
             model,
             order.split.train,
             lambda scorer: quality(self._served(scorer, order, settings), order.split.valid, order.objective),
-            schedule=Schedule(**accepted(Schedule, settings)),
+            schedule=schedule,
             seed=order.seed,
             seconds=order.seconds,
             checkpoint=order.checkpoint,
@@ -153,7 +156,8 @@ class Meta:
         valid = history.quality[history.steps.index(history.best_step)]
         took = time.perf_counter() - started
         scorer = self._served(in_use(model), order, settings)
-        return self._tuned(Fitted(name, self.kind, scorer, settings, valid, took, history=history), order)
+        seen = history.steps[-1] * schedule.tasks
+        return self._tuned(Fitted(name, self.kind, scorer, settings, valid, took, seen, history=history), order)
 
     def _tuned(self, trained: Fitted, order: Order) -> Fitted:
         """The trained scorer with the settings of the grid that are best on validation, unless the caller chose."""
