@@ -20,7 +20,7 @@ LAYERS = (
     ("validation", "calibration", "start", "synthetic", "reading"),
     ("events", "roles"),
     ("findings", "sources"),
-    ("evaluation", "neighbours"),
+    ("evaluation", "neighbours", "by_shots"),
     ("classics", "metrics", "scenarios", "model"),
     ("scorer", "encoder", "evidence", "learners"),
     ("dual",),

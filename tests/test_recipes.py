@@ -11,7 +11,6 @@ from warmstart.errors import Misuse
 from warmstart.evidence import Evidence
 from warmstart.model import FewShot
 from warmstart.recipes import RECIPES
-from warmstart.selection import select
 from warmstart.training import Schedule
 from warmstart.tuning import Meta, Order
 from warmstart.validation import overall
@@ -92,19 +91,3 @@ def test_a_given_setting_is_taken(split):
     small = {"dim": 6, "hidden": 5, "steps": 2, "validate_every": 2, "tasks": 4}
     model = recipes.fit("in-context", Order(split, settings=small)).scorer.model
     assert model.encoder.dim == 6 and model.learner.read.mixing[0].out_features == 5
-
-
-def test_selection_takes_the_entrant_that_is_best_on_validation(split):
-    entrants = ("popularity", "ease", "item-knn")
-    best = select(Order(split), entrants=entrants)
-    figures = {name: overall(recipes.fit(name, Order(split)).valid) for name in entrants}
-    assert best.learner == max(figures, key=lambda name: figures[name])
-
-
-def test_selection_with_no_time_left_still_has_an_answer(split):
-    assert select(Order(split, seconds=1e-6)).learner == "popularity"
-
-
-def test_settings_without_a_learner_are_refused(split):
-    with pytest.raises(Misuse, match="settings belong to one learner"):
-        select(Order(split, settings={"dim": 8}))

@@ -192,12 +192,6 @@ def test_a_model_holds_nothing_but_json_safetensors_and_parquet(saved):
     assert files == {"model.json", "weights.safetensors", "vocabulary/items.parquet"}
 
 
-def test_auto_takes_the_best_on_validation_and_says_so(log):
-    model = ws.fit(log, budget="20s")
-    assert model.learner in ("in-context", "ease", "als", "item-knn")
-    assert model.facts["valid_mean"] > ws.fit(log, learner="popularity").facts["valid_mean"]
-
-
 def test_the_same_seed_fits_the_same_model(log, model):
     assert ws.fit(log, learner="in-context", settings=SMALL).recommend([100]) == model.recommend([100])
 

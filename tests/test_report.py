@@ -145,7 +145,13 @@ def test_a_report_prints_itself_and_writes_its_page(report, tmp_path):
 
 
 def test_large_numbers_are_brief():
-    assert [brief(count) for count in (0.4, 999, 1234, 12_345, 3_456_789)] == ["0", "999", "1.2k", "12k", "3.5M"]
+    assert [brief(count) for count in (0.4, 999.0, 1234.0, 12_345.0, 3_456_789.0)] == [
+        "0",
+        "999",
+        "1.2k",
+        "12k",
+        "3.5M",
+    ]
 
 
 def test_numbers_keep_four_figures():

@@ -10,9 +10,10 @@ from warmstart.cost import PeakMemory
 from warmstart.errors import DataError, Misuse
 from warmstart.evaluation import SHOTS, Objective, evaluate
 from warmstart.interactions import Interactions
-from warmstart.recipes import fit, recipe
+from warmstart.recipes import AUTO, fit, recipe
 from warmstart.report import REQUIRED, Report, Row
 from warmstart.scenarios import BENCHMARK, cut
+from warmstart.selection import select
 from warmstart.tasks import Split
 from warmstart.training import History
 from warmstart.tuning import Order
@@ -49,9 +50,9 @@ def compare(
     """
     names = list(dict.fromkeys([*REQUIRED[objective], *learners]))
     for name in names:
-        recipe(name, objective)
+        _options(name, objective)
     for setting in settings or {}:
-        if not any(setting in recipe(name, objective).options for name in learners):
+        if not any(setting in _options(name, objective) for name in learners):
             raise Misuse(f'no learner of this comparison has a setting "{setting}"')
     split = cut(log, scenario, seed=seed, shares=BENCHMARK).learning_from(train_share)
     able = _able(split, shots)
@@ -66,19 +67,24 @@ def compare(
 
 
 def _own(name: str, objective: Objective, settings: Mapping[str, Any] | None) -> dict[str, Any]:
-    options = recipe(name, objective).options
+    options = _options(name, objective)
     return {key: value for key, value in (settings or {}).items() if key in options}
+
+
+def _options(name: str, objective: Objective) -> Mapping[str, Any]:
+    """The settings that a learner has; a choice among learners has none."""
+    return {} if name == AUTO else recipe(name, objective).options
 
 
 def _row(name: str, order: Order, shots: tuple[int, ...], watcher: Watcher) -> Row:
     watcher.started(name)
     with PeakMemory() as memory:
-        fitted = fit(name, order)
+        fitted = select(order).fitted if name == AUTO else fit(name, order)
         outcome = evaluate(fitted.scorer, order.split.test, objective=order.objective, shots=shots)
     calibrated = calibration(fitted.scorer, order.split.test, objective=order.objective, shots=shots, seed=order.seed)
     row = Row(
         learner=name,
-        kind=fitted.kind,
+        kind="meta" if name == AUTO else fitted.kind,
         values=outcome.values,
         coverage=outcome.coverage,
         calibration=calibrated,

@@ -21,7 +21,7 @@ import scipy.sparse as sp
 from jaxtyping import Float32, Int64
 from scipy.linalg import get_lapack_funcs
 
-from warmstart.tasks import Examples, Tasks
+from warmstart.tasks import NEXT, Examples, TaskBatch, Tasks
 
 Matrix = Float32[np.ndarray, "J J"]
 Said = Float32[np.ndarray, "T J"]
@@ -29,6 +29,8 @@ Witnesses = Float32[np.ndarray, "T J E"]
 RECENCY = (0.0, 1.0)
 """An event that n later ones follow counts 1 / (1 + n) to this power: all alike, and the last ones above all."""
 TRIED = 256  # training tasks on which the spread of each witness is measured
+RIDGES = (30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
+FEWER, ASKED = 2000, 1000  # items and training tasks by which a ridge is chosen
 
 
 @dataclass(frozen=True)
@@ -51,22 +53,20 @@ class Evidence:
         train: Tasks,
         items: int,
         *,
-        ridge: float = 1000.0,
+        ridge: float = 0.0,
         shrink: float = 50.0,
         window: int = 20,
         limit: int = 6000,
     ) -> "Evidence":
-        """The evidence of all training tasks."""
+        """The evidence of all training tasks; a ridge of 0 stands for the one that does best on tasks left out."""
         counts = np.bincount(train.events.item, minlength=items)
         taken = np.sort(np.argsort(-counts, kind="stable")[:limit])
         met = train.events.matrix(items)[:, taken]
-        together = _in_rows(met.T @ met)
-        gram = together.astype(np.float64)
-        gram[np.diag_indices_from(gram)] += ridge
+        together = _in_rows(sp.csr_array(met.T @ met))
         whole = cls(
             taken=taken,
             counts=counts[taken].astype(np.float32),
-            inverse=inverse(gram).astype(np.float32, order="C"),
+            inverse=_inverse(together, ridge or _best_ridge(train, items, limit)),
             together=together,
             after=_in_rows(_after(train.events, taken, items, window)) if train.ordered else None,
             spread=np.ones(2 + len(RECENCY) * train.ordered, dtype=np.float32),
@@ -147,6 +147,16 @@ class Evidence:
             ours = _own_followers(events, own, weight, width, self.window).toarray()
         return (_matrix(events, width, weight) @ self.after - ours) / np.sqrt(counts + self.shrink)
 
+    def _hits(self, batch: TaskBatch) -> float:
+        """The share of the events to predict that EASE has among its first ten, each task left out of it."""
+        assert batch.own is not None, "training tasks come with all their events"
+        events, own = (_coded(part, self.taken, self.items) for part in (batch.support, batch.own))
+        query = _coded(batch.query, self.taken, self.items)
+        said = self._ease(events, own)
+        said[events.task, events.item] = -np.inf
+        tenth = -np.partition(-said, min(10, said.shape[1]) - 1, axis=1)[:, min(10, said.shape[1]) - 1]
+        return float((said[query.task, query.item] >= tenth[query.task]).mean()) if len(query.item) else 0.0
+
     def _measured(self, train: Tasks) -> Float32[np.ndarray, "E"]:
         """The spread of each witness over items, in the mean over some training tasks."""
         rng = np.random.default_rng(0)
@@ -164,9 +174,23 @@ def inverse(matrix: np.ndarray) -> np.ndarray:
     return np.triu(upper) + np.triu(upper, 1).T
 
 
-def _in_rows(matrix: sp.sparray) -> Matrix:
+def _in_rows(matrix: sp.csr_array) -> Matrix:
     """A dense matrix that lies in memory row by row, as products with sparse rows read it; else each would copy it."""
     return np.ascontiguousarray(matrix.toarray(), dtype=np.float32)
+
+
+def _inverse(together: Matrix, ridge: float) -> Matrix:
+    gram = together.astype(np.float64)
+    gram[np.diag_indices_from(gram)] += ridge
+    return inverse(gram).astype(np.float32, order="C")
+
+
+def _best_ridge(train: Tasks, items: int, limit: int) -> float:
+    """The ridge with which EASE, on the most popular items, finds most of what training tasks left out of it met."""
+    first = Evidence.fit(train, items, ridge=RIDGES[0], limit=min(limit, FEWER))
+    batch = train.episodes(np.random.default_rng(0), ASKED, most_shots=20, queries=NEXT)
+    tried = [replace(first, inverse=_inverse(first.together, ridge)) for ridge in RIDGES]
+    return max(zip(RIDGES, tried, strict=True), key=lambda one: one[1]._hits(batch))[0]
 
 
 def _coded(examples: Examples, taken: Int64[np.ndarray, "J"], items: int) -> Examples:
@@ -206,10 +230,9 @@ def _own_followers(
 ) -> sp.csr_array:
     """What the tasks' own events put into `after`, as read from the support with these weights: (T, J)."""
     place = own.start[:-1][events.task] + _position(events)  # a support is where its task begins
-    end = own.start[1:][events.task]
-    found = sp.csr_array((len(events), width), dtype=np.float32)
-    for gap in range(1, window + 1):
-        has = place + gap < end
-        rows = (events.task[has], own.item[place[has] + gap])
-        found = found + sp.csr_array((weight[has] * gap**-0.5, rows), shape=found.shape)
-    return found
+    gap = np.arange(1, window + 1)
+    later = place[:, None] + gap  # (N, W)
+    has = later < own.start[1:][events.task][:, None]
+    said = np.where(has, weight[:, None] * gap**-0.5, 0.0).astype(np.float32)
+    rows = (np.repeat(events.task, has.sum(axis=1)), own.item[later[has]])
+    return sp.csr_array((said[has], rows), shape=(len(events), width))

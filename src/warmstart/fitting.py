@@ -7,6 +7,7 @@ from typing import Any
 from warmstart.budget import seconds
 from warmstart.evaluation import Objective
 from warmstart.interactions import Interactions
+from warmstart.recipes import AUTO
 from warmstart.recipes import fit as fit_learner
 from warmstart.recommender import Recommender, from_log
 from warmstart.scenarios import DEPLOY, cut
@@ -19,7 +20,7 @@ from warmstart.validation import overall
 def fit(
     log: Interactions,
     *,
-    learner: str = "auto",
+    learner: str = AUTO,
     scenario: str = "user",
     objective: Objective = "ranking",
     budget: str | float | int | None = None,
@@ -30,7 +31,8 @@ def fit(
 ) -> Recommender:
     """A recommender that learned from nine owners in ten; the tenth stopped its training and chose its settings.
 
-    `learner` is a name of `recipes.RECIPES`, or "auto" for the best on validation. `budget` is in seconds, or a text
+    `learner` is a name of `recipes.RECIPES`, or "auto" for those that are best on validation, by the number of
+    known events. `budget` is in seconds, or a text
     as "60s" or "10m". `checkpoint` names a file from which a killed run goes on.
     """
     order = Order(
@@ -42,11 +44,13 @@ def fit(
         checkpoint=checkpoint,
         progress=progress,
     )
-    fitted = select(order) if learner == "auto" else fit_learner(learner, order)
-    return _recommender(log, order, fitted, scenario)
+    if learner != AUTO:
+        return _recommender(log, order, fit_learner(learner, order), scenario)
+    race = select(order)
+    return _recommender(log, order, race.fitted, scenario, choice=race.explained, race=race.to_list())
 
 
-def _recommender(log: Interactions, order: Order, fitted: Fitted, scenario: str) -> Recommender:
+def _recommender(log: Interactions, order: Order, fitted: Fitted, scenario: str, **facts: Any) -> Recommender:
     return from_log(
         log,
         scorer=fitted.scorer,
@@ -64,5 +68,6 @@ def _recommender(log: Interactions, order: Order, fitted: Fitted, scenario: str)
             "valid_quality": {str(shots): value for shots, value in fitted.valid.items()},
             "valid_mean": overall(fitted.valid),
             "fit_seconds": round(fitted.fit_seconds + fitted.tune_seconds, 3),
+            **facts,
         },
     )

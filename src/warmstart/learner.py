@@ -63,13 +63,18 @@ Objective = Callable[..., Tensor]
 """The loss of examples: (S, D), (S,), (S,), perhaps with (S,) known of their scores -> (), with T in front or not."""
 
 
-def ranking(score: Score, x: Tensor, y: Tensor, mask: Tensor, catalogue: Catalogue, known: Known = 0.0) -> Tensor:
+def ranking(
+    score: Score, x: Tensor, y: Tensor, mask: Tensor, catalogue: Catalogue, known: Known = 0.0, *, focus: float = 0.0
+) -> Tensor:
     """Softmax cross entropy of examples against the catalogue.
 
-    Each example competes with the catalogue alone, not with the other examples, which are no worse than it is.
+    Each example competes with the catalogue alone, not with the other examples, which are no worse than it is. With
+    `focus` an example counts by that power of the chance it is given: those that nobody could foresee count little, as
+    in a measure of the first ten items, which they will never be among.
     """
     rest = (score(catalogue.x) + catalogue.log_weight).logsumexp(dim=-1, keepdim=True)
-    return mean(softplus(rest - score(x) - known), mask)
+    surprise = softplus(rest - score(x) - known)
+    return mean(surprise * (-focus * surprise.detach()).exp() if focus else surprise, mask)
 
 
 def rating(score: Score, x: Tensor, y: Tensor, mask: Tensor, catalogue: Catalogue, known: Known = 0.0) -> Tensor:

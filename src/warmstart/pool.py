@@ -23,6 +23,12 @@ class SetReader(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
 
+    def silence(self) -> None:
+        """Let it say nothing at first."""
+        with torch.no_grad():
+            for parameter in (self.linear.weight, *self.mixing[-1].parameters()):
+                parameter.zero_()
+
     def forward(self, support: Support) -> Weights:
         """What the support sets say, relative to the prior."""
         tokens = self.example(support.x) + self.strength(support.x * support.y.unsqueeze(-1))  # (T, S, W)

@@ -5,6 +5,7 @@ from inspect import signature
 from itertools import product
 from typing import Any, get_args
 
+from warmstart.by_shots import ByShots, of_scorer
 from warmstart.classics import ALS, EASE, Bias, ItemKNN, Popularity
 from warmstart.errors import Misuse
 from warmstart.evaluation import Objective
@@ -27,7 +28,8 @@ from warmstart.learners import (
     Siamese,
 )
 from warmstart.neighbours import Neighbours
-from warmstart.tuning import Classic, Fitted, Meta, Order, check_import
+from warmstart.scorer import Scorer
+from warmstart.tuning import Arrays, Classic, Fitted, Meta, Order, Settings, check_import
 
 DESCENTS = tuple(
     {"inner_rate": rate, "inner_steps": steps} for rate, steps in product((0.1, 0.3, 1.0, 3.0, 10.0), (1, 3, 10))
@@ -73,6 +75,19 @@ RECIPES: dict[str, Recipe] = {
     "fine-tune": Meta(FineTune, kind="transfer", grid=DESCENTS),
     "learn2learn": Meta(Learn2Learn, LIGHT, package="learn2learn"),
 }
+
+
+AUTO = "auto"
+"""The name of a choice among learners, by the number of known events."""
+
+
+def restore(name: str, arrays: Arrays, settings: Settings) -> Scorer:
+    """The scorer whose arrays and settings these are."""
+    if name != AUTO:
+        return RECIPES[name].restore(arrays, settings)
+    members = settings["members"]
+    scorers = [restore(one["learner"], of_scorer(arrays, i), one["settings"]) for i, one in enumerate(members)]
+    return ByShots(scorers, [one["first"] for one in members])
 
 
 def recipe(name: str, objective: Objective) -> Recipe:

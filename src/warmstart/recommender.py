@@ -14,7 +14,7 @@ from warmstart.evaluation import Objective
 from warmstart.features import Features
 from warmstart.folder import Parts, read, write
 from warmstart.interactions import Id, Interactions, Vocabulary
-from warmstart.recipes import RECIPES
+from warmstart.recipes import restore
 from warmstart.scorer import Scorer
 from warmstart.tasks import Examples
 
@@ -157,7 +157,7 @@ def load(folder: str | Path) -> Recommender:
     profile = manifest["profile_columns"]
     table = items.drop(ID)
     return Recommender(
-        scorer=RECIPES[manifest["learner"]].restore(_under(arrays, "scorer."), manifest["settings"]),
+        scorer=restore(manifest["learner"], _under(arrays, "scorer."), manifest["settings"]),
         learner=manifest["learner"],
         objective=manifest["objective"],
         settings=manifest["settings"],

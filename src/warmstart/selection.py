@@ -1,30 +1,333 @@
-"""Selection: which learner suits the data, by a race on the validation tasks within a time budget."""
+"""Selection: which learner suits the data at which number of events, by a race on the validation tasks.
 
+Successive halving (Jamieson & Talwalkar, AISTATS 2016; asynchronous, as optuna does it): an entrant is looked at while
+it trains, and stopped unless it is in the better half of those that were looked at as early. First come the classics,
+tuned, then each learner with its own settings, then other settings, proposed by what did well (TPE, Bergstra et al.,
+NeurIPS 2011).
+"""
+
+import math
 import time
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+from jaxtyping import Float64
+
+from warmstart.by_shots import ByShots
 from warmstart.errors import Misuse
-from warmstart.recipes import RECIPES, fit
-from warmstart.tuning import Fitted, Order
-from warmstart.validation import overall
+from warmstart.evaluation import HEADLINE, Objective
+from warmstart.recipes import AUTO, RECIPES, fit
+from warmstart.training import History, Progress
+from warmstart.tuning import Fitted, Meta, Order
+from warmstart.validation import by_task, overall
 
-ENTRANTS = ("popularity", "bias", "item-knn", "als", "ease", "in-context")
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+
+ENTRANTS: Mapping[Objective, tuple[str, ...]] = {
+    "ranking": ("popularity", "item-knn", "ease", "als", "blend", "gru4rec", "in-context", "prototype", "ridge"),
+    "rating": ("bias", "ridge", "in-context", "prototype"),
+}
 """Cheap ones first: when time is short, something has always been fitted."""
+OTHERS = 8
+"""Other settings that are tried at most."""
+RUNGS = 8
+"""Looks at a training run, at which it may be stopped."""
+PARTS = 3
+"""Learners that share the numbers of events among them at most."""
+DOUBT = 1.0
+"""Standard errors by which one learner must lead another to take its place at some numbers of events."""
+
+ByTask = Mapping[int, Float64[np.ndarray, "_"]]
 
 
-def select(order: Order, *, entrants: tuple[str, ...] = ENTRANTS) -> Fitted:
-    """The entrant with the best mean quality over all numbers of shots; each may take what is left of the budget."""
+class Finish(NamedTuple):
+    """What came of an entrant that was not stopped: the scorer, and its quality task by task."""
+
+    fitted: Fitted
+    values: ByTask
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """One learner with its settings in the race."""
+
+    learner: str
+    settings: Mapping[str, Any]
+    seconds: float
+    valid: Mapping[int, float]
+    """Quality on the validation tasks by shots, the last that was seen."""
+    finish: Finish | None
+    stopped: str = ""
+    """Where it was stopped, in words; empty if it was not."""
+
+    @property
+    def done(self) -> Finish:
+        assert self.finish is not None, f"{self.learner} was stopped and cannot be asked"
+        return self.finish
+
+
+class Stretch(NamedTuple):
+    """The entrant that serves from `first` known events on."""
+
+    first: int
+    entrant: Entrant
+
+
+@dataclass(frozen=True)
+class Race:
+    """All entrants in the order of their start, and who serves whom."""
+
+    objective: Objective
+    entrants: tuple[Entrant, ...]
+    chosen: tuple[Stretch, ...]
+    seconds: float
+
+    @cached_property
+    def fitted(self) -> Fitted:
+        """The chosen scorer; where several share the numbers of events, as one."""
+        members = [stretch.entrant.done.fitted for stretch in self.chosen]
+        fit_seconds = sum(member.fit_seconds for member in members)
+        tune_seconds = max(self.seconds - fit_seconds, 0.0)
+        if len(members) == 1:
+            return replace(members[0], tune_seconds=tune_seconds)
+        firsts = [stretch.first for stretch in self.chosen]
+        return Fitted(
+            learner=AUTO,
+            kind="meta",
+            scorer=ByShots([member.scorer for member in members], firsts),
+            settings={
+                "members": [
+                    {"learner": member.learner, "settings": dict(member.settings), "first": first}
+                    for member, first in zip(members, firsts, strict=True)
+                ]
+            },
+            valid={k: float(values.mean()) for k, values in self._values.items()},
+            fit_seconds=fit_seconds,
+            tasks=sum(member.tasks for member in members),
+            tune_seconds=tune_seconds,
+        )
+
+    @property
+    def explained(self) -> str:
+        """The choice in one sentence, with its gain over the best classic at each number of events."""
+        names = [stretch.entrant.learner for stretch in self.chosen]
+        if len(names) == 1:
+            who = f"{names[0]} at any number of known events"
+        else:
+            ends = [stretch.first for stretch in self.chosen[1:]]
+            parts = [f"{names[0]} below {ends[0]} known events"]
+            parts += [f"{name} from {first} on" for name, first in zip(names[1:], ends, strict=True)]
+            who = ", ".join(parts)
+        users = max(len(values) for values in self._values.values())
+        return f"{who}: {self._gain} on {users} looks at validation users"
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """The entrants, fit for JSON."""
+        return [
+            {
+                "learner": one.learner,
+                "settings": dict(one.settings),
+                "seconds": round(one.seconds, 2),
+                "valid": {str(k): value for k, value in one.valid.items()},
+                "mean": overall(one.valid) if one.valid else None,
+                "error": None if one.finish is None else _error(list(one.finish.values.values())),
+                "stopped": one.stopped,
+                "from": [stretch.first for stretch in self.chosen if stretch.entrant is one],
+            }
+            for one in self.entrants
+        ]
+
+    @property
+    def _values(self) -> dict[int, Float64[np.ndarray, "_"]]:
+        """What the chosen reach, task by task."""
+        return _joined([(stretch.first, stretch.entrant.done.values) for stretch in self.chosen])
+
+    @property
+    def _gain(self) -> str:
+        classics = [one.finish.values for one in self.entrants if one.finish and RECIPES[one.learner].kind == "classic"]
+        best = {k: max((values[k] for values in classics), key=np.mean) for k in self._values}
+        bar = abs(float(np.mean([values.mean() for values in best.values()])))
+        gains = [self._values[k] - best[k] for k in best]
+        mean, error = float(np.mean([gain.mean() for gain in gains])), _error(gains)
+        if all(not gain.any() for gain in gains):
+            return "the best classics themselves"
+        metric = {"ndcg@10": "nDCG@10", "mae": "MAE"}[HEADLINE[self.objective]]
+        better = f"{100 * mean / bar:+.0f} %" if self.objective == "ranking" else f"{-100 * mean / bar:+.0f} %"
+        return f"{metric} {better} ± {200 * error / bar:.0f} % against the best classic at each number"
+
+
+def select(order: Order, *, entrants: Sequence[str] | None = None) -> Race:
+    """Race the entrants for as long as the budget lasts, and choose among those that came to the end."""
     if order.settings:
         raise Misuse("settings belong to one learner; name it instead of leaving the choice open")
-    able = [name for name in entrants if order.objective in RECIPES[name].objectives]
     begun = time.monotonic()
-    best: Fitted | None = None
-    for name in able:
-        left = None if order.seconds is None else order.seconds - (time.monotonic() - begun)
-        if best is not None and left is not None and left <= 0:
+    names = ENTRANTS[order.objective] if entrants is None else tuple(entrants)
+    run: list[Entrant] = []
+    for name in names:
+        if not isinstance(RECIPES[name], Meta) and (not run or _left(order, begun) > 0):
+            run.append(_entered(name, replace(order, seconds=_within(order, begun))))
+    trainable = [name for name in names if isinstance(RECIPES[name], Meta)]
+    if trainable and (not run or _left(order, begun) > 0):
+        run += _trained(trainable, order, begun, first=not run)
+    return Race(order.objective, tuple(run), gate(run), time.monotonic() - begun)
+
+
+def gate(entrants: Sequence[Entrant]) -> tuple[Stretch, ...]:
+    """Who serves from how many known events on: the best in the mean, and others where they lead it beyond doubt.
+
+    One stretch at a time gives way, the one by which most is gained, at either end of the numbers that somebody
+    serves, until nobody leads by more than `DOUBT` standard errors or `PARTS` share.
+    """
+    able = [one for one in entrants if one.finish is not None]
+    best = max(able, key=lambda one: overall(one.valid))
+    shots = sorted(best.valid)
+    serves: list[Entrant] = [best] * len(shots)
+    while len(_stretches(shots, serves)) < PARTS:
+        proposals = [
+            (gain * len(places), one, places)
+            for places in _ends(serves)
+            for one in able
+            if (gain := _sure_gain(one, serves[places[0]], [shots[i] for i in places])) > 0
+        ]
+        if not proposals:
             break
-        fitted = fit(name, replace(order, seconds=left))
-        if best is None or overall(fitted.valid) > overall(best.valid):
-            best = fitted
-    assert best is not None, "popularity or bias can always enter"
-    return best
+        _, one, places = max(proposals, key=lambda proposal: proposal[0])
+        for i in places:
+            serves[i] = one
+    return _stretches(shots, serves)
+
+
+def _stretches(shots: Sequence[int], serves: Sequence[Entrant]) -> tuple[Stretch, ...]:
+    begins = [i for i in range(len(shots)) if i == 0 or serves[i] is not serves[i - 1]]
+    return tuple(Stretch(0 if i == 0 else shots[i], serves[i]) for i in begins)
+
+
+def _ends(serves: Sequence[Entrant]) -> list[range]:
+    """The beginnings and ends of each stretch, and each as a whole, as places."""
+    begins = [i for i in range(len(serves)) if i == 0 or serves[i] is not serves[i - 1]]
+    found: list[range] = []
+    for begin, end in zip(begins, [*begins[1:], len(serves)], strict=True):
+        found += [range(begin, stop) for stop in range(begin + 1, end + 1)]
+        found += [range(start, end) for start in range(begin + 1, end)]
+    return found
+
+
+def _sure_gain(one: Entrant, other: Entrant, shots: Sequence[int]) -> float:
+    """By how much one leads another at these numbers of shots, in the mean; 0 where that may be chance."""
+    gains = [one.done.values[k] - other.done.values[k] for k in shots]
+    mean = float(np.mean([gain.mean() for gain in gains]))
+    return mean if mean > DOUBT * _error(gains) else 0.0
+
+
+def _error(values: Sequence[Float64[np.ndarray, "_"]]) -> float:
+    """The standard error of the mean over k of means over tasks; the same tasks stand in each where all are as many."""
+    if len({len(one) for one in values}) == 1:
+        together = np.mean(values, axis=0)
+        return float(together.std() / math.sqrt(len(together)))
+    return float(np.mean([one.std() / math.sqrt(len(one)) for one in values]))
+
+
+def _joined(stretches: Sequence[tuple[int, ByTask]]) -> dict[int, Float64[np.ndarray, "_"]]:
+    """The values of each stretch at its own numbers of shots."""
+    firsts = [first for first, _ in stretches]
+    shots = sorted(stretches[0][1])
+    return {k: stretches[int(np.searchsorted(firsts, k, side="right")) - 1][1][k] for k in shots}
+
+
+def _left(order: Order, begun: float) -> float:
+    return math.inf if order.seconds is None else order.seconds - (time.monotonic() - begun)
+
+
+def _within(order: Order, begun: float) -> float | None:
+    return None if order.seconds is None else max(_left(order, begun), 1e-3)
+
+
+def _entered(name: str, order: Order) -> Entrant:
+    """An entrant that is fitted to its end."""
+    begun = time.monotonic()
+    fitted = fit(name, order)
+    values = by_task(fitted.scorer, order.split.valid, order.objective)
+    return Entrant(name, fitted.settings, time.monotonic() - begun, fitted.valid, Finish(fitted, values))
+
+
+def _trained(names: Sequence[str], order: Order, begun: float, *, first: bool) -> list[Entrant]:
+    """The learners in the race, with their own settings and with others."""
+    import optuna  # a third of a second to import
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        direction="maximize",
+        sampler=optuna.samplers.TPESampler(seed=order.seed, n_startup_trials=len(names)),
+        pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=2),
+    )
+    for name in names:
+        study.enqueue_trial({"learner": name, "size": 1.0, "rate": 1.0, "weight_decay": 1.0})
+    run: list[Entrant] = []
+    for number in range(len(names) + OTHERS):
+        if _left(order, begun) <= 0 and (run or not first):
+            break
+        run.append(_tried(study, names, number, replace(order, seconds=_within(order, begun))))
+    return run
+
+
+def _tried(study: "Study", names: Sequence[str], number: int, order: Order) -> Entrant:
+    """The next trial of the study, to its end or until it is stopped."""
+    from optuna import TrialPruned
+    from optuna.trial import TrialState
+
+    trial = study.ask()
+    name = trial.suggest_categorical("learner", list(names))
+    settings = _suggested(trial, name)
+    checkpoint = order.checkpoint and order.checkpoint.with_name(f"{order.checkpoint.name}.{number}")
+    watch = _Watch(trial, order.progress, spared=RECIPES[name].kind == "classic")
+    begun = time.monotonic()
+    try:
+        entrant = _entered(name, replace(order, settings=settings, progress=watch, checkpoint=checkpoint))
+    except TrialPruned:
+        study.tell(trial, state=TrialState.PRUNED)
+        seconds, seen = time.monotonic() - begun, watch.history
+        return Entrant(name, settings, seconds, seen.quality[-1], None, f"stopped at step {seen.steps[-1]}")
+    study.tell(trial, overall(entrant.valid))
+    return replace(entrant, settings=settings)
+
+
+def _suggested(trial: "Trial", name: str) -> dict[str, Any]:
+    """A learner's settings: its own ones times what the trial proposes; none where it proposes to leave them."""
+    factors = {
+        "size": trial.suggest_categorical("size", [0.5, 1.0, 2.0]),
+        "rate": trial.suggest_float("rate", 0.25, 4.0, log=True),
+        "weight_decay": trial.suggest_float("weight_decay", 0.1, 10.0, log=True),
+    }
+    if all(factor == 1.0 for factor in factors.values()):
+        return {}
+    own = RECIPES[name].options
+    sizes = {key: max(4, round(own[key] * factors["size"])) for key in ("dim", "width", "hidden") if key in own}
+    return {**sizes, **{key: own[key] * factors[key] for key in ("rate", "weight_decay")}}
+
+
+class _Watch:
+    """This tells the study of each look at a training run, which may stop it; a classic is a bar, and spared."""
+
+    def __init__(self, trial: "Trial", progress: Progress | None, *, spared: bool) -> None:
+        self.trial, self.progress, self.spared = trial, progress, spared
+        self.history, self.rung = History(), 0
+
+    def __call__(self, step: int, steps: int, history: History) -> None:
+        from optuna import TrialPruned
+
+        if self.progress is not None:
+            self.progress(step, steps, history)
+        if not history.steps or history.steps[-1] != step:
+            return
+        self.history = history
+        rung = RUNGS * step // steps
+        if rung == self.rung:
+            return
+        self.rung = rung
+        self.trial.report(max(history.means), rung)
+        if self.trial.should_prune() and not self.spared:
+            raise TrialPruned

@@ -89,14 +89,15 @@ def train(
 ) -> History:
     """Train `model` in place and leave it with the weights of its best validation; returns the validation curve.
 
-    With `seconds` a schedule that is too long is shortened to end by then, and depends on the machine. Else all
+    With `seconds` a schedule that is too long is shortened to end by then, after one step at the earliest, and depends
+    on the machine. Else all
     randomness of a step comes from (`seed`, step), so a run that was killed goes on from its `checkpoint` to the same
     weights as one that was not. The process's own random state is left as it was.
     """
     run = _Run(model, schedule, seed, seconds, tasks)
     if checkpoint is not None and checkpoint.exists():
         run.load(checkpoint)
-    while run.done < 1 and run.history_is_open():
+    while not run.history.steps or (run.done < 1 and run.history_is_open()):
         with torch.random.fork_rng(devices=[]):
             run.take_step()
         if run.step % schedule.validate_every == 0 or run.done >= 1:
@@ -135,7 +136,7 @@ class _Run:
         return 1.0 if by_time >= 1 else max(by_steps, by_time - HEAD_START)
 
     def history_is_open(self) -> bool:
-        return not self.history.steps or self.history.since_best < self.schedule.patience
+        return self.history.since_best < self.schedule.patience
 
     def take_step(self) -> None:
         rng = np.random.default_rng([self.seed, self.step])

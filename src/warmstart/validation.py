@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Float64
 
 from warmstart.evaluation import HEADLINE, Objective, evaluate
 from warmstart.scorer import Scorer
@@ -15,9 +16,14 @@ ENOUGH = 500  # validation tasks looked at; more would cost time at each look an
 
 def quality(scorer: Scorer, valid: Tasks, objective: Objective) -> dict[int, float]:
     """The mean over validation tasks by shots, higher is better: nDCG@10, or minus the mean absolute error."""
+    return {shots: float(values.mean()) for shots, values in by_task(scorer, valid, objective).items()}
+
+
+def by_task(scorer: Scorer, valid: Tasks, objective: Objective) -> dict[int, Float64[np.ndarray, "_"]]:
+    """The same for each look at a task."""
     sign = 1.0 if objective == "ranking" else -1.0
     outcome = evaluate(scorer, _looked_at(valid), objective=objective)
-    return {shots: sign * float(values.mean()) for shots, values in outcome.values[HEADLINE[objective]].items()}
+    return {shots: sign * values for shots, values in outcome.values[HEADLINE[objective]].items()}
 
 
 def overall(by_shots: Mapping[int, float]) -> float:
