@@ -71,7 +71,7 @@ def data_check(
 def fit(
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for the model.", show_default=False)],
-    learner: Annotated[str, typer.Option(help="Name of a learner, or auto for the best on validation.")] = "auto",
+    learner: Annotated[str, typer.Option(help="Name of a learner, or auto for a race among them.")] = "auto",
     items: Items = None,
     users: Users = None,
     columns: Columns = None,
@@ -99,7 +99,8 @@ def fit(
             progress=training.step,
         )
     model.save(out)
-    checkpoint.unlink(missing_ok=True)
+    for file in out.parent.glob(checkpoint.name + "*"):
+        file.unlink()
     facts = {"model": str(out), "learner": model.learner, "settings": dict(model.settings), **model.facts}
     _show(fitted(model, out), facts, json)
 
@@ -108,8 +109,8 @@ def fit(
 def evaluate(
     data: Data,
     learners: Annotated[
-        str, typer.Option(help="Names, separated by commas; the classics are always added.")
-    ] = "in-context",
+        str, typer.Option(help="Names, or auto, separated by commas; the classics are always added.")
+    ] = "blend",
     items: Items = None,
     users: Users = None,
     columns: Columns = None,
@@ -180,18 +181,17 @@ def up(
     items: Items = None,
     users: Users = None,
     columns: Columns = None,
-    budget: Annotated[str, typer.Option(help="Time for each learner.")] = "60s",
+    budget: Annotated[str, typer.Option(help="Time for each race: one to be judged, one for use.")] = "60s",
     out: Annotated[Path, typer.Option(help="Folder for the model.")] = Path("model"),
     seed: Seed = 0,
     json: Json = None,
 ) -> None:
-    """Check data, race learners against the classics, fit the best, and recommend."""
+    """Check data, race learners against the classics, fit the best by number of known events, and recommend."""
     log = _shop_or(data, items, users, columns)
     with Training(ERRORS) as training:
-        report = ws.evaluate(log, ["in-context", "ridge"], seed=seed, budget=budget, watcher=training.watcher)
-        winner = max(report.rows, key=lambda row: row.valid).learner
-        training.say(f"fitting {winner}, the best of them on validation, on all users")
-        model = ws.fit(log, learner=winner, seed=seed, budget=budget, progress=training.step)
+        report = ws.evaluate(log, ["auto"], seed=seed, budget=budget, watcher=training.watcher)
+        training.say("once more for use, on all users")
+        model = ws.fit(log, seed=seed, budget=budget, progress=training.step)
     model.save(out)
     history = log.items.decode(log.item[log.owner == log.owner[-1]][:3])
     answer = model.recommend(history, 5)

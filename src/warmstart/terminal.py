@@ -1,7 +1,9 @@
 """The terminal: progress of long work on standard error, and results as people like to read them."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
@@ -91,27 +93,55 @@ def answered(answer: Answer) -> RenderableType:
 
 
 def fitted(model: Recommender, folder: Path) -> RenderableType:
-    """What was fitted, how good it is on validation, and what to do next."""
+    """What was fitted, why, how good it is on validation, and what to do next."""
     facts = model.facts
     by_shots = "  ".join(f"k={shots} {number(abs(value))}" for shots, value in facts["valid_quality"].items())
     metric = "nDCG@10" if model.objective == "ranking" else "MAE"
     example = ",".join(map(str, model.items.ids.head(2).to_list()))
-    return Text(
-        f"{model.learner} fitted on {facts['train_tasks']} users of {facts['data']['name']} "
+    what = f"chosen: {facts['choice']}\n" if "choice" in facts else ""
+    told = Text(
+        f"{what}{model.learner} fitted on {facts['train_tasks']} users of {facts['data']['name']} "
         f"in {facts['fit_seconds']:.0f} s\n"
         f"{metric} on {facts['valid_tasks']} validation users: {by_shots}\n"
         f'saved to {folder}; ask it: warmstart recommend {folder} --history "{example}"'
     )
+    return Group(raced(facts["race"], metric), Text(), told) if "race" in facts else told
+
+
+def raced(race: Sequence[Mapping[str, Any]], metric: str) -> RenderableType:
+    """The board of a race: each entrant with what it reached on validation users, and what it cost."""
+    table = Table(title=f"The race: {metric} on validation users", title_justify="left", box=None, pad_edge=False)
+    table.add_column("learner", no_wrap=True)
+    shots = max((list(one["valid"]) for one in race), key=len)
+    for k in shots:
+        table.add_column(f"k={k}", justify="right", no_wrap=True)
+    for head in ("mean", "±", "s"):
+        table.add_column(head, justify="right", no_wrap=True, style="dim")
+    for one in race:
+        cells = [number(abs(one["valid"][k])) if k in one["valid"] else "" for k in shots]
+        error = "" if one["error"] is None else number(1.96 * one["error"])
+        serves = " ←" if one["from"] else ""
+        style = "bold green" if one["from"] else "dim" if one["stopped"] else ""
+        table.add_row(
+            escape(one["learner"]) + serves,
+            *cells,
+            number(abs(one["mean"])),
+            error,
+            f"{one['seconds']:.0f}",
+            style=style,
+        )
+    caption = "←: chosen. ±: half the 95 % interval of the mean. Dim: stopped on the way, with what it had reached."
+    return Group(table, Text(caption, style="dim"))
 
 
 def welcome(report: Report, model: Recommender, folder: Path, history: list[Id], answer: Answer) -> RenderableType:
-    """The board, the winner, and one recommendation."""
+    """The board, what was chosen, and one recommendation."""
     known = model.recommend((), len(model.items)).items
     titles = {found.item: found.title for found in known}
     met = ", ".join(f"{item} ({titles[item]})" if titles.get(item) else str(item) for item in history)
     return Group(
         report,
-        Text(f"\n{model.learner} was the best of them on validation; fitted on all users and saved to {folder}.\n"),
+        Text(f"\nFitted on all users and saved to {folder}. Chosen: {model.facts['choice']}.\n"),
         Text(f"To somebody who met {met} it recommends:"),
         answered(answer),
     )

@@ -41,7 +41,7 @@ class Blend(Learner):
         ordered: bool = False,
         witnesses: int = 0,
         first_trust: float = 0.3,
-        focus: float = 0.5,
+        focus: float = 0.25,
     ) -> None:
         super().__init__(objective=objective)
         if self.ranks:
