@@ -1,0 +1,146 @@
+"""Blend against its parts put together by hand, and the model's sum of network and witnesses against both alone."""
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from warmstart.learner import Catalogue, Query, Support, ranking
+from warmstart.learners import Blend, InContext
+from warmstart.model import Trained, Weighed
+from warmstart.recipes import RECIPES
+
+DIM, COUNTS = 5, (4, 0, 2)
+CATALOGUE = Catalogue(torch.zeros(1, DIM), torch.zeros(1))  # it does not look at it
+SETTINGS = {"dim": 8, "objective": "ranking", "spectral": True}
+
+
+def support() -> Support:
+    torch.manual_seed(0)
+    mask = torch.arange(4) < torch.tensor(COUNTS)[:, None]
+    return Support(torch.randn(3, 4, DIM), torch.randn(3, 4), mask, torch.randn(3, DIM))
+
+
+def randomised(module):
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    return module.eval()
+
+
+def untrained(split):
+    recipe = RECIPES["blend"]
+    settings = {**recipe.preset, **SETTINGS}
+    return randomised(recipe._model(recipe.start(split, settings), settings))
+
+
+@torch.no_grad()
+def test_training_starts_at_the_prior_with_the_same_trust_in_all():
+    learner = Blend(DIM, ordered=True, witnesses=3, first_trust=0.3).eval()
+    assert_close(learner.adapt(support(), CATALOGUE), support().prior)
+    assert_close(learner.trust(support()), torch.full((3, 3), 0.3))
+
+
+@torch.no_grad()
+def test_without_an_order_it_reads_as_the_in_context_encoder_does():
+    learner, alone = randomised(Blend(DIM, hidden=7, width=6)), InContext(DIM, hidden=7, width=6).eval()
+    alone.read.load_state_dict(learner.read.state_dict())
+    assert_close(learner.adapt(support(), CATALOGUE), alone.adapt(support(), CATALOGUE))
+
+
+@torch.no_grad()
+def test_with_an_order_what_the_recurrent_network_expects_is_added():
+    learner, given = randomised(Blend(DIM, ordered=True)), support()
+    found = learner.adapt(given, CATALOGUE)
+    for t, count in enumerate(COUNTS):
+        expected = learner.recurrence(given.x[t : t + 1, :count])[0, count]
+        assert_close(found[t], given.prior[t] + learner.read(given)[t] + expected)
+
+
+@torch.no_grad()
+def test_trust_is_read_off_the_number_of_shots_and_how_alike_they_are():
+    learner, given = randomised(Blend(DIM, witnesses=2)), support()
+    found = learner.trust(given)
+    for t, count in enumerate(COUNTS):
+        directions = [x / x.norm() for x in given.x[t, :count]]
+        centre = sum(directions) / count if count else torch.zeros(DIM)
+        facts = torch.tensor([np.log1p(count), 1 / (1 + count), float(centre @ centre)], dtype=torch.float32)
+        inside, outside = learner.gate[0], learner.gate[2]
+        by_hand = outside.weight @ torch.tanh(inside.weight @ facts + inside.bias) + outside.bias
+        assert_close(found[t], 10 * by_hand)
+
+
+def test_focus_weighs_an_example_by_a_power_of_the_chance_it_is_given():
+    torch.manual_seed(0)
+    x, pool, w = torch.randn(3, 4), torch.randn(6, 4), torch.randn(4)
+    mask, known = torch.tensor([True, True, False]), torch.tensor([0.5, -1.0, 9.0])
+    found = ranking(lambda z: z @ w, x, torch.ones(3), mask, Catalogue(pool, torch.zeros(6)), known, focus=0.5)
+    chances = [
+        float((x[i] @ w + known[i]).exp() / ((x[i] @ w + known[i]).exp() + (pool @ w).exp().sum())) for i in (0, 1)
+    ]
+    assert float(found) == pytest.approx(np.mean([-np.log(p) * p**0.5 for p in chances]), rel=1e-5)
+
+
+@torch.no_grad()
+def test_a_score_is_that_of_the_network_and_what_the_trusted_witnesses_say(split, examples):
+    model = untrained(split)
+    given = examples([[4, 2, 9], [], [7]])
+    scorer = Trained(model)
+    state = scorer.adapt(given)
+    assert isinstance(state, Weighed)
+    padded = given.padded()
+    mask = torch.from_numpy(padded.mask)
+    x = scorer.vectors[torch.from_numpy(padded.item)]
+    prior = model.encoder.priors(None, 3)
+    trust = model.learner.trust(Support(x, torch.ones(mask.shape), mask, prior))
+    said = torch.from_numpy(model.evidence.of(given)) @ trust.unsqueeze(-1)
+    network = state.state @ scorer.vectors.mT
+    network[:, torch.from_numpy(model.evidence.taken)] += said.squeeze(-1)
+    assert_close(torch.from_numpy(scorer.score(state, np.arange(30))), network)
+
+
+@torch.no_grad()
+def test_in_training_the_witnesses_have_not_seen_the_task(split):
+    """The loss of a batch by hand: each task's own events left out of what the witnesses know."""
+    model = untrained(split)
+    batch = split.train.episodes(np.random.default_rng(0), 5, most_shots=4, queries=6)
+    found = model(batch, np.random.default_rng(1))
+    vectors = model.encoder()
+    padded, query = batch.support.padded(), batch.query.padded()
+    mask, asked = torch.from_numpy(padded.mask), torch.from_numpy(query.mask)
+    x = vectors[torch.from_numpy(padded.item)]
+    given = Support(x, torch.ones(mask.shape), mask, model.encoder.priors(batch.profile, 5))
+    scores = model.learner.adapt(given, CATALOGUE) @ vectors.mT
+    witnesses = torch.from_numpy(model.evidence.of(batch.support, batch.own))
+    scores[:, torch.from_numpy(model.evidence.taken)] += (witnesses @ model.learner.trust(given).unsqueeze(-1)).squeeze(
+        -1
+    )
+    losses, weights = [], []
+    for t in range(5):
+        met = [*padded.item[t][padded.mask[t]], *query.item[t][query.mask[t]]]
+        rest = scores[t].clone()
+        rest[met] = -torch.inf
+        own = scores[t][query.item[t][query.mask[t]]]
+        surprise = torch.nn.functional.softplus(rest.logsumexp(0) - own)
+        losses.append((surprise * torch.exp(-0.25 * surprise)).mean())
+        weights.append(min(int(asked[t].sum()), 20))
+    assert_close(
+        found, torch.tensor([float(one) * w for one, w in zip(losses, weights, strict=True)]).sum() / sum(weights)
+    )
+
+
+def test_ratings_have_no_witnesses(split):
+    recipe = RECIPES["blend"]
+    settings = {**recipe.preset, **SETTINGS, "objective": "rating"}
+    assert recipe.start(split, settings).evidence is None
+    assert recipe._model(recipe.start(split, settings), settings).learner.gate is None
+
+
+def test_the_loss_counts_what_is_known_from_elsewhere():
+    learner, given = Blend(DIM).eval(), support()
+    query = Query(torch.randn(3, 2, DIM), torch.ones(3, 2), torch.ones(3, 2, dtype=torch.bool))
+    rivals = Catalogue(torch.randn(6, DIM), torch.zeros(6))
+    known = Query(query.x, query.y, query.mask, torch.full((3, 2), 2.0))
+    shifted = Catalogue(rivals.x, torch.full((3, 6), 2.0))
+    assert_close(learner.loss(given, known, CATALOGUE, shifted), learner.loss(given, query, CATALOGUE, rivals))
