@@ -520,3 +520,50 @@ def test_public_data_sets_read_as_their_readme_says(folder, size):
     assert (len(log), len(log.owners), len(log.items)) == size
     assert log.item_table is not None and len(log.item_table) == size[2]
     assert log.owner_table is not None and len(log.owner_table) == size[1]
+
+
+EVENTS_OF_THREE = "user_id,item_id\n" + "".join(f"{user},{item}\n" for user in "abc" for item in (7, 8, 9))
+
+
+def test_a_list_beside_the_events_gives_each_id_one_value_of_many(tmp_path):
+    (tmp_path / "interactions.csv").write_text(EVENTS_OF_THREE)
+    (tmp_path / "items.csv").write_text("item_id,title\n7,Seven\n8,Eight\n9,Nine\n")
+    (tmp_path / "item_tags.csv").write_text("item_id,tag\n9,war\n7,drama\n7,war\n7,drama\n44,unused\n")
+    (tmp_path / "user_groups.csv").write_text("user_id,group\nb,x\nb,w\n")
+    log = read(tmp_path)
+    tags = dict(zip(log.items.ids, log.item_table["tags"], strict=True))
+    assert tags == {7: "drama|war", 8: None, 9: "war"}
+    assert log.item_table.columns == ["title", "tags"]
+    assert dict(zip(log.owners.ids, log.owner_table["groups"], strict=True)) == {"a": None, "b": "w|x", "c": None}
+
+
+def test_a_list_with_one_row_for_each_id_keeps_its_types(tmp_path):
+    (tmp_path / "interactions.csv").write_text(EVENTS_OF_THREE)
+    (tmp_path / "item_facts.csv").write_text("item_id,price,colour\n8,1.5,red\n7,2.5,blue\n")
+    log = read(tmp_path)
+    assert dict(zip(log.items.ids, log.item_table["facts_price"], strict=True)) == {7: 2.5, 8: 1.5, 9: None}
+    assert log.item_table.columns == ["facts_price", "facts_colour"]
+
+
+def test_a_list_of_something_else_is_left_alone_and_said_so(tmp_path):
+    (tmp_path / "interactions.csv").write_text(EVENTS_OF_THREE)
+    (tmp_path / "item_notes.csv").write_text("page,text\n1,hello\n")
+    seen = inspect(tmp_path)
+    assert seen.log.item_table is None
+    assert [f.message for f in seen.findings if "item_notes.csv" in f.message] == [
+        "item_notes.csv was not read, since it does not list something of items"
+    ]
+
+
+def test_a_list_never_takes_the_place_of_a_column_of_the_table(tmp_path):
+    (tmp_path / "interactions.csv").write_text(EVENTS_OF_THREE)
+    (tmp_path / "items.csv").write_text("item_id,tags\n7,old\n8,old\n9,new\n")
+    (tmp_path / "item_tags.csv").write_text("item_id,tag\n7,a\n7,b\n")
+    assert read(tmp_path).item_table.columns == ["tags", "tags_listed"]
+
+
+def test_a_position_is_an_order_where_there_is_no_time():
+    table = pl.DataFrame({"user_id": [1, 1, 1, 2], "item_id": [5, 6, 7, 5], "position": [2, 0, 1, 0]})
+    log = read(table)
+    assert log.item[log.owner == log.owners.encode([1])[0]].tolist() == log.items.encode([6, 7, 5]).tolist()
+    assert inspect(table.with_columns(timestamp=pl.lit(3))).columns["time"] == "timestamp"

@@ -13,7 +13,7 @@ from warmstart.events import as_ids, events_of, round_trip
 from warmstart.findings import Finding, Level
 from warmstart.interactions import Interactions, Vocabulary
 from warmstart.roles import guess, roles_of
-from warmstart.sources import SUFFIXES, Source, Table, is_path, member, name_of, opened
+from warmstart.sources import SUFFIXES, Source, Table, is_path, member, members, name_of, opened
 
 Role = Literal["owner", "item"]
 
@@ -38,6 +38,7 @@ def read(
 ) -> Interactions:
     """The event log in a file, in a folder (`interactions.*`, perhaps `items.*` and `users.*`) or in a data frame.
 
+    Of a folder, files such as `item_tags.*` and `user_groups.*` are read too, in which an id may have many rows.
     `columns` names the column of a role where the guess is wrong: {"user": "customer", "item": "sku"}.
     """
     return inspect(source, items=items, users=users, columns=columns, name=name).log
@@ -53,8 +54,10 @@ def inspect(
 ) -> Inspection:
     """The log that `read` gives, with everything that was noticed while reading it."""
     name = name or name_of(source)
+    lists: dict[Role, list[Path]] = {"item": [], "owner": []}
     if is_path(source) and os.path.isdir(source):
         folder = Path(source)
+        lists = {"item": members(folder, "item_"), "owner": members(folder, "user_")}
         source = member(folder, "interactions")
         if source is None:
             raise DataError(
@@ -68,8 +71,13 @@ def inspect(
     log, findings, rows = events_of(table, roles, name)
     item_table, of_items = _side_table(items, log.items, "item", roles["item"])
     owner_table, of_owners = _side_table(users, log.owners, "owner", roles["owner"])
+    found = [*findings, *of_items, *of_owners]
+    for path in lists["item"]:
+        item_table = _with_list(item_table, path, log.items, "item", roles["item"], found)
+    for path in lists["owner"]:
+        owner_table = _with_list(owner_table, path, log.owners, "owner", roles["owner"], found)
     log = replace(log, item_table=item_table, owner_table=owner_table)
-    return Inspection(log, roles, (*findings, *of_items, *of_owners), rows)
+    return Inspection(log, roles, tuple(found), rows)
 
 
 def _side_table(
@@ -89,6 +97,33 @@ def _side_table(
     if len(rows.columns) == 1:
         return None, [*findings, Finding("note", f"{table.label} has no column but {shown(key)}, so it says nothing")]
     return ids.to_frame().join(first, on=key, how="left", maintain_order="left").drop(key), findings
+
+
+def _with_list(
+    table: pl.DataFrame | None, path: Path, known: Vocabulary, role: Role, name_in_log: str, findings: list[Finding]
+) -> pl.DataFrame | None:
+    """The side table with what a file such as item_tags.csv lists: many rows for an id become one list of values."""
+    listed_in = opened(path)
+    key = name_in_log if name_in_log in listed_in.names else guess(role, listed_in.names)
+    if key is None or len(listed_in.names) < 2:
+        what = "items" if role == "item" else "users"
+        findings.append(Finding("note", f"{listed_in.label} was not read, since it does not list something of {what}"))
+        return table
+    rows = _typed(listed_in, key)
+    ids = pl.Series(key, known.ids)
+    if rows[key].dtype != ids.dtype:
+        rows, ids = rows.with_columns(pl.col(key).cast(pl.String)), ids.cast(pl.String)
+    rows = rows.drop_nulls(key)
+    others = [column for column in rows.columns if column != key]
+    name = path.name.split(".")[0].partition("_")[2]
+    named = {column: name if len(others) == 1 else f"{name}_{column}" for column in others}
+    if rows[key].is_duplicated().any():
+        texts = [pl.col(column).cast(pl.String).drop_nulls().unique().sort().str.join("|") for column in others]
+        rows = rows.group_by(key, maintain_order=True).agg(texts)
+    taken = set() if table is None else set(table.columns)
+    fresh = ids.to_frame().join(rows.rename(named), on=key, how="left", maintain_order="left").drop(key)
+    fresh = fresh.rename({column: f"{column}_listed" for column in fresh.columns if column in taken})
+    return fresh if table is None else table.hstack(fresh)
 
 
 def _guess_id(table: Table, role: Role) -> str:

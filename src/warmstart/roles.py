@@ -16,7 +16,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         *("trackid", "track", "songid", "artistid", "gameid", "articleid"),
     ),
     "value": ("rating", "value", "score", "stars", "weight", "playcount", "plays", "hours"),
-    "time": ("timestamp", "time", "datetime", "date", "createdat", "ts"),
+    "time": ("timestamp", "time", "datetime", "date", "createdat", "ts", "position"),
     "domain": ("domain", "categorydomain", "market"),
     "type": ("type", "event", "action", "eventtype"),
 }

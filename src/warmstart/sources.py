@@ -144,6 +144,13 @@ def member(folder: Path, stem: str) -> Path | None:
     return known[0] if known else None
 
 
+def members(folder: Path, prefix: str) -> list[Path]:
+    """The files of a folder whose names begin like this and have one of the known endings, by name."""
+    return sorted(
+        path for path in folder.glob(f"{prefix}*") if path.is_file() and path.name.lower().endswith(tuple(SUFFIXES))
+    )
+
+
 def opened(source: Source) -> Table:
     if not is_path(source):
         return Frame(_frame(source))
