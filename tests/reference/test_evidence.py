@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from warmstart.evidence import Evidence
-from warmstart.tasks import Examples, Tasks
+from warmstart.evidence import ASKED, RIDGES, Evidence
+from warmstart.tasks import NEXT, Examples, Tasks
 
 ITEMS, SHRINK, RIDGE, WINDOW = 12, 3.0, 2.0, 4
 SETTINGS = {"ridge": RIDGE, "shrink": SHRINK, "window": WINDOW}
@@ -113,3 +113,23 @@ def test_saved_and_restored_it_says_the_same():
     evidence = Evidence.fit(train, ITEMS, limit=9, **SETTINGS)
     again = Evidence.restore(evidence.arrays())
     np.testing.assert_array_equal(again.of(train.events), evidence.of(train.events))
+
+
+def test_the_ridge_chosen_finds_most_of_what_tasks_left_out_of_the_fit_met():
+    train = tasks(ordered=False, owners=40)
+    chosen = Evidence.fit(train, ITEMS)
+    met = train.events.matrix(ITEMS).toarray().astype(float)
+    gram = met.T @ met
+    ridge = (np.linalg.inv(chosen.inverse.astype(float)) - gram).diagonal().mean()
+    batch = train.episodes(np.random.default_rng(0), ASKED, most_shots=20, queries=NEXT)
+    shares = []
+    for tried in RIDGES:
+        hits: list[bool] = []
+        for support, query, own in zip(*map(rows_of, (batch.support, batch.query, batch.own)), strict=True):
+            row = np.isin(np.arange(ITEMS), own).astype(float)
+            inverse = np.linalg.inv(gram - np.outer(row, row) + tried * np.eye(ITEMS))
+            scores = (-inverse / np.diag(inverse))[support].sum(axis=0)
+            scores[support] = -np.inf
+            hits += [scores[item] >= np.sort(scores)[-10] for item in query]
+        shares.append(np.mean(hits))
+    assert ridge == pytest.approx(RIDGES[int(np.argmax(shares))], rel=1e-2)
