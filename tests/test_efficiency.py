@@ -51,13 +51,13 @@ def test_who_starts_above_the_classic_needs_no_more_than_the_least_share(efficie
     better = replace(first, rows=tuple(row(r.learner, r.kind, 0.3) if r.learner == "few" else r for r in first.rows))
     found = replace(efficiency, reports=(better, *efficiency.reports[1:]))
     assert found.needs("few") == 0.01
-    assert "with at most 1 % of the training users" in found.verdict
+    assert "with at most 1 % of them" in found.verdict
 
 
 def test_the_verdict_names_who_needs_least(efficiency):
     assert efficiency.verdict == (
-        "few reaches what ease reaches with the training users (nDCG@10 .2000, mean over k) "
-        f"with {100 * efficiency.needs('few'):.0f} % of the training users."
+        "few reaches what ease reaches with all training users (nDCG@10 .2000, mean over k) "
+        f"with {100 * efficiency.needs('few'):.0f} % of them."
     )
 
 

@@ -83,13 +83,13 @@ class Efficiency:
         others = [row.learner for row in self.whole.rows if row.kind != "classic"]
         needed = {name: share for name in others if (share := self.needs(name)) is not None}
         classic, level = self.bar
-        of_all = "the training users" if self.shares[-1] == 1 else f"a share of {self.shares[-1]:g} of them"
-        reach = f"what {classic} reaches with {of_all} ({NAMES[self.headline]} {number(level)}, mean over k)"
+        most_of_them = "all" if self.shares[-1] == 1 else f"{100 * self.shares[-1]:g} % of the"
+        reach = f"what {classic} reaches with {most_of_them} training users ({NAMES[self.headline]} {number(level)}, mean over k)"
         if not needed:
             return f"No learner reaches {reach}."
         best = min(needed, key=lambda name: needed[name])
         most = "at most " if needed[best] == self.shares[0] else ""
-        return f"{best} reaches {reach} with {most}{100 * needed[best]:.0f} % of the training users."
+        return f"{best} reaches {reach} with {most}{100 * needed[best]:.0f} % of them."
 
     def to_dict(self) -> dict[str, Any]:
         """The curves and all reports, fit for JSON."""
