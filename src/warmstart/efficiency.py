@@ -84,7 +84,8 @@ class Efficiency:
         needed = {name: share for name in others if (share := self.needs(name)) is not None}
         classic, level = self.bar
         most_of_them = "all" if self.shares[-1] == 1 else f"{100 * self.shares[-1]:g} % of the"
-        reach = f"what {classic} reaches with {most_of_them} training users ({NAMES[self.headline]} {number(level)}, mean over k)"
+        figure = f"{NAMES[self.headline]} {number(level)}, mean over k"
+        reach = f"what {classic} reaches with {most_of_them} training users ({figure})"
         if not needed:
             return f"No learner reaches {reach}."
         best = min(needed, key=lambda name: needed[name])

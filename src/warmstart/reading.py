@@ -88,10 +88,7 @@ def _side_table(
         return None, []
     table = opened(source)
     key = name_in_log if name_in_log in table.names else guess(role, table.names) or _guess_id(table, role)
-    rows = _typed(table, key)
-    ids = pl.Series(key, known.ids)
-    if rows[key].dtype != ids.dtype:
-        rows, ids = rows.with_columns(pl.col(key).cast(pl.String)), ids.cast(pl.String)
+    rows, ids = _like(_typed(table, key), key, known)
     first = rows.drop_nulls(key).unique(subset=key, keep="first", maintain_order=True)
     findings = _of_side_table(table.label, rows[key], first[key], ids, role)
     if len(rows.columns) == 1:
@@ -109,10 +106,7 @@ def _with_list(
         what = "items" if role == "item" else "users"
         findings.append(Finding("note", f"{listed_in.label} was not read, since it does not list something of {what}"))
         return table
-    rows = _typed(listed_in, key)
-    ids = pl.Series(key, known.ids)
-    if rows[key].dtype != ids.dtype:
-        rows, ids = rows.with_columns(pl.col(key).cast(pl.String)), ids.cast(pl.String)
+    rows, ids = _like(_typed(listed_in, key), key, known)
     rows = rows.drop_nulls(key)
     others = [column for column in rows.columns if column != key]
     name = path.name.split(".")[0].partition("_")[2]
@@ -135,6 +129,14 @@ def _guess_id(table: Table, role: Role) -> str:
             f"rename its id column to {'user_id' if role == 'owner' else 'item_id'}"
         )
     return found
+
+
+def _like(rows: pl.DataFrame, key: str, known: Vocabulary) -> tuple[pl.DataFrame, pl.Series]:
+    """The rows and the known ids, all ids of one type: as text where they were read as two."""
+    ids = pl.Series(key, known.ids)
+    if rows[key].dtype == ids.dtype:
+        return rows, ids
+    return rows.with_columns(pl.col(key).cast(pl.String)), ids.cast(pl.String)
 
 
 def _typed(table: Table, key: str) -> pl.DataFrame:
