@@ -5,9 +5,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from warmstart.evaluation import NAMES
 from warmstart.report import SMALLER_IS_BETTER, Report, Row
-
-NAMES = {"ndcg@10": "nDCG@10", "recall@20": "Recall@20", "mrr": "MRR", "mae": "MAE", "rmse": "RMSE"}
 
 
 def board(report: Report) -> RenderableType:

@@ -14,12 +14,13 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from warmstart.board import NAMES, number
+from warmstart.board import number
 from warmstart.comparison import compare
 from warmstart.errors import Misuse
+from warmstart.evaluation import NAMES
 from warmstart.interactions import Interactions
 from warmstart.page import alone, plain, styles
-from warmstart.report import SMALLER_IS_BETTER, Report, Row
+from warmstart.report import Report, Row, direction
 
 
 def learning_curve(log: Interactions, learners: Sequence[str], shares: Sequence[float], **options: Any) -> "Efficiency":
@@ -55,7 +56,7 @@ class Efficiency:
     def bar(self) -> tuple[str, float]:
         """The classic that is best on the largest share, and what it reaches there."""
         classics = [row.learner for row in self.whole.rows if row.kind == "classic"]
-        sign = _sign(self.headline)
+        sign = direction(self.headline)
         best = max(classics, key=lambda name: sign * self.curves[name][-1])
         return best, self.curves[best][-1]
 
@@ -64,7 +65,7 @@ class Efficiency:
 
         Between two shares the curve is taken for straight in their logarithm.
         """
-        sign = _sign(self.headline)
+        sign = direction(self.headline)
         level = sign * self.bar[1]
         values = sign * np.array(self.curves[learner])
         reached = np.flatnonzero(values >= level)
@@ -153,7 +154,3 @@ class Efficiency:
 def _mean(report: Report, learner: str) -> float:
     row = next(row for row in report.rows if row.learner == learner)
     return report.mean_over_shots(row, report.headline)
-
-
-def _sign(metric: str) -> float:
-    return -1.0 if metric in SMALLER_IS_BETTER else 1.0

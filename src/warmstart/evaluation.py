@@ -16,6 +16,7 @@ from warmstart.tasks import NEXT, TaskBatch, Tasks, batches
 Objective = Literal["ranking", "rating"]
 SHOTS = (0, 1, 2, 3, 5, 10, 20)
 HEADLINE: dict[str, str] = {"ranking": "ndcg@10", "rating": "mae"}
+NAMES = {"ndcg@10": "nDCG@10", "recall@20": "Recall@20", "mrr": "MRR", "mae": "MAE", "rmse": "RMSE"}
 CELLS = 16_000_000  # scores held at once: 64 MB
 TIMED = 30  # tasks adapted one by one to time a single adaptation
 

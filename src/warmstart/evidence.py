@@ -89,9 +89,10 @@ class Evidence:
         """
         events = _coded(support, self.taken, self.items)
         left_out = None if own is None else _coded(own, self.taken, self.items)
-        found = [self._ease(events, left_out), self._neighbours(events, left_out)]
-        if self.after is not None:
-            found += [self._followers(events, left_out, recency) for recency in RECENCY]
+        row = None if left_out is None else _matrix(left_out, len(self.taken))
+        dense = None if row is None else row.toarray()
+        found = [self._ease(events, row), self._neighbours(events, dense)]
+        found += [self._followers(events, left_out, dense, recency) for recency in self._recencies]
         return np.stack(found, axis=-1) / self.spread
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -109,50 +110,54 @@ class Evidence:
         matrices = {name: arrays[name] for name in names}
         return cls(**matrices, after=arrays.get("after"), items=int(items), shrink=float(shrink), window=int(window))
 
-    def _ease(self, events: Examples, own: Examples | None) -> Said:
+    @property
+    def _recencies(self) -> tuple[float, ...]:
+        """The ways to hear followers; none where there is no order."""
+        return () if self.after is None else RECENCY
+
+    def _ease(self, events: Examples, row: sp.csr_array | None) -> Said:
         """The row of the support set times the map whose column j predicts item j from the others."""
         support = _matrix(events, len(self.taken))
         known, diagonal = support @ self.inverse, np.diag(self.inverse)
-        if own is None:
+        if row is None:
             return -known / diagonal
-        row = _matrix(own, len(self.taken))
         away = row @ self.inverse  # P x
         rest = 1 - np.asarray(row.multiply(away).sum(axis=1))  # 1 - x' P x, above 0 by the ridge
         known = known + np.asarray(support.multiply(away).sum(axis=1))[:, None] / rest[:, None] * away
         return -known / (diagonal + away**2 / rest[:, None])
 
-    def _neighbours(self, events: Examples, own: Examples | None) -> Said:
+    def _neighbours(self, events: Examples, row: Said | None) -> Said:
         """The sum of cosines to the support set."""
         width = len(self.taken)
         counts, by_event = self.counts, self.counts[events.item]
-        row = 0.0
-        if own is not None:
-            row = _matrix(own, width).toarray()
+        if row is not None:
             counts, by_event = counts - row, by_event - 1
         weight = 1 / np.sqrt(by_event + self.shrink)
         said = _matrix(events, width, weight) @ self.together
-        ours = np.bincount(events.task, weights=weight, minlength=len(events)).astype(np.float32)[:, None] * row
-        return (said - ours) / np.sqrt(counts + self.shrink)
+        if row is not None:
+            said -= np.bincount(events.task, weights=weight, minlength=len(events)).astype(np.float32)[:, None] * row
+        return said / np.sqrt(counts + self.shrink)
 
-    def _followers(self, events: Examples, own: Examples | None, recency: float) -> Said:
+    def _followers(self, events: Examples, own: Examples | None, row: Said | None, recency: float) -> Said:
         """What came soon after the events of the support set, as a share of all that did."""
         assert self.after is not None, "followers are asked for where there is an order"
         width = len(self.taken)
         later = events.counts[events.task] - 1 - _position(events)
-        by_event, counts, ours = self.counts[events.item], self.counts, 0.0
-        if own is not None:
-            by_event, counts = by_event - 1, counts - _matrix(own, width).toarray()
+        counts, by_event = self.counts, self.counts[events.item]
+        if row is not None:
+            counts, by_event = counts - row, by_event - 1
         weight = ((1 + later) ** -recency / (by_event + self.shrink)).astype(np.float32)
+        said = _matrix(events, width, weight) @ self.after
         if own is not None:
-            ours = _own_followers(events, own, weight, width, self.window).toarray()
-        return (_matrix(events, width, weight) @ self.after - ours) / np.sqrt(counts + self.shrink)
+            said -= _own_followers(events, own, weight, width, self.window).toarray()
+        return said / np.sqrt(counts + self.shrink)
 
     def _hits(self, batch: TaskBatch) -> float:
         """The share of the events to predict that EASE has among its first ten, each task left out of it."""
         assert batch.own is not None, "training tasks come with all their events"
         events, own = (_coded(part, self.taken, self.items) for part in (batch.support, batch.own))
         query = _coded(batch.query, self.taken, self.items)
-        said = self._ease(events, own)
+        said = self._ease(events, _matrix(own, len(self.taken)))
         said[events.task, events.item] = -np.inf
         tenth = -np.partition(-said, min(10, said.shape[1]) - 1, axis=1)[:, min(10, said.shape[1]) - 1]
         return float((said[query.task, query.item] >= tenth[query.task]).mean()) if len(query.item) else 0.0

@@ -8,8 +8,9 @@ from string import Template
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from warmstart.board import NAMES, brief, number
-from warmstart.report import PLAINEST, SMALLER_IS_BETTER, Comparison, Report, Row
+from warmstart.board import brief, number
+from warmstart.evaluation import NAMES
+from warmstart.report import PLAINEST, Comparison, Report, Row, direction
 
 CLASSIC_GREYS = ("#6b7280", "#9ca3af", "#78716c", "#a8a29e", "#64748b")
 COLOURS = (
@@ -78,7 +79,7 @@ def verdict(report: Report) -> str:
 
 def _gain(report: Report, one: Comparison) -> str:
     base = report.intervals[one.classic, report.headline, one.shots].mean
-    sign = -1 if report.headline in SMALLER_IS_BETTER else 1
+    sign = direction(report.headline)
     if base == 0:
         return f"after {_known(one.shots)} the best classic, {one.classic}, reaches 0"
     gain, low, high = (round(100 * sign * value / base) for value in one.difference[:3])
@@ -204,7 +205,7 @@ def _table(report: Report, metric: str) -> str:
 
 
 def _table_row(report: Report, metric: str, row: Row) -> str:
-    sign = -1 if report.headline in SMALLER_IS_BETTER else 1
+    sign = direction(report.headline)
     sure = {
         one.shots
         for one in report.against_best_classic

@@ -30,6 +30,11 @@ SMALLER_IS_BETTER = ("mae", "rmse")
 SURE = 0.05
 
 
+def direction(metric: str) -> int:
+    """1 where more of a metric is better, -1 where less is."""
+    return -1 if metric in SMALLER_IS_BETTER else 1
+
+
 @dataclass(frozen=True)
 class Row:
     """What one learner reached, task by task, and what it cost."""
@@ -98,7 +103,7 @@ class Report:
     @property
     def ordered_rows(self) -> list[Row]:
         """The classics first, then transfer learning, then meta-learning; the better ones later in each group."""
-        sign = -1 if self.headline in SMALLER_IS_BETTER else 1
+        sign = direction(self.headline)
         return sorted(
             self.rows, key=lambda row: (KINDS.index(row.kind), sign * self.mean_over_shots(row, self.headline))
         )
@@ -201,12 +206,12 @@ class Report:
 
     def _falls_short(self, row: Row, shots: int) -> bool:
         plain = next(one for one in self.rows if one.learner == PLAINEST[self.objective])
-        sign = -1 if self.headline in SMALLER_IS_BETTER else 1
+        sign = direction(self.headline)
         gain = row.values[self.headline][shots].mean() - plain.values[self.headline][shots].mean()
         return bool(sign * gain <= 0)
 
     def _best(self, rows: list[Row], metric: str, shots: int) -> Row:
-        sign = -1 if metric in SMALLER_IS_BETTER else 1
+        sign = direction(metric)
         return max(rows, key=lambda row: sign * row.values[metric][shots].mean())
 
     def _result(self, row: Row) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from jaxtyping import Float64
 
 from warmstart.by_shots import ByShots
 from warmstart.errors import Misuse
-from warmstart.evaluation import HEADLINE, Objective
+from warmstart.evaluation import HEADLINE, NAMES, Objective
 from warmstart.recipes import AUTO, RECIPES, fit
 from warmstart.training import History, Progress
 from warmstart.tuning import Fitted, Meta, Order
@@ -155,7 +155,7 @@ class Race:
         mean, error = float(np.mean([gain.mean() for gain in gains])), _error(gains)
         if all(not gain.any() for gain in gains):
             return "the best classics themselves"
-        metric = {"ndcg@10": "nDCG@10", "mae": "MAE"}[HEADLINE[self.objective]]
+        metric = NAMES[HEADLINE[self.objective]]
         better = f"{100 * mean / bar:+.0f} %" if self.objective == "ranking" else f"{-100 * mean / bar:+.0f} %"
         return f"{metric} {better} ± {200 * error / bar:.0f} % against the best classic at each number"
 
@@ -202,13 +202,17 @@ def gate(entrants: Sequence[Entrant]) -> tuple[Stretch, ...]:
 
 
 def _stretches(shots: Sequence[int], serves: Sequence[Entrant]) -> tuple[Stretch, ...]:
-    begins = [i for i in range(len(shots)) if i == 0 or serves[i] is not serves[i - 1]]
-    return tuple(Stretch(0 if i == 0 else shots[i], serves[i]) for i in begins)
+    return tuple(Stretch(0 if i == 0 else shots[i], serves[i]) for i in _begins(serves))
+
+
+def _begins(serves: Sequence[Entrant]) -> list[int]:
+    """Where another one begins to serve, as places."""
+    return [i for i in range(len(serves)) if i == 0 or serves[i] is not serves[i - 1]]
 
 
 def _ends(serves: Sequence[Entrant]) -> list[range]:
     """The beginnings and ends of each stretch, and each as a whole, as places."""
-    begins = [i for i in range(len(serves)) if i == 0 or serves[i] is not serves[i - 1]]
+    begins = _begins(serves)
     found: list[range] = []
     for begin, end in zip(begins, [*begins[1:], len(serves)], strict=True):
         found += [range(begin, stop) for stop in range(begin + 1, end + 1)]

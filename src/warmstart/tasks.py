@@ -126,6 +126,11 @@ class Tasks:
         """The tasks, those with the fewest events first."""
         return np.argsort(self.events.counts, kind="stable")
 
+    @cached_property
+    def _lengths(self) -> Items:
+        """How many events these have."""
+        return self.events.counts[self._by_length]
+
     def episodes(self, rng: np.random.Generator, tasks: int, *, most_shots: int, queries: int) -> TaskBatch:
         """A batch of training tasks, cut the way they will be served.
 
@@ -136,9 +141,8 @@ class Tasks:
         """
         few = rng.random(tasks) < 0.5
         shots = np.where(few, rng.integers(0, 6, tasks), rng.integers(0, most_shots + 1, tasks))
-        counts = self.events.counts[self._by_length]
-        shots = np.minimum(shots, counts[-1] - 1)
-        able_from = np.searchsorted(counts, shots, side="right")
+        shots = np.minimum(shots, self._lengths[-1] - 1)
+        able_from = np.searchsorted(self._lengths, shots, side="right")
         chosen = self._by_length[rng.integers(able_from, len(self))]
         events = self.events.take(chosen)
         if not self.ordered:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from warmstart.board import number
 from warmstart.comparison import Watcher
+from warmstart.evaluation import HEADLINE, NAMES
 from warmstart.interactions import Id
 from warmstart.recommender import Answer, Recommender
 from warmstart.report import Report, Row
@@ -96,7 +97,7 @@ def fitted(model: Recommender, folder: Path) -> RenderableType:
     """What was fitted, why, how good it is on validation, and what to do next."""
     facts = model.facts
     by_shots = "  ".join(f"k={shots} {number(abs(value))}" for shots, value in facts["valid_quality"].items())
-    metric = "nDCG@10" if model.objective == "ranking" else "MAE"
+    metric = NAMES[HEADLINE[model.objective]]
     example = ",".join(map(str, model.items.ids.head(2).to_list()))
     what = f"chosen: {facts['choice']}\n" if "choice" in facts else ""
     told = Text(

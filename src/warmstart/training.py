@@ -90,9 +90,8 @@ def train(
     """Train `model` in place and leave it with the weights of its best validation; returns the validation curve.
 
     With `seconds` a schedule that is too long is shortened to end by then, after one step at the earliest, and depends
-    on the machine. Else all
-    randomness of a step comes from (`seed`, step), so a run that was killed goes on from its `checkpoint` to the same
-    weights as one that was not. The process's own random state is left as it was.
+    on the machine. Else all randomness of a step comes from (`seed`, step), so a run that was killed goes on from its
+    `checkpoint` to the same weights as one that was not. The process's own random state is left as it was.
     """
     run = _Run(model, schedule, seed, seconds, tasks)
     if checkpoint is not None and checkpoint.exists():
