@@ -1,6 +1,7 @@
 """Training: a killed run goes on to the same weights, the same seed gives the same bits, and nothing leaks."""
 
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 import pytest
@@ -11,9 +12,9 @@ from warmstart.errors import Misuse
 from warmstart.recipes import RECIPES
 from warmstart.scenarios import user_cold_start
 from warmstart.synthetic import shop
-from warmstart.tasks import Examples, Tasks
+from warmstart.tasks import Examples, Split, Tasks
 from warmstart.training import History, Schedule, train
-from warmstart.tuning import Meta, Order
+from warmstart.tuning import Fitted, Meta, Order
 
 SMALL = {"dim": 8, "objective": "ranking"}
 SCHEDULE = Schedule(steps=12, tasks=8, rate=0.01, validate_every=4)
@@ -51,9 +52,9 @@ def test_a_killed_run_goes_on_to_the_same_bits(name, split, tmp_path):
     path = tmp_path / "checkpoint"
     with pytest.raises(Killed):
         train(broken, split.train, rising(), schedule=SCHEDULE, seed=1, checkpoint=path, progress=kill)
-    looks = iter([2.0])
+    looks = iter([9.0])
     history = train(resumed, split.train, lambda s: {0: next(looks)}, schedule=SCHEDULE, seed=1, checkpoint=path)
-    assert history.steps == [4, 8, 12]
+    assert history.steps == [0, 4, 8, 12]
     for name_, weights in whole.state_dict().items():
         assert torch.equal(weights, resumed.state_dict()[name_]), name_
 
@@ -88,7 +89,7 @@ def test_the_random_state_of_the_process_is_left_alone(split):
 
 
 def test_the_weights_of_the_best_validation_are_kept(split):
-    looks = iter([0.1, 0.9, 0.2])
+    looks = iter([0.0, 0.1, 0.9, 0.2])
     seen = []
 
     def validate(scorer):
@@ -98,19 +99,19 @@ def test_the_weights_of_the_best_validation_are_kept(split):
     one = model(split)
     history = train(one, split.train, validate, schedule=SCHEDULE, seed=1)
     assert history.best_step == 8
-    assert torch.equal(one.encoder.ids, seen[1]) and not one.training
+    assert torch.equal(one.encoder.ids, seen[2]) and not one.training
 
 
 def test_training_stops_when_validation_gets_no_better(split):
     schedule = replace(SCHEDULE, steps=400, validate_every=2, patience=3)
     history = train(model(split), split.train, constant, schedule=schedule, seed=1)
-    assert history.steps == [2, 4, 6, 8]
+    assert history.steps == [0, 2, 4, 6]
 
 
 def test_a_time_budget_ends_training(split):
     schedule = replace(SCHEDULE, steps=10**6, validate_every=10**6)
     history = train(model(split), split.train, constant, schedule=schedule, seed=1, seconds=0.5)
-    assert len(history.steps) == 1 and history.steps[0] < 10**5
+    assert len(history.steps) == 2 and history.steps[1] < 10**5
 
 
 def test_the_checkpoint_of_another_run_is_refused(split, tmp_path):
@@ -131,16 +132,28 @@ def scrambled(tasks: Tasks) -> Tasks:
 
 
 @pytest.mark.parametrize(("name", "objective"), [(n, o) for n, r in RECIPES.items() for o in r.objectives])
-def test_scrambling_every_test_and_validation_label_leaves_the_weights_as_they_are(name, objective, split):
-    """With one look only, validation has nothing to choose, so no label of it may show in the weights."""
+def test_scrambling_every_test_and_validation_label_leaves_the_weights_as_they_are(name, objective, split, monkeypatch):
+    """Where each look is said to be better than the one before, no label of these parts may show in the weights."""
     chosen = RECIPES[name]
     if isinstance(chosen, Meta):
         settings = {"dim": 8, "steps": 6, "tasks": 8, "validate_every": 6}
     else:
         settings = dict(chosen.cls.GRID[0]) if chosen.cls.GRID else {}
-    clean = recipes.fit(name, Order(split, objective, settings=settings))
-    dirty_split = replace(split, valid=scrambled(split.valid), test=scrambled(split.test))
-    dirty = recipes.fit(name, Order(dirty_split, objective, settings=settings))
-    assert clean.valid != dirty.valid or name == "popularity"
+
+    def fitted(part: Split) -> Fitted:
+        looks = count()
+        monkeypatch.setattr("warmstart.tuning.quality", lambda *asked: {0: float(next(looks))})
+        return recipes.fit(name, Order(part, objective, settings=settings))
+
+    clean, dirty = fitted(split), fitted(replace(split, valid=scrambled(split.valid), test=scrambled(split.test)))
     for part, array in clean.scorer.arrays().items():
         np.testing.assert_array_equal(array, dirty.scorer.arrays()[part], err_msg=part)
+
+
+def test_training_that_only_makes_worse_leaves_the_start(split):
+    looks = iter([0.9, 0.1, 0.2, 0.3])
+    one = model(split)
+    before = {name: tensor.clone() for name, tensor in one.state_dict().items()}
+    history = train(one, split.train, lambda scorer: {0: next(looks)}, schedule=SCHEDULE, seed=1)
+    assert history.best_step == 0 and history.verdict == "validation was best at step 0 of 12"
+    assert all(torch.equal(tensor, before[name]) for name, tensor in one.state_dict().items())

@@ -10,13 +10,13 @@ from warmstart.cost import PeakMemory
 from warmstart.errors import DataError, Misuse
 from warmstart.evaluation import SHOTS, Objective, evaluate
 from warmstart.interactions import Interactions
+from warmstart.race import select
 from warmstart.recipes import AUTO, fit, recipe
 from warmstart.report import REQUIRED, Report, Row
 from warmstart.scenarios import BENCHMARK, cut
-from warmstart.selection import select
 from warmstart.tasks import Split
 from warmstart.training import History
-from warmstart.tuning import Order
+from warmstart.tuning import Fitted, Order
 from warmstart.validation import overall
 
 
@@ -62,8 +62,9 @@ def compare(
         own = _own(name, objective, settings)
         return Order(split, objective, seed, own, limit, progress=watcher.trained)
 
-    rows = tuple(_row(name, order(name), able, watcher) for name in names)
-    return Report(_facts(log, split), scenario, objective, able, rows, seed)
+    ready: dict[str, Fitted] = {}
+    rows = {name: _row(name, order(name), able, watcher, ready) for name in sorted(names, key=AUTO.__eq__)}
+    return Report(_facts(log, split), scenario, objective, able, tuple(rows[name] for name in names), seed)
 
 
 def _own(name: str, objective: Objective, settings: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -76,11 +77,14 @@ def _options(name: str, objective: Objective) -> Mapping[str, Any]:
     return {} if name == AUTO else recipe(name, objective).options
 
 
-def _row(name: str, order: Order, shots: tuple[int, ...], watcher: Watcher) -> Row:
+def _row(name: str, order: Order, shots: tuple[int, ...], watcher: Watcher, ready: dict[str, Fitted]) -> Row:
+    """What a learner reaches. Without a time limit, `auto` chooses among what is `ready` and fits only the others."""
     watcher.started(name)
     with PeakMemory() as memory:
-        fitted = select(order).fitted if name == AUTO else fit(name, order)
+        fitted = select(order, ready=ready).fitted if name == AUTO else fit(name, order)
         outcome = evaluate(fitted.scorer, order.split.test, objective=order.objective, shots=shots)
+    if order.seconds is None and not order.settings:
+        ready[name] = fitted
     calibrated = calibration(fitted.scorer, order.split.test, objective=order.objective, shots=shots, seed=order.seed)
     row = Row(
         learner=name,

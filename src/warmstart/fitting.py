@@ -7,11 +7,11 @@ from typing import Any
 from warmstart.budget import seconds
 from warmstart.evaluation import Objective
 from warmstart.interactions import Interactions
+from warmstart.race import select
 from warmstart.recipes import AUTO
 from warmstart.recipes import fit as fit_learner
 from warmstart.recommender import Recommender, from_log
 from warmstart.scenarios import DEPLOY, cut
-from warmstart.selection import select
 from warmstart.training import Progress
 from warmstart.tuning import Fitted, Order
 from warmstart.validation import overall

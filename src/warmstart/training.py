@@ -96,7 +96,9 @@ def train(
     run = _Run(model, schedule, seed, seconds, tasks)
     if checkpoint is not None and checkpoint.exists():
         run.load(checkpoint)
-    while not run.history.steps or (run.done < 1 and run.history_is_open()):
+    if not run.history.steps:
+        run.look(validate(Trained(model)))  # training may only make better what the data say before it
+    while run.step == 0 or (run.done < 1 and run.history_is_open()):
         with torch.random.fork_rng(devices=[]):
             run.take_step()
         if run.step % schedule.validate_every == 0 or run.done >= 1:

@@ -1,4 +1,4 @@
-"""Selection: which learner suits the data at which number of events, by a race on the validation tasks.
+"""Race: which learner suits the data at which number of events, by a race on the validation tasks.
 
 Successive halving (Jamieson & Talwalkar, AISTATS 2016; asynchronous, as optuna does it): an entrant is looked at while
 it trains, and stopped unless it is in the better half of those that were looked at as early. First come the classics,
@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -19,6 +19,7 @@ from jaxtyping import Float64
 from warmstart.by_shots import ByShots
 from warmstart.errors import Misuse
 from warmstart.evaluation import HEADLINE, NAMES, Objective
+from warmstart.gate import Entrant, Finish, Stretch, gate, joined, standard_error
 from warmstart.recipes import AUTO, RECIPES, fit
 from warmstart.training import History, Progress
 from warmstart.tuning import Fitted, Meta, Order
@@ -32,49 +33,10 @@ ENTRANTS: Mapping[Objective, tuple[str, ...]] = {
     "rating": ("bias", "ridge", "in-context", "prototype"),
 }
 """Cheap ones first: when time is short, something has always been fitted."""
-OTHERS = 8
+OTHERS = 4
 """Other settings that are tried at most."""
 RUNGS = 8
 """Looks at a training run, at which it may be stopped."""
-PARTS = 3
-"""Learners that share the numbers of events among them at most."""
-DOUBT = 1.0
-"""Standard errors by which one learner must lead another to take its place at some numbers of events."""
-
-ByTask = Mapping[int, Float64[np.ndarray, "_"]]
-
-
-class Finish(NamedTuple):
-    """What came of an entrant that was not stopped: the scorer, and its quality task by task."""
-
-    fitted: Fitted
-    values: ByTask
-
-
-@dataclass(frozen=True)
-class Entrant:
-    """One learner with its settings in the race."""
-
-    learner: str
-    settings: Mapping[str, Any]
-    seconds: float
-    valid: Mapping[int, float]
-    """Quality on the validation tasks by shots, the last that was seen."""
-    finish: Finish | None
-    stopped: str = ""
-    """Where it was stopped, in words; empty if it was not."""
-
-    @property
-    def done(self) -> Finish:
-        assert self.finish is not None, f"{self.learner} was stopped and cannot be asked"
-        return self.finish
-
-
-class Stretch(NamedTuple):
-    """The entrant that serves from `first` known events on."""
-
-    first: int
-    entrant: Entrant
 
 
 @dataclass(frozen=True)
@@ -134,7 +96,7 @@ class Race:
                 "seconds": round(one.seconds, 2),
                 "valid": {str(k): value for k, value in one.valid.items()},
                 "mean": overall(one.valid) if one.valid else None,
-                "error": None if one.finish is None else _error(list(one.finish.values.values())),
+                "error": None if one.finish is None else standard_error(list(one.finish.values.values())),
                 "stopped": one.stopped,
                 "from": [stretch.first for stretch in self.chosen if stretch.entrant is one],
             }
@@ -144,7 +106,7 @@ class Race:
     @property
     def _values(self) -> dict[int, Float64[np.ndarray, "_"]]:
         """What the chosen reach, task by task."""
-        return _joined([(stretch.first, stretch.entrant.done.values) for stretch in self.chosen])
+        return joined([(stretch.first, stretch.entrant.done.values) for stretch in self.chosen])
 
     @property
     def _gain(self) -> str:
@@ -152,7 +114,7 @@ class Race:
         best = {k: max((values[k] for values in classics), key=np.mean) for k in self._values}
         bar = abs(float(np.mean([values.mean() for values in best.values()])))
         gains = [self._values[k] - best[k] for k in best]
-        mean, error = float(np.mean([gain.mean() for gain in gains])), _error(gains)
+        mean, error = float(np.mean([gain.mean() for gain in gains])), standard_error(gains)
         if all(not gain.any() for gain in gains):
             return "the best classics themselves"
         metric = NAMES[HEADLINE[self.objective]]
@@ -160,86 +122,25 @@ class Race:
         return f"{metric} {better} ± {200 * error / bar:.0f} % against the best classic at each number"
 
 
-def select(order: Order, *, entrants: Sequence[str] | None = None) -> Race:
-    """Race the entrants for as long as the budget lasts, and choose among those that came to the end."""
+def select(order: Order, *, entrants: Sequence[str] | None = None, ready: Mapping[str, Fitted] | None = None) -> Race:
+    """Race the entrants for as long as the budget lasts, and choose among those that came to the end.
+
+    `ready` are learners that the same order has fitted already, which are not fitted again.
+    """
     if order.settings:
         raise Misuse("settings belong to one learner; name it instead of leaving the choice open")
     begun = time.monotonic()
     names = ENTRANTS[order.objective] if entrants is None else tuple(entrants)
-    run: list[Entrant] = []
+    run = [_judged(name, one, order, _took(one)) for name, one in (ready or {}).items() if name in names]
     for name in names:
-        if not isinstance(RECIPES[name], Meta) and (not run or _left(order, begun) > 0):
+        new = name not in (ready or {})
+        if new and not isinstance(RECIPES[name], Meta) and (not run or _left(order, begun) > 0):
             run.append(_entered(name, replace(order, seconds=_within(order, begun))))
     trainable = [name for name in names if isinstance(RECIPES[name], Meta)]
     if trainable and (not run or _left(order, begun) > 0):
-        run += _trained(trainable, order, begun, first=not run)
-    return Race(order.objective, tuple(run), gate(run), time.monotonic() - begun)
-
-
-def gate(entrants: Sequence[Entrant]) -> tuple[Stretch, ...]:
-    """Who serves from how many known events on: the best in the mean, and others where they lead it beyond doubt.
-
-    One stretch at a time gives way, the one by which most is gained, at either end of the numbers that somebody
-    serves, until nobody leads by more than `DOUBT` standard errors or `PARTS` share.
-    """
-    able = [one for one in entrants if one.finish is not None]
-    best = max(able, key=lambda one: overall(one.valid))
-    shots = sorted(best.valid)
-    serves: list[Entrant] = [best] * len(shots)
-    while len(_stretches(shots, serves)) < PARTS:
-        proposals = [
-            (gain * len(places), one, places)
-            for places in _ends(serves)
-            for one in able
-            if (gain := _sure_gain(one, serves[places[0]], [shots[i] for i in places])) > 0
-        ]
-        if not proposals:
-            break
-        _, one, places = max(proposals, key=lambda proposal: proposal[0])
-        for i in places:
-            serves[i] = one
-    return _stretches(shots, serves)
-
-
-def _stretches(shots: Sequence[int], serves: Sequence[Entrant]) -> tuple[Stretch, ...]:
-    return tuple(Stretch(0 if i == 0 else shots[i], serves[i]) for i in _begins(serves))
-
-
-def _begins(serves: Sequence[Entrant]) -> list[int]:
-    """Where another one begins to serve, as places."""
-    return [i for i in range(len(serves)) if i == 0 or serves[i] is not serves[i - 1]]
-
-
-def _ends(serves: Sequence[Entrant]) -> list[range]:
-    """The beginnings and ends of each stretch, and each as a whole, as places."""
-    begins = _begins(serves)
-    found: list[range] = []
-    for begin, end in zip(begins, [*begins[1:], len(serves)], strict=True):
-        found += [range(begin, stop) for stop in range(begin + 1, end + 1)]
-        found += [range(start, end) for start in range(begin + 1, end)]
-    return found
-
-
-def _sure_gain(one: Entrant, other: Entrant, shots: Sequence[int]) -> float:
-    """By how much one leads another at these numbers of shots, in the mean; 0 where that may be chance."""
-    gains = [one.done.values[k] - other.done.values[k] for k in shots]
-    mean = float(np.mean([gain.mean() for gain in gains]))
-    return mean if mean > DOUBT * _error(gains) else 0.0
-
-
-def _error(values: Sequence[Float64[np.ndarray, "_"]]) -> float:
-    """The standard error of the mean over k of means over tasks; the same tasks stand in each where all are as many."""
-    if len({len(one) for one in values}) == 1:
-        together = np.mean(values, axis=0)
-        return float(together.std() / math.sqrt(len(together)))
-    return float(np.mean([one.std() / math.sqrt(len(one)) for one in values]))
-
-
-def _joined(stretches: Sequence[tuple[int, ByTask]]) -> dict[int, Float64[np.ndarray, "_"]]:
-    """The values of each stretch at its own numbers of shots."""
-    firsts = [first for first, _ in stretches]
-    shots = sorted(stretches[0][1])
-    return {k: stretches[int(np.searchsorted(firsts, k, side="right")) - 1][1][k] for k in shots}
+        run += _trained(trainable, order, begun, run)
+    spent = sum(_took(one) for one in (ready or {}).values())
+    return Race(order.objective, tuple(run), gate(run), time.monotonic() - begun + spent)
 
 
 def _left(order: Order, begun: float) -> float:
@@ -250,16 +151,24 @@ def _within(order: Order, begun: float) -> float | None:
     return None if order.seconds is None else max(_left(order, begun), 1e-3)
 
 
+def _took(fitted: Fitted) -> float:
+    return fitted.fit_seconds + fitted.tune_seconds
+
+
 def _entered(name: str, order: Order) -> Entrant:
     """An entrant that is fitted to its end."""
     begun = time.monotonic()
     fitted = fit(name, order)
+    return _judged(name, fitted, order, time.monotonic() - begun)
+
+
+def _judged(name: str, fitted: Fitted, order: Order, seconds: float) -> Entrant:
     values = by_task(fitted.scorer, order.split.valid, order.objective)
-    return Entrant(name, fitted.settings, time.monotonic() - begun, fitted.valid, Finish(fitted, values))
+    return Entrant(name, fitted.settings, seconds, fitted.valid, Finish(fitted, values))
 
 
-def _trained(names: Sequence[str], order: Order, begun: float, *, first: bool) -> list[Entrant]:
-    """The learners in the race, with their own settings and with others."""
+def _trained(names: Sequence[str], order: Order, begun: float, before: Sequence[Entrant]) -> list[Entrant]:
+    """The learners in the race that are not in it yet, with their own settings, and then with others."""
     import optuna  # a third of a second to import
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -268,14 +177,30 @@ def _trained(names: Sequence[str], order: Order, begun: float, *, first: bool) -
         sampler=optuna.samplers.TPESampler(seed=order.seed, n_startup_trials=len(names)),
         pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=2),
     )
+    there = {one.learner for one in before}
     for name in names:
         study.enqueue_trial({"learner": name, "size": 1.0, "rate": 1.0, "weight_decay": 1.0})
     run: list[Entrant] = []
     for number in range(len(names) + OTHERS):
-        if _left(order, begun) <= 0 and (run or not first):
+        if _left(order, begun) <= 0 and (run or before):
             break
-        run.append(_tried(study, names, number, replace(order, seconds=_within(order, begun))))
+        if number < len(names) and names[number] in there:
+            _retold(study, names, next(one for one in before if one.learner == names[number]))
+        else:
+            run.append(_tried(study, names, number, replace(order, seconds=_within(order, begun))))
     return run
+
+
+def _retold(study: "Study", names: Sequence[str], entrant: Entrant) -> None:
+    """Let the study know of an entrant that was fitted before, look by look."""
+    trial = study.ask()
+    _suggested(trial, trial.suggest_categorical("learner", list(names)))
+    history, steps = entrant.done.fitted.history or History(), RECIPES[entrant.learner].options["steps"]
+    for i, step in enumerate(history.steps):
+        rung = RUNGS * step // steps
+        if rung not in (0, RUNGS * history.steps[i - 1] // steps):
+            trial.report(max(history.means[: i + 1]), rung)
+    study.tell(trial, overall(entrant.valid))
 
 
 def _tried(study: "Study", names: Sequence[str], number: int, order: Order) -> Entrant:

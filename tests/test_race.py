@@ -9,8 +9,8 @@ import warmstart as ws
 from warmstart import recipes
 from warmstart.by_shots import ByShots, of_scorer
 from warmstart.errors import Misuse
+from warmstart.race import Entrant, Finish, Race, gate, select
 from warmstart.recipes import AUTO
-from warmstart.selection import Entrant, Finish, Race, gate, select
 from warmstart.tuning import Fitted, Order
 from warmstart.validation import by_task, overall
 
@@ -120,7 +120,7 @@ def test_settings_without_a_learner_are_refused(split):
 
 
 def test_learners_race_with_their_own_settings_first_and_losers_are_stopped(split, monkeypatch):
-    monkeypatch.setattr("warmstart.selection.OTHERS", 3)
+    monkeypatch.setattr("warmstart.race.OTHERS", 3)
     race = select(Order(split), entrants=("popularity", "ridge", "prototype"))
     trained = [one for one in race.entrants if one.learner != "popularity"]
     assert len(trained) == 5
@@ -182,3 +182,27 @@ def test_a_model_chosen_by_the_race_says_why_and_is_the_same_after_saving(log, t
     again = ws.load(tmp_path / "model")
     assert again.recommend([100, 103]) == model.recommend([100, 103])
     assert again.facts["choice"] == model.facts["choice"]
+
+
+def test_what_is_fitted_already_is_not_fitted_again(split, monkeypatch):
+    names, small = ("popularity", "ridge"), {"steps": 40, "validate_every": 20, "tasks": 8, "dim": 8}
+    monkeypatch.setattr("warmstart.race.OTHERS", 0)
+    ready = {
+        "popularity": recipes.fit("popularity", Order(split)),
+        "ridge": recipes.fit("ridge", Order(split, settings=small)),
+    }
+    monkeypatch.setattr("warmstart.race.fit", lambda name, order: pytest.fail(f"{name} is fitted again"))
+    race = select(Order(split), entrants=names, ready=ready)
+    assert [one.learner for one in race.entrants] == list(names)
+    assert all(one.done.fitted is ready[one.learner] for one in race.entrants)
+    assert race.seconds >= sum(one.fit_seconds + one.tune_seconds for one in ready.values())
+
+
+def test_a_comparison_without_a_time_limit_chooses_among_its_own_rows(log, monkeypatch):
+    fitted = []
+    monkeypatch.setattr("warmstart.race.ENTRANTS", {"ranking": ("popularity", "ease")})
+    monkeypatch.setattr("warmstart.race.fit", lambda name, order: fitted.append(name) or recipes.fit(name, order))
+    report = ws.evaluate(log, ["auto", "popularity"], shots=[0, 2])
+    assert fitted == [] and [row.learner for row in report.rows][:1] == ["popularity"]
+    ws.evaluate(log, ["auto"], shots=[0, 2], budget="30s")
+    assert fitted == ["popularity", "ease"]  # a share of the time is its own
