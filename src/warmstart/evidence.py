@@ -8,7 +8,8 @@ rules; Ludewig & Jannach, UMUAI 2018).
 look the answer up. So in training every figure is what it would be had the task never been seen: for EASE by the
 inverse of a matrix less a row (Sherman & Morrison, 1950), for counts by subtraction.
 
-**Deviations.** Only the `limit` most popular items take part, so that memory stays bounded. The cosine is shrunk by
+**Deviations.** Where both items and owners are more than `limit`, only the most popular items take part, so that
+memory stays bounded. The cosine is shrunk by
 `shrink` owners on both sides. A pair of events counts by the root of how far the second comes after the first, up to
 `window` events. Each witness is brought to like spread, so that one trust may start for all.
 """
@@ -19,11 +20,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float32, Int64
-from scipy.linalg import get_lapack_funcs
 
+from warmstart.precision import SMALL, Precision, precision, restored, sparse_arrays, sparse_of, taking_part
 from warmstart.tasks import NEXT, Examples, TaskBatch, Tasks
 
-Matrix = Float32[np.ndarray, "J J"]
+Table = sp.csr_array | Float32[np.ndarray, "J J"]
 Said = Float32[np.ndarray, "T J"]
 Witnesses = Float32[np.ndarray, "T J E"]
 RECENCY = (0.0, 1.0)
@@ -31,6 +32,9 @@ RECENCY = (0.0, 1.0)
 TRIED = 256  # training tasks on which the spread of each witness is measured
 RIDGES = (30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
 FEWER, ASKED = 2000, 1000  # items and training tasks by which a ridge is chosen
+PLAIN = ("taken", "counts", "spread")  # what is saved as it is
+PRECISION = "precision."
+"""What the names of the arrays of the precision begin with."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +43,9 @@ class Evidence:
 
     taken: Int64[np.ndarray, "J"]
     counts: Float32[np.ndarray, "J"]  # owners that met each
-    inverse: Matrix  # of the co-occurrences with a ridge
-    together: Matrix  # owners that met both
-    after: Matrix | None  # how often, and how soon, the second came after the first
+    precision: Precision  # the inverse of `together` with a ridge
+    together: Table  # owners that met both
+    after: Table | None  # how often, and how soon, the second came after the first
     spread: Float32[np.ndarray, "E"]
     items: int
     shrink: float
@@ -59,16 +63,14 @@ class Evidence:
         limit: int = 6000,
     ) -> "Evidence":
         """The evidence of all training tasks; a ridge of 0 stands for the one that does best on tasks left out."""
-        counts = np.bincount(train.events.item, minlength=items)
-        taken = np.sort(np.argsort(-counts, kind="stable")[:limit])
+        taken = taking_part(train, items, limit)
         met = train.events.matrix(items)[:, taken]
-        together = _in_rows(sp.csr_array(met.T @ met))
         whole = cls(
             taken=taken,
-            counts=counts[taken].astype(np.float32),
-            inverse=_inverse(together, ridge or _best_ridge(train, items, limit)),
-            together=together,
-            after=_in_rows(_after(train.events, taken, items, window)) if train.ordered else None,
+            counts=np.asarray(met.sum(axis=0), dtype=np.float32),
+            precision=precision(met, ridge or _best_ridge(train, items)),
+            together=_table(sp.csr_array(met.T @ met)),
+            after=_table(_after(train.events, taken, items, window)) if train.ordered else None,
             spread=np.ones(2 + len(RECENCY) * train.ordered, dtype=np.float32),
             items=items,
             shrink=shrink,
@@ -91,40 +93,42 @@ class Evidence:
         left_out = None if own is None else _coded(own, self.taken, self.items)
         row = None if left_out is None else _matrix(left_out, len(self.taken))
         dense = None if row is None else row.toarray()
-        found = [self._ease(events, row), self._neighbours(events, dense)]
+        found = [_ease(self.precision, _matrix(events, len(self.taken)), row), self._neighbours(events, dense)]
         found += [self._followers(events, left_out, dense, recency) for recency in self._recencies]
         return np.stack(found, axis=-1) / self.spread
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything that `restore` needs."""
-        after = {} if self.after is None else {"after": self.after}
         facts = np.array([self.items, self.shrink, self.window], dtype=np.float64)
-        names = ("taken", "counts", "inverse", "together", "spread")
-        return {**{name: getattr(self, name) for name in names}, **after, "facts": facts}
+        return {
+            **{name: getattr(self, name) for name in PLAIN},
+            **{PRECISION + name: array for name, array in self.precision.arrays().items()},
+            **sparse_arrays("together", sp.csr_array(self.together)),
+            **({} if self.after is None else sparse_arrays("after", sp.csr_array(self.after))),
+            "facts": facts,
+        }
 
     @classmethod
     def restore(cls, arrays: Mapping[str, np.ndarray]) -> "Evidence":
         """The evidence of which these are the arrays."""
         items, shrink, window = arrays["facts"]
-        names = ("taken", "counts", "inverse", "together", "spread")
-        matrices = {name: arrays[name] for name in names}
-        return cls(**matrices, after=arrays.get("after"), items=int(items), shrink=float(shrink), window=int(window))
+        width = len(arrays["taken"])
+        return cls(
+            **{name: arrays[name] for name in PLAIN},
+            precision=restored(
+                {name.removeprefix(PRECISION): a for name, a in arrays.items() if name.startswith(PRECISION)}
+            ),
+            together=_table(sparse_of("together", arrays, width)),
+            after=_table(sparse_of("after", arrays, width)) if "after.start" in arrays else None,
+            items=int(items),
+            shrink=float(shrink),
+            window=int(window),
+        )
 
     @property
     def _recencies(self) -> tuple[float, ...]:
         """The ways to hear followers; none where there is no order."""
         return () if self.after is None else RECENCY
-
-    def _ease(self, events: Examples, row: sp.csr_array | None) -> Said:
-        """The row of the support set times the map whose column j predicts item j from the others."""
-        support = _matrix(events, len(self.taken))
-        known, diagonal = support @ self.inverse, np.diag(self.inverse)
-        if row is None:
-            return -known / diagonal
-        away = row @ self.inverse  # P x
-        rest = 1 - np.asarray(row.multiply(away).sum(axis=1))  # 1 - x' P x, above 0 by the ridge
-        known = known + np.asarray(support.multiply(away).sum(axis=1))[:, None] / rest[:, None] * away
-        return -known / (diagonal + away**2 / rest[:, None])
 
     def _neighbours(self, events: Examples, row: Said | None) -> Said:
         """The sum of cosines to the support set."""
@@ -133,7 +137,7 @@ class Evidence:
         if row is not None:
             counts, by_event = counts - row, by_event - 1
         weight = 1 / np.sqrt(by_event + self.shrink)
-        said = _matrix(events, width, weight) @ self.together
+        said = _product(_matrix(events, width, weight), self.together)
         if row is not None:
             said -= np.bincount(events.task, weights=weight, minlength=len(events)).astype(np.float32)[:, None] * row
         return said / np.sqrt(counts + self.shrink)
@@ -147,20 +151,10 @@ class Evidence:
         if row is not None:
             counts, by_event = counts - row, by_event - 1
         weight = ((1 + later) ** -recency / (by_event + self.shrink)).astype(np.float32)
-        said = _matrix(events, width, weight) @ self.after
+        said = _product(_matrix(events, width, weight), self.after)
         if own is not None:
             said -= _own_followers(events, own, weight, width, self.window).toarray()
         return said / np.sqrt(counts + self.shrink)
-
-    def _hits(self, batch: TaskBatch) -> float:
-        """The share of the events to predict that EASE has among its first ten, each task left out of it."""
-        assert batch.own is not None, "training tasks come with all their events"
-        events, own = (_coded(part, self.taken, self.items) for part in (batch.support, batch.own))
-        query = _coded(batch.query, self.taken, self.items)
-        said = self._ease(events, _matrix(own, len(self.taken)))
-        said[events.task, events.item] = -np.inf
-        tenth = -np.partition(-said, min(10, said.shape[1]) - 1, axis=1)[:, min(10, said.shape[1]) - 1]
-        return float((said[query.task, query.item] >= tenth[query.task]).mean()) if len(query.item) else 0.0
 
     def _measured(self, train: Tasks) -> Float32[np.ndarray, "E"]:
         """The spread of each witness over items, in the mean over some training tasks."""
@@ -169,33 +163,43 @@ class Evidence:
         return np.maximum(self.of(batch.support, batch.own).std(axis=1).mean(axis=0), 1e-6)
 
 
-def inverse(matrix: np.ndarray) -> np.ndarray:
-    """The inverse of a symmetric positive definite matrix, by its Cholesky factor; half the work of a general one."""
-    factorise, invert = get_lapack_funcs(("potrf", "potri"), (matrix,))
-    factor, failed = factorise(matrix, overwrite_a=True)
-    assert failed == 0, "a gram matrix with a positive ridge is positive definite"
-    upper, failed = invert(factor, overwrite_c=True)
-    assert failed == 0, "a Cholesky factor has an inverse"
-    return np.triu(upper) + np.triu(upper, 1).T
+def _ease(precision: Precision, support: sp.csr_array, row: sp.csr_array | None) -> Said:
+    """The support sets times the map whose column j predicts item j from the others."""
+    known, diagonal = precision.of(support), precision.diagonal
+    if row is None:
+        return -known / diagonal
+    away = precision.of(row)  # P x
+    rest = 1 - np.asarray(row.multiply(away).sum(axis=1))  # 1 - x' P x, above 0 by the ridge
+    known = known + np.asarray(support.multiply(away).sum(axis=1))[:, None] / rest[:, None] * away
+    return -known / (diagonal + away**2 / rest[:, None])
 
 
-def _in_rows(matrix: sp.csr_array) -> Matrix:
-    """A dense matrix that lies in memory row by row, as products with sparse rows read it; else each would copy it."""
-    return np.ascontiguousarray(matrix.toarray(), dtype=np.float32)
-
-
-def _inverse(together: Matrix, ridge: float) -> Matrix:
-    gram = together.astype(np.float64)
-    gram[np.diag_indices_from(gram)] += ridge
-    return inverse(gram).astype(np.float32, order="C")
-
-
-def _best_ridge(train: Tasks, items: int, limit: int) -> float:
+def _best_ridge(train: Tasks, items: int) -> float:
     """The ridge with which EASE, on the most popular items, finds most of what training tasks left out of it met."""
-    first = Evidence.fit(train, items, ridge=RIDGES[0], limit=min(limit, FEWER))
+    taken = np.sort(np.argsort(-np.bincount(train.events.item, minlength=items), kind="stable")[:FEWER])
     batch = train.episodes(np.random.default_rng(0), ASKED, most_shots=20, queries=NEXT)
-    tried = [replace(first, inverse=_inverse(first.together, ridge)) for ridge in RIDGES]
-    return max(zip(RIDGES, tried, strict=True), key=lambda one: one[1]._hits(batch))[0]
+    met = train.events.matrix(items)[:, taken]
+    return max(RIDGES, key=lambda ridge: _hits(precision(met, ridge), batch, taken, items))
+
+
+def _hits(precision: Precision, batch: TaskBatch, taken: Int64[np.ndarray, "J"], items: int) -> float:
+    """The share of the events to predict that EASE has among its first ten, each task left out of it."""
+    assert batch.own is not None, "training tasks come with all their events"
+    support, own, query = (_coded(part, taken, items) for part in (batch.support, batch.own, batch.query))
+    said = _ease(precision, _matrix(support, len(taken)), _matrix(own, len(taken)))
+    said[support.task, support.item] = -np.inf
+    tenth = -np.partition(-said, min(10, said.shape[1]) - 1, axis=1)[:, min(10, said.shape[1]) - 1]
+    return float((said[query.task, query.item] >= tenth[query.task]).mean()) if len(query.item) else 0.0
+
+
+def _table(matrix: sp.csr_array) -> Table:
+    """A small table in full, row by row as products with sparse rows read it; they are ten times as fast."""
+    matrix = sp.csr_array(matrix, dtype=np.float32)
+    return np.ascontiguousarray(matrix.toarray()) if len(matrix.indptr) - 1 <= SMALL else matrix
+
+
+def _product(rows: sp.csr_array, table: Table) -> Said:
+    return rows @ table if isinstance(table, np.ndarray) else sp.csr_array(rows @ table).toarray()
 
 
 def _coded(examples: Examples, taken: Int64[np.ndarray, "J"], items: int) -> Examples:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from warmstart.classics import ALS, EASE, Bias, ItemKNN, Popularity
-from warmstart.tasks import Tasks
+from warmstart.tasks import Examples, Tasks
 
 ITEMS = 6
 
@@ -36,7 +36,9 @@ def test_ease_is_the_constrained_least_squares_solution(train):
         rest = [other for other in range(ITEMS) if other != item]
         x = met[:, rest]
         expected[rest, item] = np.linalg.solve(x.T @ x + l2 * np.eye(ITEMS - 1), x.T @ met[:, item])
-    np.testing.assert_allclose(EASE.fit(train, items=ITEMS, l2=l2).weights, expected, rtol=1e-4, atol=1e-6)
+    ease, each = EASE.fit(train, items=ITEMS, l2=l2), np.arange(ITEMS)
+    alone = Examples(each, np.ones(ITEMS, dtype=np.float32), np.arange(ITEMS + 1))
+    np.testing.assert_allclose(ease.adapt(alone), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_ease_with_a_limit_leaves_rare_items_to_popularity(train):
