@@ -18,11 +18,11 @@ LAYERS = (
     ("recipes", "folder", "cost", "budget", "intervals"),
     ("tuning",),
     ("training", "checks"),
-    ("validation", "calibration", "start", "synthetic", "reading"),
+    ("validation", "calibration", "error_bars", "start", "synthetic", "reading"),
     ("events", "roles"),
     ("findings", "sources"),
     ("evaluation", "neighbours", "by_shots"),
-    ("classics", "metrics", "scenarios", "model"),
+    ("classics", "factors", "metrics", "scenarios", "model"),
     ("scorer", "encoder", "evidence", "learners"),
     ("dual", "precision"),
     ("head", "pool", "sequence"),
@@ -40,12 +40,14 @@ NO_TORCH = (
     "evidence",
     "precision",
     "calibration",
+    "error_bars",
     "tasks",
     "scenarios",
     "features",
     "interactions",
     "reading",
     "classics",
+    "factors",
 )
 
 

@@ -567,3 +567,13 @@ def test_a_position_is_an_order_where_there_is_no_time():
     log = read(table)
     assert log.item[log.owner == log.owners.encode([1])[0]].tolist() == log.items.encode([6, 7, 5]).tolist()
     assert inspect(table.with_columns(timestamp=pl.lit(3))).columns["time"] == "timestamp"
+
+
+def test_a_further_table_of_items_adds_the_columns_that_the_first_one_lacks(tmp_path):
+    (tmp_path / "interactions.csv").write_text(EVENTS_OF_THREE)
+    (tmp_path / "items.csv").write_text("item_id,title\n7,Seven\n8,Eight\n9,Nine\n")
+    (tmp_path / "items_extra.csv").write_text("item_id,title,year\n9,Neuf,1999\n7,Sept,1995\n")
+    log = read(tmp_path)
+    assert log.item_table.columns == ["title", "year"]
+    assert dict(zip(log.items.ids, log.item_table["title"], strict=True)) == {7: "Seven", 8: "Eight", 9: "Nine"}
+    assert dict(zip(log.items.ids, log.item_table["year"], strict=True)) == {7: 1995, 8: None, 9: 1999}

@@ -111,18 +111,19 @@ class MultiValued:
     """A column of lists such as `Comedy|Drama`; a row of k values holds 1 / sqrt(k) for each."""
 
     values: tuple[str, ...]
+    separator: str = "|"
     kind: ClassVar[str] = "multi-valued"
 
     @classmethod
-    def fit(cls, column: pl.Series) -> "MultiValued":
-        return cls(_vocabulary(_parts(column)["part"], len(column)))
+    def fit(cls, column: pl.Series, separator: str = "|") -> "MultiValued":
+        return cls(_vocabulary(parts_of(column, separator)["part"], len(column)), separator)
 
     @property
     def width(self) -> int:
         return len(self.values)
 
     def transform(self, column: pl.Series) -> Matrix:
-        parts = _parts(column)
+        parts = parts_of(column, self.separator)
         codes = _codes(parts["part"], self.values)
         rows = parts["row"].to_numpy().astype(np.int64)[codes >= 0]
         matrix = _ones(rows, codes[codes >= 0], (len(column), self.width))
@@ -230,10 +231,11 @@ def _codes(texts: pl.Series, values: Sequence[str]) -> Int64[np.ndarray, "N"]:
     return codes.fill_null(-1).to_numpy()
 
 
-def _parts(column: pl.Series) -> pl.DataFrame:
-    """The distinct parts of each row, as the columns `row` and `part`."""
-    frame = pl.DataFrame({"part": as_texts(column).str.split("|")}).with_row_index("row")
-    parts = frame.explode("part").with_columns(pl.col("part").str.strip_chars().replace("", None))
+def parts_of(column: pl.Series, separator: str) -> pl.DataFrame:
+    """The distinct parts of each row, as the columns `row` and `part`; remarks in brackets after a part left out."""
+    frame = pl.DataFrame({"part": as_texts(column).str.split(separator)}).with_row_index("row")
+    bare = pl.col("part").str.replace(r"\s+\([^)]*\)$", "").str.strip_chars().replace("", None)
+    parts = frame.explode("part").with_columns(bare)
     return parts.drop_nulls().unique(maintain_order=True)
 
 

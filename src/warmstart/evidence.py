@@ -1,8 +1,9 @@
 """Evidence: what the training tasks as a whole say of a support set, in closed form, each task's own row left out.
 
-Three witnesses that need no training and grow with the data: EASE (Steck, WWW 2019), the cosine of who met two items
-(Sarwar et al., WWW 2001), and, where events stand in time order, what tends to come soon after an item (sequential
-rules; Ludewig & Jannach, UMUAI 2018).
+Witnesses that need no training and grow with the data: EASE (Steck, WWW 2019), the cosine of who met two items
+(Sarwar et al., WWW 2001), where something is known of the items how alike their content is (Lops et al., Recommender
+Systems Handbook, 2011), and where events stand in time order what tends to come soon after an item (sequential rules;
+Ludewig & Jannach, UMUAI 2018).
 
 **Left out exactly.** A learner that is told in training what a matrix says which holds the task's own events learns to
 look the answer up. So in training every figure is what it would be had the task never been seen: for EASE by the
@@ -32,6 +33,8 @@ RECENCY = (0.0, 1.0)
 TRIED = 256  # training tasks on which the spread of each witness is measured
 RIDGES = (30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
 FEWER, ASKED = 2000, 1000  # items and training tasks by which a ridge is chosen
+CAUTION = 3.0  # content speaks at first this many times less loud than what owners did
+COMMON = 10.0  # items added to those that share something, so that the rarest does not drown all else
 PLAIN = ("taken", "counts", "spread")  # what is saved as it is
 PRECISION = "precision."
 """What the names of the arrays of the precision begin with."""
@@ -45,6 +48,7 @@ class Evidence:
     counts: Float32[np.ndarray, "J"]  # owners that met each
     precision: Precision  # the inverse of `together` with a ridge
     together: Table  # owners that met both
+    content: sp.csr_array | None  # of each a row of length 1; what many items share counts little
     after: Table | None  # how often, and how soon, the second came after the first
     spread: Float32[np.ndarray, "E"]
     items: int
@@ -57,6 +61,7 @@ class Evidence:
         train: Tasks,
         items: int,
         *,
+        content: sp.csr_array | None = None,
         ridge: float = 0.0,
         shrink: float = 50.0,
         window: int = 20,
@@ -70,8 +75,9 @@ class Evidence:
             counts=np.asarray(met.sum(axis=0), dtype=np.float32),
             precision=precision(met, ridge or _best_ridge(train, items)),
             together=_table(sp.csr_array(met.T @ met)),
+            content=None if content is None else _unit_rows(content[taken]),
             after=_table(_after(train.events, taken, items, window)) if train.ordered else None,
-            spread=np.ones(2 + len(RECENCY) * train.ordered, dtype=np.float32),
+            spread=np.ones(2 + (content is not None) + len(RECENCY) * train.ordered, dtype=np.float32),
             items=items,
             shrink=shrink,
             window=window,
@@ -94,24 +100,28 @@ class Evidence:
         row = None if left_out is None else _matrix(left_out, len(self.taken))
         dense = None if row is None else row.toarray()
         found = [_ease(self.precision, _matrix(events, len(self.taken)), row), self._neighbours(events, dense)]
+        if self.content is not None:
+            found.append(_alike(events, self.content))
         found += [self._followers(events, left_out, dense, recency) for recency in self._recencies]
         return np.stack(found, axis=-1) / self.spread
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything that `restore` needs."""
-        facts = np.array([self.items, self.shrink, self.window], dtype=np.float64)
+        kinds = 0 if self.content is None else _width(self.content)
+        facts = np.array([self.items, self.shrink, self.window, kinds], dtype=np.float64)
         return {
             **{name: getattr(self, name) for name in PLAIN},
             **{PRECISION + name: array for name, array in self.precision.arrays().items()},
             **sparse_arrays("together", sp.csr_array(self.together)),
             **({} if self.after is None else sparse_arrays("after", sp.csr_array(self.after))),
+            **({} if self.content is None else sparse_arrays("content", self.content)),
             "facts": facts,
         }
 
     @classmethod
     def restore(cls, arrays: Mapping[str, np.ndarray]) -> "Evidence":
         """The evidence of which these are the arrays."""
-        items, shrink, window = arrays["facts"]
+        items, shrink, window, kinds = arrays["facts"]
         width = len(arrays["taken"])
         return cls(
             **{name: arrays[name] for name in PLAIN},
@@ -119,6 +129,7 @@ class Evidence:
                 {name.removeprefix(PRECISION): a for name, a in arrays.items() if name.startswith(PRECISION)}
             ),
             together=_table(sparse_of("together", arrays, width)),
+            content=sparse_of("content", arrays, int(kinds)) if "content.start" in arrays else None,
             after=_table(sparse_of("after", arrays, width)) if "after.start" in arrays else None,
             items=int(items),
             shrink=float(shrink),
@@ -160,7 +171,10 @@ class Evidence:
         """The spread of each witness over items, in the mean over some training tasks."""
         rng = np.random.default_rng(0)
         batch = train.episodes(rng, TRIED, most_shots=10, queries=1)
-        return np.maximum(self.of(batch.support, batch.own).std(axis=1).mean(axis=0), 1e-6)
+        spread = np.maximum(self.of(batch.support, batch.own).std(axis=1).mean(axis=0), 1e-6)
+        if self.content is not None:
+            spread[2] *= CAUTION
+        return spread.astype(np.float32)
 
 
 def _ease(precision: Precision, support: sp.csr_array, row: sp.csr_array | None) -> Said:
@@ -172,6 +186,26 @@ def _ease(precision: Precision, support: sp.csr_array, row: sp.csr_array | None)
     rest = 1 - np.asarray(row.multiply(away).sum(axis=1))  # 1 - x' P x, above 0 by the ridge
     known = known + np.asarray(support.multiply(away).sum(axis=1))[:, None] / rest[:, None] * away
     return -known / (diagonal + away**2 / rest[:, None])
+
+
+def _unit_rows(content: sp.csr_array) -> sp.csr_array:
+    """Rows of length 1 of columns that weigh by the root of how rare they are; a row of nothing stays so."""
+    weight = 1 / np.sqrt(np.asarray(content.power(2).sum(axis=0)) + COMMON)
+    weighed = sp.csr_array(content @ sp.diags_array(weight))
+    length = np.sqrt(np.asarray(weighed.power(2).sum(axis=1)))
+    return sp.csr_array(sp.diags_array(1 / np.maximum(length, 1e-9)) @ weighed, dtype=np.float32)
+
+
+def _width(matrix: sp.csr_array) -> int:
+    assert matrix.shape is not None, "a sparse matrix has a shape"
+    return matrix.shape[1]
+
+
+def _alike(events: Examples, content: sp.csr_array) -> Said:
+    """The sum of cosines to the content of the support set."""
+    width = len(content.indptr) - 1
+    read = sp.csr_array(_matrix(events, width) @ content).toarray()
+    return np.ascontiguousarray((content @ read.T).T)
 
 
 def _best_ridge(train: Tasks, items: int) -> float:

@@ -9,11 +9,24 @@ import numpy as np
 import polars as pl
 import scipy.sparse as sp
 
-from warmstart.columns import Categorical, Column, Date, Flag, MultiValued, Numeric, Text, as_texts, is_date
+from warmstart.columns import (
+    Categorical,
+    Column,
+    Date,
+    Flag,
+    MultiValued,
+    Numeric,
+    Text,
+    as_texts,
+    is_date,
+    parts_of,
+)
 
 KINDS: dict[str, type[Column]] = {kind.kind: kind for kind in (Flag, Numeric, Date, Categorical, MultiValued, Text)}
 SMALL = 50
 """Tables with fewer rows are read with less demand for repetition, and their prose not at all."""
+WORDS = 4
+"""Names have no more words than that, on average."""
 FEW = 30
 """Whole numbers with at most so many distinct values are taken for codes."""
 
@@ -117,13 +130,23 @@ def _text(column: pl.Series, texts: pl.Series, distinct: int) -> Column | str:
         return "web addresses"
     if _mean(known.str.contains("|", literal=True)) >= 0.1:
         return _if_wide(MultiValued.fit(column))
-    if distinct <= len(known) * (0.25 if len(column) >= SMALL else 0.75):
+    if len(column) >= SMALL and _mean(known.str.contains(", ", literal=True)) >= 0.1 and _names(parts_of(known, ", ")):
+        return _if_wide(MultiValued.fit(column, ", "))
+    if distinct <= len(known) * (0.25 if len(column) >= SMALL else 0.75) or (
+        len(column) >= SMALL and _names(parts_of(known, "\n"))
+    ):
         return _if_wide(Categorical.fit(column))
     if _mean(known.str.count_matches(r"\w\w+")) > 1.5:
         return (Text.fit(column) if len(known) >= SMALL else None) or "text with too little in common"
     if distinct > 0.5 * len(known):
         return "nearly all values differ, as in an id"
     return _if_wide(Categorical.fit(column))
+
+
+def _names(parts: pl.DataFrame) -> bool:
+    """Whether these are names, of people or places: short, and most of them in several rows."""
+    again = parts["part"].is_duplicated().mean()
+    return float(again or 0) >= 0.5 and _mean(parts["part"].str.count_matches(r"\S+")) <= WORDS  # pyright: ignore[reportArgumentType]  # numbers
 
 
 def _mean(marks: pl.Series) -> float:

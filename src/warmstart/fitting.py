@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from warmstart.budget import seconds
+from warmstart.error_bars import ErrorBars
 from warmstart.evaluation import Objective
 from warmstart.interactions import Interactions
 from warmstart.race import select
@@ -58,6 +59,7 @@ def _recommender(log: Interactions, order: Order, fitted: Fitted, scenario: str,
         objective=order.objective,
         settings=fitted.settings,
         profile_columns=order.split.profile_columns,
+        error_bars=ErrorBars.fit(fitted.scorer, order.split.valid) if order.objective == "rating" else None,
         facts={
             "data": {"name": log.name, "events": len(log), "owners": len(log.owners), "items": len(log.items)},
             "data_fingerprint": log.fingerprint(),

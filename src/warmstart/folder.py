@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from warmstart.errors import Misuse, NotFitted
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST, WEIGHTS, ITEMS = "model.json", "weights.safetensors", "vocabulary/items.parquet"
 PICKLED = {".pkl", ".pickle", ".pt", ".pth", ".joblib", ".bin", ".ckpt"}
 

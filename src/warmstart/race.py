@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from optuna import Study, Trial
 
 ENTRANTS: Mapping[Objective, tuple[str, ...]] = {
-    "ranking": ("popularity", "item-knn", "ease", "als", "blend", "gru4rec", "in-context", "prototype", "ridge"),
-    "rating": ("bias", "ridge", "in-context", "prototype"),
+    "ranking": ("popularity", "item-knn", "ease", "als", "blend", "gru4rec", "ridge"),
+    "rating": ("bias", "factors", "ridge", "in-context", "prototype"),
 }
 """Cheap ones first: when time is short, something has always been fitted."""
 OTHERS = 4

@@ -16,6 +16,7 @@ from warmstart.roles import guess, roles_of
 from warmstart.sources import SUFFIXES, Source, Table, is_path, member, members, name_of, opened
 
 Role = Literal["owner", "item"]
+WHAT: dict[Role, str] = {"item": "item", "owner": "user"}
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ def read(
 ) -> Interactions:
     """The event log in a file, in a folder (`interactions.*`, perhaps `items.*` and `users.*`) or in a data frame.
 
-    Of a folder, files such as `item_tags.*` and `user_groups.*` are read too, in which an id may have many rows.
+    Of a folder, files such as `item_tags.*` and `user_groups.*` are read too, in which an id may have many rows, and
+    tables such as `items_extra.*`, for the columns that the table of items lacks.
     `columns` names the column of a role where the guess is wrong: {"user": "customer", "item": "sku"}.
     """
     return inspect(source, items=items, users=users, columns=columns, name=name).log
@@ -57,7 +59,7 @@ def inspect(
     lists: dict[Role, list[Path]] = {"item": [], "owner": []}
     if is_path(source) and os.path.isdir(source):
         folder = Path(source)
-        lists = {"item": members(folder, "item_"), "owner": members(folder, "user_")}
+        lists = {role: members(folder, f"{what}_") + members(folder, f"{what}s_") for role, what in WHAT.items()}
         source = member(folder, "interactions")
         if source is None:
             raise DataError(
@@ -99,7 +101,11 @@ def _side_table(
 def _with_list(
     table: pl.DataFrame | None, path: Path, known: Vocabulary, role: Role, name_in_log: str, findings: list[Finding]
 ) -> pl.DataFrame | None:
-    """The side table with what a file such as item_tags.csv lists: many rows for an id become one list of values."""
+    """The side table with what a file such as item_tags.csv lists: many rows for an id become one list of values.
+
+    A file such as items_extra.csv adds its columns under their own names, but for those that are there already.
+    """
+    taken = set() if table is None else set(table.columns)
     listed_in = opened(path)
     key = name_in_log if name_in_log in listed_in.names else guess(role, listed_in.names)
     if key is None or len(listed_in.names) < 2:
@@ -108,13 +114,13 @@ def _with_list(
         return table
     rows, ids = _like(_typed(listed_in, key), key, known)
     rows = rows.drop_nulls(key)
-    others = [column for column in rows.columns if column != key]
-    name = path.name.split(".")[0].partition("_")[2]
-    named = {column: name if len(others) == 1 else f"{name}_{column}" for column in others}
+    more = path.name.startswith(f"{WHAT[role]}s_")
+    others = [column for column in rows.columns if column != key and not (more and column in taken)]
+    rows, name = rows.select(key, *others), path.name.split(".")[0].partition("_")[2]
+    named = {column: column if more else name if len(others) == 1 else f"{name}_{column}" for column in others}
     if rows[key].is_duplicated().any():
         texts = [pl.col(column).cast(pl.String).drop_nulls().unique().sort().str.join("|") for column in others]
         rows = rows.group_by(key, maintain_order=True).agg(texts)
-    taken = set() if table is None else set(table.columns)
     fresh = ids.to_frame().join(rows.rename(named), on=key, how="left", maintain_order="left").drop(key)
     fresh = fresh.rename({column: f"{column}_listed" for column in fresh.columns if column in taken})
     return fresh if table is None else table.hstack(fresh)

@@ -9,6 +9,7 @@ from warmstart.by_shots import ByShots, of_scorer
 from warmstart.classics import ALS, EASE, Bias, ItemKNN, Popularity
 from warmstart.errors import Misuse
 from warmstart.evaluation import Objective
+from warmstart.factors import Factors
 from warmstart.learners import (
     IMAML,
     MAML,
@@ -60,6 +61,7 @@ RECIPES: dict[str, Recipe] = {
     "gru4rec": Meta(GRU4Rec, {**LIGHT, "tasks": 32}, ("ranking",), kind="classic"),
     "sasrec": Meta(SASRec, {**LIGHT, "tasks": 32, "rate": 0.003}, ("ranking",), kind="classic"),
     "blend": Meta(Blend, BLEND, evidence=True),
+    "factors": Classic(Factors, ("rating",), kind="meta", content=True),
     "in-context": Meta(InContext, WIDE),
     "ridge": Meta(Ridge),
     "matching": Meta(Matching, LIGHT),

@@ -3,19 +3,20 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 import scipy.sparse as sp
 
+from warmstart.error_bars import Bars, ErrorBars
 from warmstart.errors import Misuse
 from warmstart.evaluation import Objective
 from warmstart.features import Features
 from warmstart.folder import Parts, read, write
 from warmstart.interactions import Id, Interactions, Vocabulary
 from warmstart.recipes import restore
-from warmstart.scorer import Scorer
+from warmstart.scorer import Scorer, State
 from warmstart.tasks import Examples
 
 History = Mapping[Id, float] | Sequence[Id]
@@ -31,6 +32,14 @@ class Recommendation:
     score: float
     title: str | None
     properties: Mapping[str, Any]
+    low: float | None = None
+    high: float | None = None
+    """The ends of the error bar of a rating: four ratings in five lie within. None where events are ranked."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The item, fit for JSON; without an error bar where there is none."""
+        found = {"item": self.item, "score": self.score, "title": self.title, "properties": dict(self.properties)}
+        return found if self.low is None else {**found, "low": self.low, "high": self.high}
 
 
 @dataclass(frozen=True)
@@ -46,10 +55,7 @@ class Answer:
     def to_dict(self) -> dict[str, Any]:
         """The answer, fit for JSON."""
         return {
-            "items": [
-                {"item": found.item, "score": found.score, "title": found.title, "properties": dict(found.properties)}
-                for found in self.items
-            ],
+            "items": [found.to_dict() for found in self.items],
             "used": self.used,
             "unknown": list(self.unknown),
             "warnings": list(self.warnings),
@@ -71,6 +77,8 @@ class Recommender:
     """What an event without a value counts as."""
     facts: Mapping[str, Any] = field(repr=False)
     """Where the model comes from: the data, the seed, the validation figures, the seconds it took."""
+    error_bars: ErrorBars | None = field(default=None, repr=False)
+    """Of ratings; None where events are ranked."""
 
     def recommend(
         self,
@@ -86,25 +94,29 @@ class Recommender:
         """
         if n < 1:
             raise Misuse(f"n is the number of recommendations and at least 1, not {n}")
-        values = _values(history, self.usual_value)
-        codes = self.items.encode(values)
-        known = codes >= 0
-        support = Examples(
-            item=codes[known],
-            value=np.fromiter(values.values(), dtype=np.float32, count=len(values))[known],
-            start=np.array([0, known.sum()]),
-        )
-        row, warnings = self._profile(profile or {})
-        scores = self.scorer.score(self.scorer.adapt(support, row), np.arange(len(self.items)))[0]
-        unknown = tuple(identifier for identifier, found in zip(values, known, strict=True) if not found)
-        if unknown:
-            listed = ", ".join(map(str, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
-            warnings += (
-                f"{len(unknown)} of {len(values)} items of the history are unknown and were skipped: {listed}",
-            )
+        asked = self._asked(history, profile or {})
+        scores = self.scorer.score(asked.state, np.arange(len(self.items)))[0]
         barred = self.items.encode(exclude)
-        best = _best(scores, np.concatenate([support.item, barred[barred >= 0]]), n)
-        return Answer(self._described(best, scores), int(known.sum()), unknown, warnings)
+        best = _best(scores, np.concatenate([asked.support.item, barred[barred >= 0]]), n)
+        return self._answer(best, scores[best], asked, asked.warnings)
+
+    def predict(self, history: History, items: Iterable[Id], *, profile: Mapping[str, Any] | None = None) -> Answer:
+        """The ratings, with error bars, that somebody with this history would give to `items`, in their order.
+
+        Unknown items are reported and skipped. A model of events, which ranks, is refused.
+        """
+        if self.error_bars is None:
+            raise Misuse("this model ranks events and predicts no ratings; fit one with the objective rating")
+        asked, items = self._asked(history, profile or {}), list(items)
+        codes = self.items.encode(items)
+        missing = [str(item) for item, code in zip(items, codes, strict=True) if code < 0]
+        warnings = asked.warnings
+        if missing:
+            warnings += (
+                f"{len(missing)} of {len(items)} items to rate are unknown and were skipped: {_some(missing)}",
+            )
+        codes = codes[codes >= 0]
+        return self._answer(codes, self.scorer.score(asked.state, codes)[0], asked, warnings)
 
     def save(self, folder: str | Path) -> None:
         """Write the model to a folder of JSON, safetensors and Parquet, whole or not at all."""
@@ -119,10 +131,33 @@ class Recommender:
             "settings": dict(self.settings),
             "usual_value": self.usual_value,
             "profile_columns": None if features is None else features.to_dict(),
+            "error_bars": None if self.error_bars is None else self.error_bars.to_dict(),
             "facts": dict(self.facts),
         }
         items = ids if self.item_table is None else ids.hstack(self.item_table)
         write(Path(folder), Parts(manifest, arrays, items))
+
+    def _asked(self, history: History, profile: Mapping[str, Any]) -> "_Asked":
+        """What the model makes of a history and a profile."""
+        values = _values(history, self.usual_value)
+        codes = self.items.encode(values)
+        known = codes >= 0
+        support = Examples(
+            item=codes[known],
+            value=np.fromiter(values.values(), dtype=np.float32, count=len(values))[known],
+            start=np.array([0, known.sum()]),
+        )
+        row, warnings = self._profile(profile)
+        unknown = tuple(identifier for identifier, found in zip(values, known, strict=True) if not found)
+        if unknown:
+            warnings += (
+                f"{len(unknown)} of {len(values)} items of the history are unknown and were skipped: {_some(unknown)}",
+            )
+        return _Asked(support, self.scorer.adapt(support, row), unknown, warnings)
+
+    def _answer(self, codes: np.ndarray, scores: np.ndarray, asked: "_Asked", warnings: tuple[str, ...]) -> Answer:
+        bars = None if self.error_bars is None else self.error_bars.of(self.scorer, asked.state, codes)
+        return Answer(self._described(codes, scores, bars), len(asked.support.item), asked.unknown, warnings)
 
     def _profile(self, profile: Mapping[str, Any]) -> tuple[sp.csr_array | None, tuple[str, ...]]:
         """The profile as the model reads it, and a warning for each part that the model cannot read."""
@@ -137,7 +172,7 @@ class Recommender:
         row = pl.DataFrame({column: [value] for column, value in profile.items() if column in known})
         return self.profile_columns.transform(row), warnings
 
-    def _described(self, codes: np.ndarray, scores: np.ndarray) -> tuple[Recommendation, ...]:
+    def _described(self, codes: np.ndarray, scores: np.ndarray, bars: Bars | None) -> tuple[Recommendation, ...]:
         rows = [{} for _ in codes] if self.item_table is None else self.item_table[codes].to_dicts()
         title = title_column(self.item_table)
         return tuple(
@@ -146,9 +181,24 @@ class Recommender:
                 score=float(score),
                 title=None if title is None else row[title],
                 properties={name: value for name, value in row.items() if value is not None},
+                low=None if bars is None else float(bars.low[0, place]),
+                high=None if bars is None else float(bars.high[0, place]),
             )
-            for identifier, score, row in zip(self.items.decode(codes), scores[codes], rows, strict=True)
+            for place, (identifier, score, row) in enumerate(zip(self.items.decode(codes), scores, rows, strict=True))
         )
+
+
+class _Asked(NamedTuple):
+    """A history as the model sees it."""
+
+    support: Examples
+    state: State
+    unknown: tuple[Id, ...]
+    warnings: tuple[str, ...]
+
+
+def _some(ids: Sequence[Id]) -> str:
+    return ", ".join(map(str, ids[:5])) + (", ..." if len(ids) > 5 else "")
 
 
 def load(folder: str | Path) -> Recommender:
@@ -166,6 +216,7 @@ def load(folder: str | Path) -> Recommender:
         profile_columns=None if profile is None else Features.restore(profile, _under(arrays, "profile.")),
         usual_value=manifest["usual_value"],
         facts=manifest["facts"],
+        error_bars=None if manifest["error_bars"] is None else ErrorBars.restore(manifest["error_bars"]),
     )
 
 

@@ -48,6 +48,15 @@ class Sampler(Scorer, Protocol):
         ...
 
 
+@runtime_checkable
+class Unsure(Scorer, Protocol):
+    """A scorer of ratings that says of each candidate how far off it may be."""
+
+    def spread(self, state: State, items: Candidates) -> Scores:
+        """Standard deviation of the rating of (Q,) or (T, Q) items around their scores."""
+        ...
+
+
 def candidates_of(scores: Float32[np.ndarray, "T I"], items: Candidates) -> Scores:
     """The candidates' part of the scores of the whole catalogue: (T, I) -> (T, Q)."""
     return np.take_along_axis(scores, items, axis=1) if items.ndim == 2 else scores[:, items]

@@ -86,10 +86,14 @@ def answered(answer: Answer) -> RenderableType:
     titled = any(found.title for found in answer.items)
     if titled:
         table.add_column("title")
-    table.add_column("score", justify="right", style="dim")
+    rated = answer.items[0].low is not None
+    table.add_column("rating" if rated else "score", justify="right", style="dim")
+    if rated:
+        table.add_column("4 in 5 lie within", justify="right", style="dim")
     for place, found in enumerate(answer.items, start=1):
         title = [escape(found.title or "")] if titled else []
-        table.add_row(str(place), escape(str(found.item)), *title, f"{found.score:.3f}")
+        bar = [f"{found.low:.1f} to {found.high:.1f}"] if rated else []
+        table.add_row(str(place), escape(str(found.item)), *title, f"{found.score:.3f}", *bar)
     return table
 
 

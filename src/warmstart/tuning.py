@@ -63,11 +63,13 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Classic:
-    """A classic is fitted in closed form or by its library, once for each setting of its grid; validation chooses."""
+    """This is fitted in closed form or by its library, once for each setting of its grid; validation chooses."""
 
     cls: Any
     objectives: tuple[Objective, ...] = ("ranking",)
     kind: Kind = "classic"
+    content: bool = False
+    """Whether it reads the columns of the items."""
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -76,9 +78,10 @@ class Classic:
     def fit(self, name: str, order: Order) -> Fitted:
         started = time.perf_counter()
         best: Fitted | None = None
+        content = {"content": order.split.item_features} if self.content else {}
         for point in self._grid(order.settings):
             begun = time.perf_counter()
-            scorer = self.cls.fit(order.split.train, items=order.split.items, **point)
+            scorer = self.cls.fit(order.split.train, items=order.split.items, **content, **point)
             took = time.perf_counter() - begun
             reached = quality(scorer, order.split.valid, order.objective)
             if best is None or overall(reached) > overall(best.valid):
@@ -134,7 +137,12 @@ class Meta:
         start = Start.of_split(split, **accepted(Start.of_split, settings))
         if not self.evidence or settings["objective"] != "ranking":
             return start
-        return replace(start, evidence=Evidence.fit(split.train, split.items, **accepted(Evidence.fit, settings)))
+        return replace(
+            start,
+            evidence=Evidence.fit(
+                split.train, split.items, content=split.item_features, **accepted(Evidence.fit, settings)
+            ),
+        )
 
     def fit(self, name: str, order: Order) -> Fitted:
         started = time.perf_counter()
