@@ -26,6 +26,7 @@ from warmstart.tasks import Examples, Profile, Tasks
 
 FIRST = 0.2  # spread of a factor at the start, in the units of the ratings
 LINES = range(5, 30, 10)  # rounds after which the lines from content are drawn anew
+FOLDS = 5  # of the items, for what content says of each
 FEW = 5.0  # ratings that an item's mean needs to be believed half, at the start
 
 
@@ -77,7 +78,7 @@ class Prior(NamedTuple):
 class Factors:
     """This predicts ratings and knows how unsure it is; its state is what it believes of each owner's tastes."""
 
-    GRID: tuple[dict[str, Any], ...] = ({"factors": 4}, {"factors": 8}, {"factors": 16})
+    GRID: tuple[dict[str, Any], ...] = ()
 
     def __init__(
         self,
@@ -97,8 +98,8 @@ class Factors:
         *,
         items: int,
         content: sp.csr_array | None = None,
-        factors: int = 8,
-        content_l2: float = 3.0,
+        factors: int = 16,
+        content_l2: float = 1.0,
         profile_l2: float = 50.0,
         rounds: int = 40,
     ) -> "Factors":
@@ -271,15 +272,30 @@ def _expected(
     met: np.ndarray,
     l2: float,
 ) -> Float64[np.ndarray, "I E"]:
-    """What content says of each item: a ridge regression in which an item counts by how much is known of it."""
+    """What content says of each item, from the other items: a ridge regression in which they count by how well they
+    are known. An item's own ratings are left out, in folds, else content would seem to say more than it does of an
+    item that nobody rated.
+    """
     from sklearn.linear_model import Ridge
+    from sklearn.model_selection import KFold
 
     unsure = np.diagonal(believed.covariance, axis1=1, axis2=2)
     known = (1 - unsure * sureness).clip(min=0).mean(axis=1)  # 1 where its ratings say it all, 0 where there are none
     usual = believed.mean[met].mean(axis=0)
     line = Ridge(alpha=l2, fit_intercept=False, solver="sparse_cg", tol=1e-3)
-    line.fit(sp.csr_matrix(content[met]), believed.mean[met] - usual, sample_weight=known[met])
-    return content @ line.coef_.T + usual
+    columns, rated = sp.csr_matrix(content), np.flatnonzero(met)
+    if len(rated) < 2:
+        return np.tile(usual, (len(met), 1))
+
+    def said(teach: np.ndarray, ask: np.ndarray) -> np.ndarray:
+        line.fit(columns[teach], believed.mean[teach] - usual, sample_weight=known[teach])
+        return columns[ask] @ line.coef_.T + usual
+
+    expected = np.empty_like(believed.mean)
+    expected[~met] = said(rated, np.flatnonzero(~met))
+    for others, fold in KFold(min(FOLDS, len(rated)), shuffle=True, random_state=0).split(rated):
+        expected[rated[fold]] = said(rated[others], rated[fold])
+    return expected
 
 
 def _profile(train: Tasks) -> sp.csr_array:

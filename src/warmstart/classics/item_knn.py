@@ -65,10 +65,14 @@ class ItemKNN:
 
 def _nearest(met: sp.csc_array, norm: np.ndarray, block: np.ndarray, neighbours: int, shrink: float) -> sp.csr_array:
     """The similarities of a block of items to their nearest neighbours, zero to all others."""
-    both = (met[:, block].T @ met).toarray()
-    similarity = both / (norm[block, None] * norm + shrink + 1e-9)
-    similarity[np.arange(len(block)), block] = 0.0
-    if neighbours < similarity.shape[1]:
-        least = np.partition(similarity, -neighbours, axis=1)[:, -neighbours]
-        similarity[similarity < least[:, None]] = 0.0
-    return sp.csr_array(similarity, dtype=np.float32)
+    both = sp.csr_array(met[:, block].T @ met, dtype=np.float32)
+    row = np.repeat(np.arange(len(block)), np.diff(both.indptr))
+    both.data /= norm[block[row]] * norm[both.indices] + shrink + 1e-9
+    both.data[both.indices == block[row]] = 0.0
+    closest_first = np.argsort(row + (1 - both.data.astype(np.float64)))  # row by row, since a cosine is at most 1
+    last = closest_first[np.arange(len(row)) - both.indptr[row] == neighbours - 1]
+    least = np.zeros(len(block), dtype=np.float32)
+    least[row[last]] = both.data[last]
+    both.data[both.data < least[row]] = 0.0
+    both.eliminate_zeros()
+    return both
