@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose
 
-from warmstart.evidence import ASKED, RIDGES, Evidence
+from warmstart.evidence import ASKED, CAUTION, COMMON, RIDGES, Evidence
 from warmstart.tasks import NEXT, Examples, Tasks
 
 ITEMS, SHRINK, RIDGE, WINDOW = 12, 3.0, 2.0, 4
@@ -138,3 +138,31 @@ def test_the_ridge_chosen_finds_most_of_what_tasks_left_out_of_the_fit_met():
             hits += [scores[item] >= np.sort(scores)[-10] for item in query]
         shares.append(np.mean(hits))
     assert ridge == pytest.approx(RIDGES[int(np.argmax(shares))], rel=1e-2)
+
+
+def test_content_speaks_by_the_cosine_of_rows_in_which_rare_columns_weigh_more():
+    train = tasks(ordered=False)
+    content = (np.random.default_rng(3).random((ITEMS, 5)) < 0.4).astype(np.float32)
+    content[2] = 0  # of this one nothing is known
+    evidence = Evidence.fit(train, ITEMS, content=sp.csr_array(content), **SETTINGS)
+    weighed = content / np.sqrt((content**2).sum(axis=0) + COMMON)
+    unit = weighed / np.maximum(np.linalg.norm(weighed, axis=1, keepdims=True), 1e-9)
+    support = Examples(np.array([4, 0, 2]), np.ones(3, dtype=np.float32), np.array([0, 3]))
+    said = raw(evidence, support)[0]
+    assert said.shape == (ITEMS, 3)
+    assert_allclose(said[:, 2], unit @ unit[[4, 0, 2]].sum(axis=0), rtol=1e-4, atol=1e-6)
+    assert not said[2, 2].any()
+    own = train.events.take(np.array([0]))
+    first = own.window(np.array([0]), np.array([1]))
+    assert_allclose(raw(evidence, first, own)[..., 2], raw(evidence, first)[..., 2])  # it hangs on nobody's events
+    again = Evidence.restore(evidence.arrays())
+    np.testing.assert_array_equal(again.of(train.events), evidence.of(train.events))
+
+
+def test_content_begins_less_loud_than_what_owners_did():
+    train = tasks(ordered=False, owners=300)
+    content = sp.csr_array((np.random.default_rng(3).random((ITEMS, 5)) < 0.4).astype(np.float32))
+    evidence = Evidence.fit(train, ITEMS, content=content, **SETTINGS)
+    batch = train.episodes(np.random.default_rng(1), 400, most_shots=10, queries=1)
+    spread = evidence.of(batch.support, batch.own).std(axis=1).mean(axis=0)
+    assert_allclose(spread, [1, 1, 1 / CAUTION], rtol=0.2)
