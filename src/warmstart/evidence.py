@@ -61,7 +61,7 @@ class Evidence:
         train: Tasks,
         items: int,
         *,
-        content: sp.csr_array | None = None,
+        item_features: sp.csr_array | None = None,
         ridge: float = 0.0,
         shrink: float = 50.0,
         window: int = 20,
@@ -75,9 +75,9 @@ class Evidence:
             counts=np.asarray(met.sum(axis=0), dtype=np.float32),
             precision=precision(met, ridge or _best_ridge(train, items)),
             together=_table(sp.csr_array(met.T @ met)),
-            content=None if content is None else _unit_rows(content[taken]),
+            content=None if item_features is None else _unit_rows(item_features[taken]),
             after=_table(_after(train.events, taken, items, window)) if train.ordered else None,
-            spread=np.ones(2 + (content is not None) + len(RECENCY) * train.ordered, dtype=np.float32),
+            spread=np.ones(2 + (item_features is not None) + len(RECENCY) * train.ordered, dtype=np.float32),
             items=items,
             shrink=shrink,
             window=window,
@@ -253,7 +253,7 @@ def _position(examples: Examples) -> Int64[np.ndarray, "N"]:
 
 def _matrix(examples: Examples, width: int, weight: Float32[np.ndarray, "N"] | None = None) -> sp.csr_array:
     weight = np.ones(len(examples.item), dtype=np.float32) if weight is None else weight.astype(np.float32)
-    return sp.csr_array((weight, (examples.task, examples.item)), shape=(len(examples), width))
+    return sp.csr_array((weight, examples.item, examples.start), shape=(len(examples), width))
 
 
 def _after(events: Examples, taken: Int64[np.ndarray, "J"], items: int, window: int) -> sp.csr_array:

@@ -3,8 +3,8 @@
 A rating is b_i . [z_u, 1] plus noise. The owner's tastes z_u are Gaussian about what the profile says and what they
 chose to rate at all (Koren, KDD 2008); the item's vector b_i is Gaussian about what its content says. Whatever these
 lines and spreads are is learned from all training tasks: the prior is what is meta-learned (Grant et al., ICLR 2018),
-adaptation is Bayes' rule in closed form.
-So an owner of whom nothing is known and an item that nobody rated come with honest error bars.
+adaptation is Bayes' rule in closed form. So an owner of whom nothing is known and an item that nobody rated come with
+honest error bars.
 
 Fitted by variational expectation maximisation (Lim & Teh, KDD Cup Workshop 2007) with priors from columns of features
 (Agarwal & Chen, KDD 2009); factors that explain nothing shrink away (Bishop, "Bayesian PCA", NIPS 1998).
@@ -24,10 +24,10 @@ from jaxtyping import Float, Float64
 from warmstart.scorer import Candidates, Scores
 from warmstart.tasks import Examples, Profile, Tasks
 
-FIRST = 0.2  # spread of a factor at the start, in the units of the ratings
+KINDER, FIRST = 0.4, 0.2  # what owners' kindness and each factor add at the start, in standard deviations of a rating
 LINES = range(5, 30, 10)  # rounds after which the lines from content are drawn anew
 FOLDS = 5  # of the items, for what content says of each
-FEW = 5.0  # ratings that an item's mean needs to be believed half, at the start
+FEW = 5.0  # ratings that a mean needs to be believed half
 
 
 class Tastes(NamedTuple):
@@ -80,13 +80,7 @@ class Factors:
 
     GRID: tuple[dict[str, Any], ...] = ()
 
-    def __init__(
-        self,
-        believed: Believed,
-        prior: Prior,
-        variance: float,
-        **settings: Any,
-    ) -> None:
+    def __init__(self, believed: Believed, prior: Prior, variance: float, **settings: Any) -> None:
         self.believed, self.prior, self.variance = believed, prior, variance
         self.squared = believed.squared
         self.items, self.settings = len(believed.mean), settings
@@ -103,6 +97,7 @@ class Factors:
         profile_l2: float = 50.0,
         rounds: int = 40,
     ) -> "Factors":
+        """Fit to the ratings of all training tasks; `content` has a row of columns for each item."""
         believed, prior, variance = _fitted(train, items, content, factors, content_l2, profile_l2, rounds)
         settings = {"factors": factors, "content_l2": content_l2, "profile_l2": profile_l2, "rounds": rounds}
         return cls(believed, prior, variance, **settings)
@@ -187,10 +182,10 @@ def _fitted(
     start = _start(ratings, items, factors)
     believed = Believed(start, np.zeros((items, factors + 1, factors + 1)))
     expected = np.tile(start[met].mean(axis=0), (items, 1))  # of each item, before its ratings
-    sureness = np.r_[np.full(factors, 1 / FIRST**2), 1.0]  # one over the variance of items about that
-    variance = float(ratings.value.astype(np.float64).var()) or 1.0
-    usual, choice = np.asarray(profile.mean(axis=0)), 0 * _choice(believed, counts, weight)
-    prior = Prior(np.zeros((len(usual) + choice.shape[1], factors)), usual, choice)
+    variance = _variance(ratings)
+    sureness = np.r_[np.full(factors, 1 / FIRST**2), 1.0] / variance  # one over the variance of items about that
+    usual, choice = np.asarray(profile.mean(axis=0)), np.zeros((items, factors + 2))
+    prior = Prior(np.zeros((len(usual) + factors + 2, factors)), usual, choice)
     for done in range(rounds):
         if done in LINES:
             prior = prior._replace(choice=_choice(believed, counts, weight))
@@ -223,14 +218,20 @@ def _start(ratings: Examples, items: int, factors: int) -> Float64[np.ndarray, "
     rest = ratings.value - level[ratings.item]
     rest -= (np.bincount(ratings.task, rest, minlength=len(ratings)) / (ratings.counts + FEW))[ratings.task]
     weight = 1 / np.sqrt((counts[ratings.item] + 2 * FEW) * ratings.counts[ratings.task])
-    start = np.zeros((items, factors + 1))
-    start[:, 0], start[:, factors] = FIRST**0.5, level
+    start, unit = np.zeros((items, factors + 1)), _variance(ratings) ** 0.5
+    start[:, 0], start[:, factors] = KINDER * unit, level
     axes = min(factors - 1, items, len(ratings))
     if axes:
         _, _, axis = randomized_svd(sp.csr_matrix(_rated(ratings, items, rest * weight)), axes, random_state=0)
         place = axis.T * np.sqrt(counts + 2 * FEW)[:, None]
-        start[:, 1 : axes + 1] = FIRST * place / np.maximum(np.sqrt((place[counts > 0] ** 2).mean(axis=0)), 1e-9)
+        size = np.sqrt((place[counts > 0] ** 2).mean(axis=0))
+        start[:, 1 : axes + 1] = FIRST * unit * place / np.maximum(size, 1e-9)
     return start
+
+
+def _variance(ratings: Examples) -> float:
+    """The variance of all ratings; 1 where they are all alike."""
+    return float(ratings.value.astype(np.float64).var()) or 1.0
 
 
 def _moments(
@@ -244,8 +245,14 @@ def _moments(
     return (rated.T @ outer.reshape(len(one), -1)).reshape(-1, width, width), values.T @ one
 
 
-def _choice(believed: Believed, counts: Float64[np.ndarray, "I"], weight) -> Float64[np.ndarray, "I C"]:
-    """What an item is like among those that are met: its vector and how often it is met, in like units."""
+def _choice(
+    believed: Believed, counts: Float64[np.ndarray, "I"], weight: Float64[np.ndarray, "I"]
+) -> Float64[np.ndarray, "I C"]:
+    """What an item is like among those that are met: its vector and how often it is met, in like units.
+
+    `weight` is the share of each item in an owner's ratings, summed over owners: an owner who chooses as others do
+    comes to zero.
+    """
     columns = np.concatenate([believed.mean, np.log1p(counts)[:, None]], axis=1)
     columns -= np.average(columns, axis=0, weights=weight)
     columns[counts == 0, -1] = 0.0  # it may be met often yet
@@ -272,9 +279,10 @@ def _expected(
     met: np.ndarray,
     l2: float,
 ) -> Float64[np.ndarray, "I E"]:
-    """What content says of each item, from the other items: a ridge regression in which they count by how well they
-    are known. An item's own ratings are left out, in folds, else content would seem to say more than it does of an
-    item that nobody rated.
+    """What content says of each item: a ridge regression on other items, which count by how well they are known.
+
+    An item's own ratings are left out, in folds, else content would seem to say more than it does of an item that
+    nobody rated.
     """
     from sklearn.linear_model import Ridge
     from sklearn.model_selection import KFold

@@ -140,7 +140,7 @@ class Meta:
         return replace(
             start,
             evidence=Evidence.fit(
-                split.train, split.items, content=split.item_features, **accepted(Evidence.fit, settings)
+                split.train, split.items, item_features=split.item_features, **accepted(Evidence.fit, settings)
             ),
         )
 
