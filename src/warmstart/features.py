@@ -130,11 +130,10 @@ def _text(column: pl.Series, texts: pl.Series, distinct: int) -> Column | str:
         return "web addresses"
     if _mean(known.str.contains("|", literal=True)) >= 0.1:
         return _if_wide(MultiValued.fit(column))
-    if len(column) >= SMALL and _mean(known.str.contains(", ", literal=True)) >= 0.1 and _names(parts_of(known, ", ")):
+    large = len(column) >= SMALL
+    if large and _mean(known.str.contains(", ", literal=True)) >= 0.1 and _names(parts_of(known, ", ")):
         return _if_wide(MultiValued.fit(column, ", "))
-    if distinct <= len(known) * (0.25 if len(column) >= SMALL else 0.75) or (
-        len(column) >= SMALL and _names(parts_of(known, "\n"))
-    ):
+    if distinct <= len(known) * (0.25 if large else 0.75) or (large and _names(parts_of(known, "\n"))):
         return _if_wide(Categorical.fit(column))
     if _mean(known.str.count_matches(r"\w\w+")) > 1.5:
         return (Text.fit(column) if len(known) >= SMALL else None) or "text with too little in common"

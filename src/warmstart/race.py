@@ -131,7 +131,7 @@ def select(order: Order, *, entrants: Sequence[str] | None = None, ready: Mappin
         raise Misuse("settings belong to one learner; name it instead of leaving the choice open")
     begun = time.monotonic()
     names = ENTRANTS[order.objective] if entrants is None else tuple(entrants)
-    run = [_judged(name, one, order, _took(one)) for name, one in (ready or {}).items() if name in names]
+    run = [_known(name, one, order) for name, one in (ready or {}).items() if name in names]
     for name in names:
         new = name not in (ready or {})
         if new and not isinstance(RECIPES[name], Meta) and (not run or _left(order, begun) > 0):
@@ -160,6 +160,12 @@ def _entered(name: str, order: Order) -> Entrant:
     begun = time.monotonic()
     fitted = fit(name, order)
     return _judged(name, fitted, order, time.monotonic() - begun)
+
+
+def _known(name: str, fitted: Fitted, order: Order) -> Entrant:
+    """An entrant that was fitted before, with its own settings."""
+    entrant = _judged(name, fitted, order, _took(fitted))
+    return replace(entrant, settings={}) if isinstance(RECIPES[name], Meta) else entrant
 
 
 def _judged(name: str, fitted: Fitted, order: Order, seconds: float) -> Entrant:
