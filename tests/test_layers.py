@@ -23,8 +23,8 @@ LAYERS = (
     ("findings", "sources"),
     ("evaluation", "neighbours", "by_shots"),
     ("classics", "factors", "metrics", "scenarios", "model"),
-    ("scorer", "encoder", "evidence", "learners"),
-    ("dual", "precision"),
+    ("scorer", "encoder", "evidence", "learners", "rounds"),
+    ("beliefs", "dual", "precision"),
     ("head", "pool", "sequence"),
     ("learner", "tasks"),
     ("features", "interactions"),
@@ -48,6 +48,8 @@ NO_TORCH = (
     "reading",
     "classics",
     "factors",
+    "rounds",
+    "beliefs",
 )
 
 

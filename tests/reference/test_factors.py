@@ -5,7 +5,8 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose
 
-from warmstart.factors import Believed, Factors, Prior
+from warmstart.beliefs import Believed, Prior
+from warmstart.factors import Factors
 from warmstart.tasks import Examples, Tasks
 
 ITEMS, D, NOISE = 60, 2, 0.5
