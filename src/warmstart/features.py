@@ -25,8 +25,8 @@ from warmstart.columns import (
 KINDS: dict[str, type[Column]] = {kind.kind: kind for kind in (Flag, Numeric, Date, Categorical, MultiValued, Text)}
 SMALL = 50
 """Tables with fewer rows are read with less demand for repetition, and their prose not at all."""
-WORDS = 4
-"""Names have no more words than that, on average."""
+WORDS = 2.5
+"""Names have no more words than that, on average; titles do."""
 FEW = 30
 """Whole numbers with at most so many distinct values are taken for codes."""
 
