@@ -17,6 +17,11 @@ class Tastes(NamedTuple):
     mean: Float64[np.ndarray, "T D"]
     covariance: Float64[np.ndarray, "T D D"]
 
+    @property
+    def and_one(self) -> Float64[np.ndarray, "T E"]:
+        """The mean tastes and a one, which an item's vector with its level is multiplied with."""
+        return np.concatenate([self.mean, np.ones((len(self.mean), 1))], axis=1)
+
 
 class Believed(NamedTuple):
     """What is believed of each item: D factors and a level (E = D + 1), and how unsure they are."""

@@ -63,14 +63,13 @@ class Factors:
         return given(support, self.believed.mean, self.squared, self.variance, prior)
 
     def score(self, state: Tastes, items: Candidates) -> Scores:
-        tastes = np.concatenate([state.mean, np.ones((len(state.mean), 1))], axis=1)
-        vectors = self.believed.mean[items]
+        tastes, vectors = state.and_one, self.believed.mean[items]
         found = tastes @ vectors.T if items.ndim == 1 else np.einsum("te,tqe->tq", tastes, vectors)
         return found.astype(np.float32)
 
     def spread(self, state: Tastes, items: Candidates) -> Scores:
         """Standard deviation of the rating of each candidate: noise, unsure tastes and unsure items together."""
-        tastes = np.concatenate([state.mean, np.ones((len(state.mean), 1))], axis=1)
+        tastes = state.and_one
         outer = tastes[:, :, None] * tastes[:, None, :]
         factors = state.mean.shape[1]
         own = "qde" if items.ndim == 1 else "tqde"

@@ -95,7 +95,7 @@ def _moments(
     tastes: Tastes, who: sp.csr_array, values: sp.csr_array
 ) -> tuple[Float64[np.ndarray, "I E E"], Float64[np.ndarray, "I E"]]:
     """What the items hear of those who rated them: the sums of [z, 1][z, 1]' and of rating times [z, 1]."""
-    one = np.concatenate([tastes.mean, np.ones((len(tastes.mean), 1))], axis=1)
+    one = tastes.and_one
     outer = one[:, :, None] * one[:, None, :]
     outer[:, :-1, :-1] += tastes.covariance
     width = one.shape[1]
