@@ -119,3 +119,26 @@ def _examples(rows: list[list[int]], values: list[list[float]] | None = None) ->
     amounts = [1.0] * len(flat) if values is None else [value for row in values for value in row]
     start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     return Examples(np.array(flat, dtype=np.int64), np.array(amounts, dtype=np.float32), start)
+
+
+@pytest.fixture(scope="session")
+def clicks() -> Callable[..., Interactions]:
+    """Makes logs of events at random times in two domains."""
+    return _clicks
+
+
+def _clicks(seed: int = 0, *, owners: int = 60, events: int = 600, items: int = 12) -> Interactions:
+    """Half of the items are books, the others films; an event's value is its row."""
+    rng = np.random.default_rng(seed)
+    item = rng.integers(0, items, events)
+    return Interactions(
+        owner=rng.integers(0, owners, events),
+        item=item,
+        value=np.arange(events, dtype=np.float32),
+        time=np.sort(rng.integers(0, 20_000, events)),
+        domain=(item >= items // 2).astype(np.int64),
+        owners=Vocabulary(pl.Series([f"o{i}" for i in range(owners)])),
+        items=Vocabulary(pl.Series([f"i{i}" for i in range(items)])),
+        domains=("books", "films"),
+        item_table=pl.DataFrame({"colour": ["red", "blue", "green"] * (items // 3) + ["red"] * (items % 3)}),
+    )

@@ -9,6 +9,7 @@ from warmstart.interactions import Interactions
 from warmstart.reading import read
 from warmstart.recommender import Answer, Recommendation, Recommender, load
 from warmstart.report import Report
+from warmstart.scenarios import ScenarioOptions
 from warmstart.synthetic import shop
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Recommendation",
     "Recommender",
     "Report",
+    "ScenarioOptions",
     "WarmstartError",
     "check",
     "evaluate",

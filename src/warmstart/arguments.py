@@ -3,8 +3,10 @@
 import csv
 from collections.abc import Sequence
 
+from warmstart.budget import seconds
 from warmstart.errors import Misuse
 from warmstart.interactions import Id, Vocabulary
+from warmstart.scenarios import ScenarioOptions
 
 Setting = int | float | str | bool
 
@@ -44,6 +46,11 @@ def shares(text: str) -> tuple[float, ...]:
     if not numbers or not all(0 < number <= 1 for number in numbers):
         raise Misuse(f'--train-share "{text}" is no list of numbers above 0 and at most 1; write it as 0.03,0.1,0.3,1')
     return tuple(numbers)
+
+
+def scenario_options(gap: str | None, source: str | None, target: str | None) -> ScenarioOptions:
+    """What a scenario needs to know beside the log."""
+    return ScenarioOptions(seconds(gap, "--session-gap"), tuple(words(source or "")), target)
 
 
 def history(text: str, items: Vocabulary, usual_value: float) -> dict[Id, float]:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 import warmstart as ws
 from warmstart.arguments import history as parse_history
-from warmstart.arguments import pairs, words
+from warmstart.arguments import pairs, scenario_options, words
 from warmstart.arguments import settings as parse_settings
 from warmstart.arguments import shares as parse_shares
 from warmstart.arguments import shots as parse_shots
@@ -41,7 +41,17 @@ Json = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
 Objective = Annotated[Literal["ranking", "rating"], typer.Option(help="What to learn.")]
-Scenario = Annotated[Literal["user"], typer.Option(help="What is new: user.")]
+Scenario = Annotated[
+    Literal["user", "item", "session", "cross-domain"],
+    typer.Option(help="What is new: a user, an item, a session, or a user of other domains in the target domain."),
+]
+Gap = Annotated[
+    str | None, typer.Option(help="Sessions: a user's session is over after so long without an event, as 30m.")
+]
+SourceDomains = Annotated[
+    str | None, typer.Option("--source", help="Cross-domain: known domains, separated by commas; else all others.")
+]
+Target = Annotated[str | None, typer.Option(help="Cross-domain: the domain in which to recommend.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="A setting of the learner: key=value. Repeatable.")]
 
 
@@ -76,6 +86,9 @@ def fit(
     users: Users = None,
     columns: Columns = None,
     scenario: Scenario = "user",
+    session_gap: Gap = None,
+    source: SourceDomains = None,
+    target: Target = None,
     objective: Objective = "ranking",
     budget: Annotated[str, typer.Option(help="Time for fitting: 60s, 10m.")] = "10m",
     seed: Seed = 0,
@@ -91,6 +104,7 @@ def fit(
             log,
             learner=learner,
             scenario=scenario,
+            options=scenario_options(session_gap, source, target),
             objective=objective,
             budget=budget,
             seed=seed,
@@ -115,6 +129,9 @@ def evaluate(
     users: Users = None,
     columns: Columns = None,
     scenario: Scenario = "user",
+    session_gap: Gap = None,
+    source: SourceDomains = None,
+    target: Target = None,
     objective: Objective = "ranking",
     shots: Annotated[str, typer.Option(help="Numbers of known events.")] = "0,1,2,3,5,10,20",
     budget: Annotated[str | None, typer.Option(help="Time for each learner: 60s, 10m.")] = None,
@@ -129,6 +146,7 @@ def evaluate(
     """Compare learners on users that none has seen, by the number of known events."""
     options: dict[str, Any] = {
         "scenario": scenario,
+        "options": scenario_options(session_gap, source, target),
         "objective": objective,
         "shots": parse_shots(shots),
         "seed": seed,

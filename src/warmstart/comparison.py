@@ -12,8 +12,8 @@ from warmstart.evaluation import SHOTS, Objective, evaluate
 from warmstart.interactions import Interactions
 from warmstart.race import select
 from warmstart.recipes import AUTO, fit, recipe
-from warmstart.report import REQUIRED, Report, Row
-from warmstart.scenarios import BENCHMARK, cut
+from warmstart.report import Report, Row, required
+from warmstart.scenarios import BENCHMARK, NO_OPTIONS, ScenarioOptions, cut
 from warmstart.tasks import Split
 from warmstart.training import History
 from warmstart.tuning import Fitted, Order
@@ -34,6 +34,7 @@ def compare(
     learners: Sequence[str],
     *,
     scenario: str = "user",
+    options: ScenarioOptions = NO_OPTIONS,
     objective: Objective = "ranking",
     shots: Sequence[int] = SHOTS,
     seed: int = 0,
@@ -48,13 +49,13 @@ def compare(
     `settings` are for the learners that have them. `train_share` is the share of the training users to learn from;
     all are judged on the same users whatever it is.
     """
-    names = list(dict.fromkeys([*REQUIRED[objective], *learners]))
+    names = list(dict.fromkeys([*required(objective, scenario), *learners]))
     for name in names:
         _options(name, objective)
     for setting in settings or {}:
         if not any(setting in _options(name, objective) for name in learners):
             raise Misuse(f'no learner of this comparison has a setting "{setting}"')
-    split = cut(log, scenario, seed=seed, shares=BENCHMARK).learning_from(train_share)
+    split = cut(log, scenario, seed=seed, shares=BENCHMARK, options=options).learning_from(train_share)
     able = _able(split, shots)
     limit = seconds(budget)
 

@@ -11,7 +11,7 @@ from jaxtyping import Float64, Int64
 
 from warmstart import metrics
 from warmstart.scorer import Scorer
-from warmstart.tasks import NEXT, TaskBatch, Tasks, batches
+from warmstart.tasks import TaskBatch, Tasks, batches
 
 Objective = Literal["ranking", "rating"]
 SHOTS = (0, 1, 2, 3, 5, 10, 20)
@@ -42,11 +42,12 @@ def evaluate(
     *,
     objective: Objective = "ranking",
     shots: Sequence[int] = SHOTS,
-    queries: int = NEXT,
+    queries: int | None = None,
 ) -> Outcome:
     """Judge a scorer on tasks that it has never seen, once for each number of shots.
 
-    Ranking: candidates are the whole catalogue but for the support. Rating: the query's values are predicted.
+    Ranking: candidates are the items that the question allows, the whole catalogue but for the support where it says
+    nothing else. Rating: the query's values are predicted.
     """
     judge = _rank if objective == "ranking" else _rate
     values: dict[str, dict[int, np.ndarray]] = {}
@@ -77,7 +78,9 @@ def tie_order(items: int) -> Int64[np.ndarray, "I"]:
 def _rank(scorer: Scorer, state: object, batch: TaskBatch, shown: np.ndarray) -> Values:
     scores = scorer.score(state, np.arange(scorer.items)).copy()
     assert not np.isnan(scores).any(), f"{type(scorer).__name__} gave scores that are not numbers"
-    scores[batch.support.task, batch.support.item] = -np.inf
+    scores[:, batch.question.others(scorer.items)] = -np.inf
+    if not batch.question.again:
+        scores[batch.support.task, batch.support.item] = -np.inf
     top = min(10, scorer.items)
     shown[np.argpartition(-scores, top - 1, axis=1)[:, :top].ravel()] = True
     query = batch.query.padded()

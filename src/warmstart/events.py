@@ -11,6 +11,7 @@ from warmstart.interactions import Interactions, Vocabulary
 from warmstart.sources import Table
 
 MOST_ROWS = 2**31 - 1
+HALF = 0.5  # of the ids of each domain that stand in another one, too: more are no chance
 TIME_FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f%z", "%Y-%m-%d %H:%M", "%Y-%m-%d", "%Y/%m/%d")
 
 
@@ -22,6 +23,7 @@ def events_of(table: Table, roles: Mapping[str, str], name: str) -> tuple[Intera
     filled = raw.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
     if not filled.any():
         raise DataError(f"{table.label} has a header but no events; add one event a line")
+    raw, apart = _apart(raw, filled)
     owners, owner = coded(_ids(raw["owner"], filled, table, roles["owner"]).filter(filled))
     items, item = coded(_ids(raw["item"], filled, table, roles["item"]).filter(filled))
     columns = {"owner": owner, "item": item, "value": _values(raw, filled, table, roles).filter(filled)}
@@ -30,7 +32,7 @@ def events_of(table: Table, roles: Mapping[str, str], name: str) -> tuple[Intera
     domains, domain = _labels(raw, "domain", filled)
     if domain is not None:
         columns["domain"] = domain
-    findings = [*empty_rows(filled), *event_types(raw, filled)]
+    findings = [*empty_rows(filled), *event_types(raw, filled), *apart]
     del raw
     events = pl.DataFrame(columns)
     rows = len(events)
@@ -47,6 +49,19 @@ def events_of(table: Table, roles: Mapping[str, str], name: str) -> tuple[Intera
         name=name,
     )
     return log, [*findings, *found, *repeated_pairs(log)], rows
+
+
+def _apart(raw: pl.DataFrame, filled: pl.Series) -> tuple[pl.DataFrame, list[Finding]]:
+    """The events with items called DOMAIN:ID, where the ids of items begin anew in each domain."""
+    if "domain" not in raw.columns:
+        return raw, []
+    pairs = raw.filter(filled).select("item", "domain").drop_nulls().unique()
+    elsewhere = pairs.with_columns(more=pl.len().over("item") > 1).group_by("domain").agg(pl.col("more").mean())
+    if len(elsewhere) < 2 or float(elsewhere["more"].min()) <= HALF:  # pyright: ignore[reportArgumentType]  # a number
+        return raw, []
+    ids = pl.concat_str(pl.col("domain").cast(pl.String), pl.lit(":"), pl.col("item").cast(pl.String))
+    message = "the ids of items begin anew in each domain, so an item is called DOMAIN:ID here"
+    return raw.with_columns(item=ids), [Finding("note", message)]
 
 
 def _ids(column: pl.Series, filled: pl.Series, table: Table, name: str) -> pl.Series:

@@ -69,14 +69,14 @@ class Evidence:
     ) -> "Evidence":
         """The evidence of all training tasks; a ridge of 0 stands for the one that does best on tasks left out."""
         taken = taking_part(train, items, limit)
-        met = train.events.matrix(items)[:, taken]
+        met = train.met.matrix(items)[:, taken]
         whole = cls(
             taken=taken,
             counts=np.asarray(met.sum(axis=0), dtype=np.float32),
             precision=precision(met, ridge or _best_ridge(train, items)),
             together=_table(sp.csr_array(met.T @ met)),
             content=None if item_features is None else _unit_rows(item_features[taken]),
-            after=_table(_after(train.events, taken, items, window)) if train.ordered else None,
+            after=_table(_after(train.met, taken, items, window)) if train.ordered else None,
             spread=np.ones(2 + (item_features is not None) + len(RECENCY) * train.ordered, dtype=np.float32),
             items=items,
             shrink=shrink,
@@ -97,7 +97,7 @@ class Evidence:
         """
         events = _coded(support, self.taken, self.items)
         left_out = None if own is None else _coded(own, self.taken, self.items)
-        row = None if left_out is None else _matrix(left_out, len(self.taken))
+        row = None if left_out is None else left_out.matrix(len(self.taken))
         dense = None if row is None else row.toarray()
         found = [_ease(self.precision, _matrix(events, len(self.taken)), row), self._neighbours(events, dense)]
         if self.content is not None:
@@ -210,9 +210,9 @@ def _alike(events: Examples, content: sp.csr_array) -> Said:
 
 def _best_ridge(train: Tasks, items: int) -> float:
     """The ridge with which EASE, on the most popular items, finds most of what training tasks left out of it met."""
-    taken = np.sort(np.argsort(-np.bincount(train.events.item, minlength=items), kind="stable")[:FEWER])
+    taken = np.sort(np.argsort(-np.bincount(train.met.item, minlength=items), kind="stable")[:FEWER])
     batch = train.episodes(np.random.default_rng(0), ASKED, most_shots=20, queries=NEXT)
-    met = train.events.matrix(items)[:, taken]
+    met = train.met.matrix(items)[:, taken]
     return max(RIDGES, key=lambda ridge: _hits(precision(met, ridge), batch, taken, items))
 
 
@@ -220,7 +220,7 @@ def _hits(precision: Precision, batch: TaskBatch, taken: Int64[np.ndarray, "J"],
     """The share of the events to predict that EASE has among its first ten, each task left out of it."""
     assert batch.own is not None, "training tasks come with all their events"
     support, own, query = (_coded(part, taken, items) for part in (batch.support, batch.own, batch.query))
-    said = _ease(precision, _matrix(support, len(taken)), _matrix(own, len(taken)))
+    said = _ease(precision, _matrix(support, len(taken)), own.matrix(len(taken)))
     said[support.task, support.item] = -np.inf
     tenth = -np.partition(-said, min(10, said.shape[1]) - 1, axis=1)[:, min(10, said.shape[1]) - 1]
     return float((said[query.task, query.item] >= tenth[query.task]).mean()) if len(query.item) else 0.0
@@ -271,11 +271,15 @@ def _after(events: Examples, taken: Int64[np.ndarray, "J"], items: int, window: 
 def _own_followers(
     events: Examples, own: Examples, weight: Float32[np.ndarray, "N"], width: int, window: int
 ) -> sp.csr_array:
-    """What the tasks' own events put into `after`, as read from the support with these weights: (T, J)."""
-    place = own.start[:-1][events.task] + _position(events)  # a support is where its task begins
+    """What the tasks' own events put into `after`, as read from the support with these weights: (T, J).
+
+    An item of the support is read wherever the task met it, which may be more than once.
+    """
+    read = _matrix(events, width, weight).toarray()[own.task, own.item]  # by each event of their own
+    place = np.flatnonzero(read)
     gap = np.arange(1, window + 1)
     later = place[:, None] + gap  # (N, W)
-    has = later < own.start[1:][events.task][:, None]
-    said = np.where(has, weight[:, None] * gap**-0.5, 0.0).astype(np.float32)
-    rows = (np.repeat(events.task, has.sum(axis=1)), own.item[later[has]])
+    has = later < own.start[1:][own.task[place]][:, None]
+    said = np.where(has, read[place][:, None] * gap**-0.5, 0.0).astype(np.float32)
+    rows = (np.repeat(own.task[place], has.sum(axis=1)), own.item[later[has]])
     return sp.csr_array((said[has], rows), shape=(len(events), width))

@@ -12,7 +12,7 @@ from warmstart.race import select
 from warmstart.recipes import AUTO
 from warmstart.recipes import fit as fit_learner
 from warmstart.recommender import Recommender, from_log
-from warmstart.scenarios import DEPLOY, cut
+from warmstart.scenarios import DEPLOY, NO_OPTIONS, ScenarioOptions, cut, seen_by
 from warmstart.training import Progress
 from warmstart.tuning import Fitted, Order
 from warmstart.validation import overall
@@ -23,6 +23,7 @@ def fit(
     *,
     learner: str = AUTO,
     scenario: str = "user",
+    options: ScenarioOptions = NO_OPTIONS,
     objective: Objective = "ranking",
     budget: str | float | int | None = None,
     seed: int = 0,
@@ -30,14 +31,17 @@ def fit(
     checkpoint: Path | None = None,
     progress: Progress | None = None,
 ) -> Recommender:
-    """A recommender that learned from nine owners in ten; the tenth stopped its training and chose its settings.
+    """A recommender that learned from nine tasks in ten; the tenth stopped its training and chose its settings.
+
+    `scenario` says what a task is, and what is new to it: a user, an item (users are recommended for it), a session, or
+    a user of other domains in the target of `options`.
 
     `learner` is a name of `recipes.RECIPES`, or "auto" for those that are best on validation, by the number of
     known events. `budget` is in seconds, or a text
     as "60s" or "10m". `checkpoint` names a file from which a killed run goes on.
     """
     order = Order(
-        split=cut(log, scenario, seed=seed, shares=DEPLOY),
+        split=cut(log, scenario, seed=seed, shares=DEPLOY, options=options),
         objective=objective,
         seed=seed,
         settings=settings or {},
@@ -53,12 +57,13 @@ def fit(
 
 def _recommender(log: Interactions, order: Order, fitted: Fitted, scenario: str, **facts: Any) -> Recommender:
     return from_log(
-        log,
+        seen_by(scenario, log),
         scorer=fitted.scorer,
         learner=fitted.learner,
         objective=order.objective,
         settings=fitted.settings,
         profile_columns=order.split.profile_columns,
+        among=order.split.train.question.among,
         error_bars=ErrorBars.fit(fitted.scorer, order.split.valid) if order.objective == "rating" else None,
         facts={
             "data": {"name": log.name, "events": len(log), "owners": len(log.owners), "items": len(log.items)},

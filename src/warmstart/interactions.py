@@ -2,12 +2,14 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float32, Int64
+
+from warmstart.errors import Misuse
 
 Codes = Int64[np.ndarray, "N"]
 Amounts = Float32[np.ndarray, "N"]
@@ -65,6 +67,53 @@ class Interactions:
     def explicit(self) -> bool:
         """Whether the values differ, as ratings do."""
         return len(self) > 0 and bool(np.ptp(self.value) > 0)
+
+    @cached_property
+    def clock(self) -> bool:
+        """Whether times of different owners can be compared; not so where each owner's begin anew, as positions do."""
+        if self.time is None or not len(self):
+            return False
+        first = np.full(len(self.owners), np.iinfo(np.int64).max)
+        np.minimum.at(first, self.owner, self.time)
+        return len(np.unique(first[np.unique(self.owner)])) > 1
+
+    @property
+    def ticks(self) -> int:
+        """Units of time in a second, by the size of the numbers: seconds since 1970, or thousandths, or millionths."""
+        latest = 0 if self.time is None or not len(self) else int(np.abs(self.time).max())
+        return 1 if latest < 10**11 else 10**3 if latest < 10**14 else 10**6
+
+    def swapped(self) -> "Interactions":
+        """The same events with items in the place of owners: who met an item is what is known of it."""
+        return replace(
+            self,
+            owner=self.item,
+            item=self.owner,
+            owners=self.items,
+            items=self.owners,
+            item_table=self.owner_table,
+            owner_table=self.item_table,
+        )
+
+    def sessions(self, gap: int) -> "Interactions":
+        """Each owner's events in sessions, which end where nothing happens for more than `gap` units of time.
+
+        A session is an owner, called after who it is of and its number: `ann#0`. Tables of owners say nothing of
+        sessions and are left out.
+        """
+        if not self.clock:
+            raise Misuse("sessions are found by the times of events, and these data have none that can be compared")
+        assert self.time is not None, "a log with a clock has times"
+        rows = np.lexsort((np.arange(len(self)), self.owner))
+        owner, time = self.owner[rows], self.time[rows]
+        first = np.concatenate([[True], owner[1:] != owner[:-1]])
+        begins = first | np.concatenate([[True], np.diff(time) > gap])
+        session = np.empty(len(self), dtype=np.int64)
+        session[rows] = np.cumsum(begins) - 1
+        number = np.arange(begins.sum()) - (np.cumsum(begins) - 1)[first][np.cumsum(first[begins]) - 1]
+        of = pl.Series(self.owners.decode(owner[begins])).cast(pl.String)
+        ids = of + "#" + pl.Series(number).cast(pl.String)
+        return replace(self, owner=session, owners=Vocabulary(ids), owner_table=None)
 
     def fingerprint(self) -> str:
         """A digest of the events: equal for equal data, whatever file they came from."""

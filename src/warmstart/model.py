@@ -13,7 +13,7 @@ from warmstart.encoder import Encoder
 from warmstart.evidence import Evidence
 from warmstart.learner import Catalogue, Learner, Query, Sampler, Support, Weighing
 from warmstart.scorer import Candidates, Scores, State
-from warmstart.tasks import NEXT, Examples, Padded, Profile, TaskBatch
+from warmstart.tasks import Examples, Padded, Profile, Question, TaskBatch
 
 RULED_OUT = -1e9  # as good as minus infinity in a softmax, but differentiable when nothing else is left
 EVIDENCE = "evidence."
@@ -89,7 +89,8 @@ class FewShot(nn.Module):
         padded, query = batch.support.padded(), batch.query.padded()
         support = self._support(vectors, padded, batch.profile)
         drawn = sample(self.popularity, self.outer, rng)
-        rivals = self._rivals(vectors, drawn, [padded, query] if self.learner.ranks else [])
+        met = [query] if batch.question.again else [padded, query]
+        rivals = self._rivals(vectors, drawn, met if self.learner.ranks else [], batch.question)
         asked = Query(*self._examples(vectors, query))
         if self.evidence is not None:
             known = self._known(support, batch.support, batch.own)
@@ -97,7 +98,7 @@ class FewShot(nn.Module):
             asked = replace(asked, known=known.gather(1, torch.from_numpy(query.item)))
         catalogue = self._catalogue(vectors, sample(self.popularity, self.inner, rng))
         loss = self.learner.loss(support, asked, catalogue, rivals)
-        weight = asked.mask.sum(dim=1).clamp(max=NEXT)
+        weight = asked.mask.sum(dim=1).clamp(max=batch.question.next)
         return (loss * weight).sum() / weight.sum()
 
     def adapt(self, vectors: Tensor, examples: Examples, profile: Profile) -> State:
@@ -145,12 +146,12 @@ class FewShot(nn.Module):
         item, log_weight = (torch.from_numpy(column).to(vectors.device) for column in drawn)
         return Catalogue(embedding(item, vectors), log_weight)
 
-    def _rivals(self, vectors: Tensor, drawn: Sample, known: list[Padded]) -> Catalogue:
-        """The catalogue as each task sees it: what it is known to have met is ruled out."""
+    def _rivals(self, vectors: Tensor, drawn: Sample, known: list[Padded], question: Question) -> Catalogue:
+        """The catalogue as each task sees it: what it is known to have met is ruled out, and what is no answer."""
         catalogue = self._catalogue(vectors, drawn)
         if not known:
             return catalogue
-        met = np.zeros((len(known[0].mask), len(self.popularity)), dtype=bool)
+        met = np.tile(question.others(len(self.popularity)), (len(known[0].mask), 1))
         for examples in known:
             met[np.nonzero(examples.mask)[0], examples.item[examples.mask]] = True
         ruled_out = torch.from_numpy(met[:, drawn.item]).to(vectors.device)

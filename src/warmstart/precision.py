@@ -90,7 +90,7 @@ def taking_part(train: Tasks, items: int, limit: int) -> Int64[np.ndarray, "J"]:
     `limit` most popular ones."""
     if min(items, len(train)) <= limit:
         return np.arange(items)
-    counts = np.bincount(train.events.item, minlength=items)
+    counts = np.bincount(train.met.item, minlength=items)
     return np.sort(np.argsort(-counts, kind="stable")[:limit])
 
 

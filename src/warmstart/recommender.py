@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 import scipy.sparse as sp
+from jaxtyping import Int64
 
 from warmstart.error_bars import Bars, ErrorBars
 from warmstart.errors import Misuse
@@ -17,10 +18,11 @@ from warmstart.folder import Parts, read, write
 from warmstart.interactions import Id, Interactions, Vocabulary
 from warmstart.recipes import restore
 from warmstart.scorer import Scorer, State
-from warmstart.tasks import Examples
+from warmstart.tasks import Examples, Question
 
 History = Mapping[Id, float] | Sequence[Id]
 ID = "warmstart_id"  # the column of ids beside the columns of the item table
+AMONG = "among"
 TITLES = ("title", "name", "label", "description")
 
 
@@ -77,6 +79,8 @@ class Recommender:
     """What an event without a value counts as."""
     facts: Mapping[str, Any] = field(repr=False)
     """Where the model comes from: the data, the seed, the validation figures, the seconds it took."""
+    among: Int64[np.ndarray, "C"] | None = field(default=None, repr=False)
+    """The codes of the items that are recommended, rising; None where all are."""
     error_bars: ErrorBars | None = field(default=None, repr=False)
     """Of ratings; None where events are ranked."""
 
@@ -96,8 +100,10 @@ class Recommender:
             raise Misuse(f"n is the number of recommendations and at least 1, not {n}")
         asked = self._asked(history, profile or {})
         scores = self.scorer.score(asked.state, np.arange(len(self.items)))[0]
-        barred = self.items.encode(exclude)
-        best = _best(scores, np.concatenate([asked.support.item, barred[barred >= 0]]), n)
+        excluded = self.items.encode(exclude)
+        barred = Question(among=self.among).others(len(self.items))
+        barred[np.concatenate([asked.support.item, excluded[excluded >= 0]])] = True
+        best = _best(scores, barred, n)
         return self._answer(best, scores[best], asked, asked.warnings)
 
     def predict(self, history: History, items: Iterable[Id], *, profile: Mapping[str, Any] | None = None) -> Answer:
@@ -123,6 +129,8 @@ class Recommender:
         ids = pl.DataFrame({ID: self.items.ids})
         features = self.profile_columns
         arrays = {f"scorer.{name}": array for name, array in self.scorer.arrays().items()}
+        if self.among is not None:
+            arrays[AMONG] = self.among
         if features is not None:
             arrays |= {f"profile.{name}": array for name, array in features.arrays().items()}
         manifest = {
@@ -216,6 +224,7 @@ def load(folder: str | Path) -> Recommender:
         profile_columns=None if profile is None else Features.restore(profile, _under(arrays, "profile.")),
         usual_value=manifest["usual_value"],
         facts=manifest["facts"],
+        among=arrays.get(AMONG),
         error_bars=None if manifest["error_bars"] is None else ErrorBars.restore(manifest["error_bars"]),
     )
 
@@ -253,4 +262,4 @@ def _under(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarra
 def _best(scores: np.ndarray, barred: np.ndarray, n: int) -> np.ndarray:
     """The `n` best codes that are not barred, best first; fewer where the catalogue is small."""
     order = np.argsort(-scores, kind="stable")
-    return order[~np.isin(order, barred)][:n]
+    return order[~barred[order]][:n]

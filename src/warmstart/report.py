@@ -18,16 +18,21 @@ from warmstart.intervals import Difference, Interval, difference, holm, interval
 from warmstart.tuning import Kind
 
 KINDS: tuple[Kind, ...] = ("classic", "transfer", "meta")  # as they stand in a table
-REQUIRED: dict[str, tuple[str, ...]] = {
-    "ranking": ("popularity", "item-knn", "ease", "als", "fine-tune"),
-    "rating": ("bias", "fine-tune"),
+RANKING = ("popularity", "item-knn", "ease", "als", "fine-tune")
+BY_SCENARIO: dict[str, tuple[str, ...]] = {
+    "session": ("popularity", "item-knn", "session-knn", "gru4rec", "fine-tune"),
+    "cross-domain": ("popularity", "item-knn", "session-knn", "ease", "als", "fine-tune"),
 }
-"""The rows without which a report is not made: tuned classics, and transfer learning."""
 PLAINEST = {"ranking": "popularity", "rating": "bias"}
 """What anybody can do without a model; from two known events on, a learner should be better."""
 WHY_NOT = {"bias": "it ranks by how well items are rated, not by how likely they are met"}
 SMALLER_IS_BETTER = ("mae", "rmse")
 SURE = 0.05
+
+
+def required(objective: Objective, scenario: str) -> tuple[str, ...]:
+    """The rows without which a report is not made: tuned classics, and transfer learning."""
+    return ("bias", "fine-tune") if objective == "rating" else BY_SCENARIO.get(scenario, RANKING)
 
 
 def direction(metric: str) -> int:
@@ -85,7 +90,9 @@ class Report:
     seed: int
 
     def __post_init__(self) -> None:
-        absent = [name for name in REQUIRED[self.objective] if name not in {row.learner for row in self.rows}]
+        absent = [
+            name for name in required(self.objective, self.scenario) if name not in {row.learner for row in self.rows}
+        ]
         if absent:
             raise Misuse(
                 f"the report lacks the rows of {', '.join(absent)}: a figure says nothing without the classics "

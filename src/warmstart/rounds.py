@@ -22,7 +22,7 @@ def fitted(
     rounds: int,
 ) -> tuple[Believed, Prior, float]:
     """Rounds of: tastes given the items, items given the tastes, noise and priors given both."""
-    ratings, profile = train.events, _profile(train)
+    ratings, profile = train.met, _profile(train)
     who, values = rated(ratings, items, np.ones(len(ratings.item))), rated(ratings, items, ratings.value)
     counts = np.asarray(who.sum(axis=0))
     weight = np.bincount(ratings.item, 1 / ratings.counts[ratings.task], minlength=items)

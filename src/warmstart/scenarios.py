@@ -1,63 +1,214 @@
-"""Scenarios: each is one way to cut the log into tasks; no learner and no classic knows which."""
+"""Scenarios: each is one way to cut the log into tasks; no learner and no classic knows which.
+
+The rules against leaks are all here: what is asked of validation and test tasks was never seen in fitting, nothing is
+in its own support unless it may come again, and columns of owners are fitted on training owners alone.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+import polars as pl
 from jaxtyping import Int64
 
-from warmstart.errors import DataError, Misuse
+from warmstart.errors import DataError, Misuse, listed
 from warmstart.features import Features
 from warmstart.interactions import Interactions
-from warmstart.tasks import Examples, Split, Tasks
+from warmstart.tasks import ANYTHING, Examples, Question, Split, Tasks
 
-BENCHMARK = (0.7, 0.1, 0.2)
+Shares = tuple[float, float, float]
+Owners = Int64[np.ndarray, "_"]
+BENCHMARK: Shares = (0.7, 0.1, 0.2)
 """Shares of the owners in train, valid and test where learners are compared."""
-DEPLOY = (0.9, 0.1, 0.0)
+DEPLOY: Shares = (0.9, 0.1, 0.0)
 """The shares where a model is fitted for use: everybody teaches it, but for those who stop its training."""
 ENOUGH = (25, 15, 10, 5, 3, 2)
 """Events that an owner needs to be judged: the first of these that keeps half of the owners, or a hundred."""
+NEXT_CLICK = Question(next=1, again=True)
 
 
-def user_cold_start(log: Interactions, *, seed: int = 0, shares: tuple[float, float, float] = BENCHMARK) -> Split:
+@dataclass(frozen=True)
+class ScenarioOptions:
+    """What some scenarios need to know beside the log."""
+
+    gap: float | None = None
+    """Seconds without an event after which somebody's session is over."""
+    sources: tuple[str, ...] = ()
+    """Domains of which events are known; none stands for all but the target."""
+    target: str | None = None
+    """The domain in which something is to be recommended."""
+    overlap: float = 1.0
+    """The share of the training users with events in both domains that are there to learn from."""
+
+
+NO_OPTIONS = ScenarioOptions()
+
+
+def user_cold_start(
+    log: Interactions, *, seed: int = 0, shares: Shares = BENCHMARK, options: ScenarioOptions = NO_OPTIONS
+) -> Split:
     """New users: owners are split into train, valid and test by a seeded permutation.
 
-    The rules against leaks, all here: owners are disjoint; an owner's repeated item counts once, at its first event,
-    so that no query item is in its own support; profile columns are fitted on training owners alone; owners are
-    judged only with enough events. An owner's order in time is kept; without times it is drawn once.
+    Owners are disjoint, and judged only with enough events. A repeated item counts once, at its first event. An owner's
+    order in time is kept; without times it is drawn once.
     """
     rng = np.random.default_rng(seed)
     events = _by_owner(log, rng)
-    train, valid, test = _parts(rng.permutation(np.flatnonzero(events.counts)), shares)
-    enough = _enough(events.counts[valid if shares[2] == 0 else test])
+    parts = _parts(rng.permutation(np.flatnonzero(events.counts)), shares)
+    return _split(log, Tasks(events, ordered=log.time is not None), parts)
+
+
+def item_cold_start(
+    log: Interactions, *, seed: int = 0, shares: Shares = BENCHMARK, options: ScenarioOptions = NO_OPTIONS
+) -> Split:
+    """New items: each item is a task, of which some users that met it are known; others are to be found among all.
+
+    What is known before anybody met it are its columns.
+    """
+    return user_cold_start(log.swapped(), seed=seed, shares=shares)
+
+
+def session(
+    log: Interactions, *, seed: int = 0, shares: Shares = BENCHMARK, options: ScenarioOptions = NO_OPTIONS
+) -> Split:
+    """New sessions: each is a task whose next click is asked for, which may be on an item of the session itself.
+
+    Without a `gap` each owner is one session; those of one event say nothing of a next one and are left out. Training
+    sessions end before those of validation begin, and these before those of test begin; one that is under way at such
+    a moment is left out of what is judged. Without comparable times sessions are split by a seeded permutation.
+    """
+    if options.gap is not None:
+        log = log.sessions(round(options.gap * log.ticks))
+    rng = np.random.default_rng(seed)
+    tasks = Tasks(_by_owner(log, rng, again=True), ordered=log.time is not None, question=NEXT_CLICK)
+    owners = np.flatnonzero(tasks.events.counts > 1)
+    if log.time is None or not log.clock:
+        return _split(log, tasks, _parts(rng.permutation(owners), shares), enough=(2,))
+    first, last = _ends(log)
+    parts = _parts(owners[np.argsort(last[owners], kind="stable")], shares)
+    for i in (1, 2):
+        over = max((last[part].max() for part in parts[:i] if len(part)), default=-1)
+        begins_later = first[parts[i]] > over
+        if len(parts[i]) and not begins_later.any():
+            raise DataError(
+                "every session begins before those to learn from end, so none can be judged honestly; "
+                "cut long histories into sessions with --session-gap 30m, or choose the scenario user"
+            )
+        parts[i] = parts[i][begins_later]
+    return _split(log, tasks, parts, enough=(2,))
+
+
+def cross_domain(
+    log: Interactions, *, seed: int = 0, shares: Shares = BENCHMARK, options: ScenarioOptions = NO_OPTIONS
+) -> Split:
+    """Users new to a domain of whom events in others are known; what they meet in the target domain is asked for.
+
+    Users with events on both sides are split into train, valid and test; all others are there to learn from. Items of
+    the target domain alone are recommended. The domain of an item is one of its columns.
+    """
+    codes, target = _domains(log, options)
+    rng = np.random.default_rng(seed)
+    events = _by_owner(_only(log, [target]), rng)
+    before = _by_owner(_only(log, codes), rng)
+    both = np.flatnonzero((events.counts > 0) & (before.counts > 0))
+    parts = _parts(rng.permutation(both), shares)
+    apart = np.flatnonzero((events.counts > 0) != (before.counts > 0))
+    together = parts[0][: max(1, round(options.overlap * len(parts[0])))]
+    parts[0] = np.concatenate([together, apart])
+    among = np.unique(log.item[log.domain == target])
+    tasks = Tasks(events, ordered=log.time is not None, before=before, question=replace(ANYTHING, among=among))
+    return _split(_with_domains(log), tasks, parts, enough=(1,))
+
+
+def _split(log: Interactions, tasks: Tasks, parts: Sequence[Owners], *, enough: Sequence[int] = ENOUGH) -> Split:
+    """The tasks of all owners in train, valid and test, with what is known of owners and items beside the events."""
+    train, valid, test = parts
+    counts = tasks.events.counts
+    least = _enough(counts[valid if not len(test) else test], enough)
     columns = None if log.owner_table is None else _useful(Features.fit(log.owner_table[train]))
     content = None if log.item_table is None else _useful(Features.fit(log.item_table))
-    profile = None if columns is None or log.owner_table is None else columns.transform(log.owner_table)
-
-    def part(owners: Int64[np.ndarray, "K"]) -> Tasks:
-        return Tasks(
-            events=events.take(owners),
-            ordered=log.time is not None,
-            profile=None if profile is None else profile[owners],
-        )
-
+    if columns is not None and log.owner_table is not None:
+        tasks = replace(tasks, profile=columns.transform(log.owner_table))
     return Split(
-        train=part(train),
-        valid=part(valid[events.counts[valid] >= enough]),
-        test=part(test[events.counts[test] >= enough]),
+        train=tasks.take(train),
+        valid=tasks.take(valid[counts[valid] >= least]),
+        test=tasks.take(test[counts[test] >= least]),
         items=len(log.items),
-        least_events=enough,
+        least_events=least,
         item_features=None if content is None or log.item_table is None else content.transform(log.item_table),
         profile_columns=columns,
     )
 
 
-def _by_owner(log: Interactions, rng: np.random.Generator) -> Examples:
-    """Each owner's events, first to last, repeated items left out."""
+def _by_owner(log: Interactions, rng: np.random.Generator, *, again: bool = False) -> Examples:
+    """Each owner's events, first to last; repeated items are left out but where they may come `again`."""
     position = rng.permutation(len(log)) if log.time is None else np.arange(len(log))
     rows = np.lexsort((position, log.owner))
-    pairs = log.owner[rows] * len(log.items) + log.item[rows]
-    rows = rows[np.sort(np.unique(pairs, return_index=True)[1])]
+    if not again:
+        pairs = log.owner[rows] * len(log.items) + log.item[rows]
+        rows = rows[np.sort(np.unique(pairs, return_index=True)[1])]
     counts = np.bincount(log.owner[rows], minlength=len(log.owners))
     start = np.concatenate([[0], np.cumsum(counts)])
     return Examples(log.item[rows], log.value[rows], start)
+
+
+def _ends(log: Interactions) -> tuple[Owners, Owners]:
+    """The times of each owner's first and last event."""
+    assert log.time is not None, "only a log with times has first and last ones"
+    first = np.full(len(log.owners), np.iinfo(np.int64).max)
+    last = np.full(len(log.owners), np.iinfo(np.int64).min)
+    np.minimum.at(first, log.owner, log.time)
+    np.maximum.at(last, log.owner, log.time)
+    return first, last
+
+
+def _domains(log: Interactions, options: ScenarioOptions) -> tuple[list[int], int]:
+    """The codes of the source domains, and that of the target."""
+    if log.domain is None or len(log.domains) < 2:
+        raise Misuse(
+            "cross-domain needs events of at least two domains; name the column of domains with --columns domain=..."
+        )
+    for name in (*options.sources, *([] if options.target is None else [options.target])):
+        if name not in log.domains:
+            raise Misuse(f'there is no domain "{name}"; the data have {listed(log.domains)}')
+    if options.target is None:
+        raise Misuse(f"say in which domain to recommend with --target; the data have {listed(log.domains)}")
+    if options.target in options.sources:
+        raise Misuse(f'"{options.target}" cannot be source and target at once')
+    sources = options.sources or tuple(name for name in log.domains if name != options.target)
+    return [log.domains.index(name) for name in sources], log.domains.index(options.target)
+
+
+def _only(log: Interactions, domains: Sequence[int]) -> Interactions:
+    """The events of some domains, with the same owners and items."""
+    assert log.domain is not None, "only a log with domains has events of some"
+    kept = np.isin(log.domain, domains)
+    time = None if log.time is None else log.time[kept]
+    return replace(
+        log,
+        owner=log.owner[kept],
+        item=log.item[kept],
+        value=log.value[kept],
+        time=time,
+        domain=log.domain[kept],
+    )
+
+
+def _with_domains(log: Interactions) -> Interactions:
+    """The log with the domains of each item as a column of the table of items."""
+    assert log.domain is not None, "only a log with domains has domains of items"
+    pairs = pl.DataFrame({"item": log.item, "domain": log.domain}).unique().sort("item", "domain")
+    names = pl.Series(log.domains).gather(pairs["domain"])
+    listed_up = (
+        pairs.with_columns(domain=names).group_by("item", maintain_order=True).agg(pl.col("domain").str.join("|"))
+    )
+    column = pl.DataFrame({"item": np.arange(len(log.items))}).join(
+        listed_up, on="item", how="left", maintain_order="left"
+    )
+    table = column.select("domain")
+    if log.item_table is not None:
+        table = log.item_table.with_columns(table["domain"])
+    return replace(log, item_table=table)
 
 
 def _useful(features: Features) -> Features | None:
@@ -65,7 +216,7 @@ def _useful(features: Features) -> Features | None:
     return features if features.width else None
 
 
-def _parts(owners: Int64[np.ndarray, "K"], shares: tuple[float, float, float]) -> list[Int64[np.ndarray, "_"]]:
+def _parts(owners: Owners, shares: Shares) -> list[Owners]:
     ends = np.round(np.cumsum(shares) * len(owners)).astype(int)
     parts = np.split(owners, ends[:2])
     if any(share > 0 and len(part) == 0 for share, part in zip(shares, parts, strict=True)):
@@ -76,8 +227,8 @@ def _parts(owners: Int64[np.ndarray, "K"], shares: tuple[float, float, float]) -
     return parts
 
 
-def _enough(counts: Int64[np.ndarray, "K"]) -> int:
-    for least in ENOUGH:
+def _enough(counts: Int64[np.ndarray, "K"], enough: Sequence[int]) -> int:
+    for least in enough:
         able = int((counts >= least).sum())
         if able >= 100 or 2 * able >= len(counts):
             return least
@@ -87,11 +238,21 @@ def _enough(counts: Int64[np.ndarray, "K"]) -> int:
     )
 
 
-SCENARIOS = {"user": user_cold_start}
+SCENARIOS: dict[str, Callable[..., Split]] = {
+    "user": user_cold_start,
+    "item": item_cold_start,
+    "session": session,
+    "cross-domain": cross_domain,
+}
 
 
-def cut(log: Interactions, scenario: str, *, seed: int, shares: tuple[float, float, float]) -> Split:
+def seen_by(scenario: str, log: Interactions) -> Interactions:
+    """The log as a scenario sees it, so that its items are those that are recommended."""
+    return log.swapped() if scenario == "item" else log
+
+
+def cut(log: Interactions, scenario: str, *, seed: int, shares: Shares, options: ScenarioOptions = NO_OPTIONS) -> Split:
     """The log cut by the scenario of that name."""
     if scenario not in SCENARIOS:
         raise Misuse(f'there is no scenario "{scenario}"; there are {", ".join(SCENARIOS)}')
-    return SCENARIOS[scenario](log, seed=seed, shares=shares)
+    return SCENARIOS[scenario](log, seed=seed, shares=shares, options=options)

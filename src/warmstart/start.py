@@ -39,8 +39,8 @@ class Start:
         `spectral` starts the vectors of `dim` coordinates at who met the items, else they are drawn.
         """
         train = split.train
-        counts = np.bincount(train.events.item, minlength=split.items).astype(np.float32)
-        mean, std = float(train.events.value.mean()), float(train.events.value.std()) or 1.0
+        counts = np.bincount(train.met.item, minlength=split.items).astype(np.float32)
+        mean, std = float(train.met.value.mean()), float(train.met.value.std()) or 1.0
         log_counts = np.log1p(counts)
         return cls(
             appeal=log_counts - log_counts.mean() if objective == "ranking" else _liking(train, counts, mean, std),
@@ -77,7 +77,7 @@ def directions(train: Tasks, items: int, width: int) -> Float32[np.ndarray, "I K
     """
     from sklearn.utils.extmath import randomized_svd  # half a second to import
 
-    met = train.events.matrix(items)
+    met = train.met.matrix(items)
     by_owner, by_item = np.asarray(met.sum(axis=1)), np.asarray(met.sum(axis=0))
     met = sp.diags_array(1 / np.sqrt(np.maximum(by_owner, 1))) @ met @ sp.diags_array(1 / np.sqrt(by_item + CAUTION))
     axes = min(width + 1, min(met.shape))
@@ -89,7 +89,7 @@ def directions(train: Tasks, items: int, width: int) -> Float32[np.ndarray, "I K
 
 def _liking(train: Tasks, counts: Float32[np.ndarray, "I"], mean: float, std: float) -> Float32[np.ndarray, "I"]:
     """The shrunken mean rating of each item, in standard units."""
-    surplus = np.bincount(train.events.item, weights=(train.events.value - mean) / std, minlength=len(counts))
+    surplus = np.bincount(train.met.item, weights=(train.met.value - mean) / std, minlength=len(counts))
     return (surplus / (counts + SHRINK)).astype(np.float32)
 
 

@@ -63,6 +63,13 @@ class Examples:
         rows = np.repeat(self.start[tasks] - start[:-1], counts) + np.arange(start[-1])
         return Examples(self.item[rows], self.value[rows], start)
 
+    def followed_by(self, more: "Examples") -> "Examples":
+        """The examples of each task with those of the same task in `more` behind them."""
+        task = np.concatenate([self.task, more.task])
+        rows = np.argsort(task, kind="stable")
+        item, value = np.concatenate([self.item, more.item]), np.concatenate([self.value, more.value])
+        return Examples(item[rows], value[rows], self.start + more.start)
+
     def shuffled(self, rng: np.random.Generator) -> "Examples":
         """The same examples with each task's own order drawn anew."""
         rows = np.lexsort((rng.random(len(self.item)), self.task))
@@ -86,6 +93,29 @@ class Examples:
 
 
 @dataclass(frozen=True)
+class Question:
+    """What is asked of a task, and which answers there are."""
+
+    next: int = NEXT
+    """Events that are to be predicted after the support."""
+    again: bool = False
+    """Whether an item of the support may come again, and is an answer like any other."""
+    among: Items | None = None
+    """The items that may be an answer, rising; None where all may."""
+
+    def others(self, items: int) -> Bool[np.ndarray, "I"]:
+        """The items of the catalogue that are no answer."""
+        if self.among is None:
+            return np.zeros(items, dtype=bool)
+        marked = np.ones(items, dtype=bool)
+        marked[self.among] = False
+        return marked
+
+
+ANYTHING = Question()
+
+
+@dataclass(frozen=True)
 class TaskBatch:
     """T tasks to learn from or to be judged on: what is known, and what has to be predicted."""
 
@@ -94,6 +124,7 @@ class TaskBatch:
     profile: Profile = None
     own: Examples | None = None
     """In training: all events of the tasks, which whatever was counted over the training tasks has seen."""
+    question: Question = ANYTHING
 
 
 @dataclass(frozen=True)
@@ -101,25 +132,40 @@ class Tasks:
     """Everything known about the owners of one part of a split, each owner one task.
 
     `ordered` says that the events stand in time order; else their order means nothing and is drawn anew in training.
+    `before` are events that are known before the first shot, of another kind than those that are asked for.
     """
 
     events: Examples
     ordered: bool
     profile: Profile = None
+    before: Examples | None = None
+    question: Question = ANYTHING
 
     def __len__(self) -> int:
         return len(self.events)
 
+    @cached_property
+    def met(self) -> Examples:
+        """All events of each task, those before the first shot in front."""
+        return self.events if self.before is None else self.before.followed_by(self.events)
+
     def take(self, tasks: Int64[np.ndarray, "K"]) -> "Tasks":
         """The given tasks, in that order."""
         return replace(
-            self, events=self.events.take(tasks), profile=None if self.profile is None else self.profile[tasks]
+            self,
+            events=self.events.take(tasks),
+            profile=None if self.profile is None else self.profile[tasks],
+            before=None if self.before is None else self.before.take(tasks),
         )
 
-    def cut(self, shots: int, *, queries: int = NEXT) -> TaskBatch:
-        """Support = the first `shots` events, query = the next `queries`; only tasks that have a query are in."""
+    def cut(self, shots: int, *, queries: int | None = None) -> TaskBatch:
+        """Support = the first `shots` events, query = the next `queries`; only tasks that have a query are in.
+
+        Where nothing else is said, as many are asked for as the tasks' question says.
+        """
         able = np.flatnonzero(self.events.counts > shots)
-        return self._cut(self.events.take(able), able, np.full(len(able), shots), queries)
+        asked = self.question.next if queries is None else queries
+        return self._cut(self.events.take(able), able, np.full(len(able), shots), asked)
 
     @cached_property
     def _by_length(self) -> Items:
@@ -136,8 +182,8 @@ class Tasks:
 
         Half of the shots are drawn from 0..5 and half from 0..most_shots: few shots are where a new user starts. Then
         somebody who has more events than that is drawn, so that the shots are as likely whatever histories there are.
-        In time order the query ends after the next `NEXT` events, since what comes much later is another question;
-        in random order more events are more of the same, up to `queries`.
+        In time order the query ends where that of use does, since what comes much later is another question; in
+        random order more events are more of the same, up to `queries`.
         """
         few = rng.random(tasks) < 0.5
         shots = np.where(few, rng.integers(0, 6, tasks), rng.integers(0, most_shots + 1, tasks))
@@ -147,15 +193,16 @@ class Tasks:
         events = self.events.take(chosen)
         if not self.ordered:
             events = events.shuffled(rng)
-        batch = self._cut(events, chosen, shots, min(queries, NEXT) if self.ordered else queries)
-        return replace(batch, own=events)
+        batch = self._cut(events, chosen, shots, min(queries, self.question.next) if self.ordered else queries)
+        return replace(batch, own=events if self.before is None else self.before.take(chosen).followed_by(events))
 
     def _cut(self, events: Examples, chosen: Items, shots: PerTask, queries: int) -> TaskBatch:
-        profile = None if self.profile is None else self.profile[chosen]
+        support = events.window(np.zeros_like(shots), shots)
         return TaskBatch(
-            support=events.window(np.zeros_like(shots), shots),
+            support=support if self.before is None else self.before.take(chosen).followed_by(support),
             query=events.window(shots, shots + queries),
-            profile=profile,
+            profile=None if self.profile is None else self.profile[chosen],
+            question=self.question,
         )
 
 
@@ -164,7 +211,7 @@ def batches(batch: TaskBatch, size: int) -> Iterator[TaskBatch]:
     for first in range(0, len(batch.support), size):
         tasks = np.arange(first, min(first + size, len(batch.support)))
         profile = None if batch.profile is None else batch.profile[tasks]
-        yield TaskBatch(batch.support.take(tasks), batch.query.take(tasks), profile)
+        yield TaskBatch(batch.support.take(tasks), batch.query.take(tasks), profile, question=batch.question)
 
 
 @dataclass(frozen=True)

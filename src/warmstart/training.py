@@ -194,7 +194,7 @@ class _Run:
         shapes = {name: list(tensor.shape) for name, tensor in self.model.state_dict().items()}
         what = [type(self.model.learner).__name__, self.model.learner.ranks, shapes, asdict(self.schedule), self.seed]
         digest = hashlib.sha256(json.dumps(what).encode())
-        for column in (self.tasks.events.item, self.tasks.events.value, self.tasks.events.start):
+        for column in (self.tasks.met.item, self.tasks.met.value, self.tasks.met.start):
             digest.update(column.tobytes())
         return digest.hexdigest()
 

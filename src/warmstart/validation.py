@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float64
 
-from warmstart.evaluation import HEADLINE, Objective, evaluate
+from warmstart.evaluation import HEADLINE, SHOTS, Objective, evaluate
 from warmstart.scorer import Scorer
 from warmstart.tasks import Tasks
 
 TIMES = 4  # looks at each of few validation tasks; what another order changes is the smaller part of the noise
+FEW = 20  # looks at validation tasks that a number of shots needs to count, if the first number has as many
 ENOUGH = 500  # validation tasks looked at; more would cost time at each look and hardly change a choice
 
 
@@ -22,13 +23,20 @@ def quality(scorer: Scorer, valid: Tasks, objective: Objective) -> dict[int, flo
 def by_task(scorer: Scorer, valid: Tasks, objective: Objective) -> dict[int, Float64[np.ndarray, "_"]]:
     """The same for each look at a task."""
     sign = 1.0 if objective == "ranking" else -1.0
-    outcome = evaluate(scorer, _looked_at(valid), objective=objective)
+    looked_at = _looked_at(valid)
+    outcome = evaluate(scorer, looked_at, objective=objective, shots=_shots(looked_at))
     return {shots: sign * values for shots, values in outcome.values[HEADLINE[objective]].items()}
 
 
 def overall(by_shots: Mapping[int, float]) -> float:
     """One figure of all: the mean over the numbers of shots, each as important as the others."""
     return float(np.mean(list(by_shots.values())))
+
+
+def _shots(valid: Tasks) -> list[int]:
+    """The numbers of shots after which enough tasks go on: of long sessions alone a mean would be mostly chance."""
+    able = {k: int((valid.events.counts > k).sum()) for k in SHOTS}
+    return [k for k, tasks in able.items() if tasks >= min(FEW, max(able[SHOTS[0]], 1))]
 
 
 def _looked_at(valid: Tasks) -> Tasks:

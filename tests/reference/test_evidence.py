@@ -12,9 +12,9 @@ ITEMS, SHRINK, RIDGE, WINDOW = 12, 3.0, 2.0, 4
 SETTINGS = {"ridge": RIDGE, "shrink": SHRINK, "window": WINDOW}
 
 
-def tasks(*, ordered: bool, owners: int = 25, seed: int = 0) -> Tasks:
+def tasks(*, ordered: bool, owners: int = 25, seed: int = 0, again: bool = False) -> Tasks:
     rng = np.random.default_rng(seed)
-    rows = [rng.permutation(ITEMS)[: rng.integers(1, 10)] for _ in range(owners)]
+    rows = [rng.choice(ITEMS, rng.integers(1, 10), replace=again) for _ in range(owners)]
     start = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
     item = np.concatenate(rows)
     return Tasks(Examples(item, np.ones(len(item), dtype=np.float32), start), ordered)
@@ -29,13 +29,13 @@ def raw(evidence: Evidence, *what: Examples) -> np.ndarray:
     return evidence.of(*what) * evidence.spread
 
 
-@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize(("ordered", "again"), [(False, False), (True, False), (True, True)])
 @pytest.mark.parametrize("small", [0, 100])
 @pytest.mark.parametrize("limit", [ITEMS, 7])
-def test_with_its_own_row_left_out_a_task_hears_what_a_fit_without_it_says(ordered, limit, small, monkeypatch):
+def test_with_its_own_row_left_out_a_task_hears_what_a_fit_without_it_says(ordered, again, limit, small, monkeypatch):
     monkeypatch.setattr("warmstart.precision.SMALL", small)
     monkeypatch.setattr("warmstart.evidence.SMALL", small)
-    train = tasks(ordered=ordered)
+    train = tasks(ordered=ordered, again=again)
     whole = Evidence.fit(train, ITEMS, limit=limit, **SETTINGS)
     for task, shots in [(0, 0), (1, 1), (2, 3), (7, 2), (11, 5)]:
         own = train.events.take(np.array([task]))

@@ -5,5 +5,6 @@ from warmstart.classics.bias import Bias
 from warmstart.classics.ease import EASE
 from warmstart.classics.item_knn import ItemKNN
 from warmstart.classics.popularity import Popularity
+from warmstart.classics.session_knn import SessionKNN
 
-__all__ = ["ALS", "EASE", "Bias", "ItemKNN", "Popularity"]
+__all__ = ["ALS", "EASE", "Bias", "ItemKNN", "Popularity", "SessionKNN"]

@@ -43,7 +43,7 @@ class ALS:
         settings = {"factors": factors, "l2": l2, "alpha": alpha, "seed": seed}
         model = _model(**settings)
         with threadpool_limits(1, "blas"):  # implicit runs its own threads
-            model.fit(_matrix(train.events, items), show_progress=False)
+            model.fit(_matrix(train.met, items), show_progress=False)
         return cls(np.asarray(model.item_factors), popularity(train, items), **settings)
 
     def adapt(self, support: Examples, profile: Profile = None) -> Factors:

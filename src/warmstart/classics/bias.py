@@ -33,7 +33,7 @@ class Bias:
 
     @classmethod
     def fit(cls, train: Tasks, *, items: int, item_l2: float = 10.0, owner_l2: float = 3.0) -> "Bias":
-        events = train.events
+        events = train.met
         mean = events.value.mean(dtype=np.float64)
         surplus = np.bincount(events.item, weights=events.value - mean, minlength=items)
         expected = mean + surplus / (np.bincount(events.item, minlength=items) + item_l2)

@@ -33,7 +33,7 @@ class EASE:
     @classmethod
     def fit(cls, train: Tasks, *, items: int, l2: float = 1000.0, limit: int = 8000) -> "EASE":
         taken = taking_part(train, items, limit)
-        met = train.events.matrix(items)[:, taken]
+        met = train.met.matrix(items)[:, taken]
         return cls(precision(met, l2), taken, popularity(train, items), l2=l2, limit=limit)
 
     def adapt(self, support: Examples, profile: Profile = None) -> Catalogue:

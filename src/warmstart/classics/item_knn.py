@@ -32,7 +32,7 @@ class ItemKNN:
 
     @classmethod
     def fit(cls, train: Tasks, *, items: int, neighbours: int = 200, shrink: float = 50.0) -> "ItemKNN":
-        met = train.events.matrix(items).tocsc()
+        met = train.met.matrix(items).tocsc()
         norm = np.sqrt(met.sum(axis=0)).astype(np.float32)
         block = max(1, CELLS // items)
         rows = [

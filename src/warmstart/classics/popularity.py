@@ -15,7 +15,7 @@ TIE_BREAK = 1e-6
 
 def popularity(train: Tasks, items: int) -> Popular:
     """The share of training owners that met each item."""
-    return (np.bincount(train.events.item, minlength=items) / max(len(train), 1)).astype(np.float32)
+    return (np.bincount(train.met.item, minlength=items) / max(len(train), 1)).astype(np.float32)
 
 
 def break_ties(scores: Float32[np.ndarray, "T I"], popular: Popular) -> Float32[np.ndarray, "T I"]:

@@ -1,0 +1,107 @@
+"""Session-kNN: what followed in the past sessions that are most like this one (V-SKNN).
+
+Jannach & Ludewig, RecSys 2017; in the form of VMIS-kNN (Kersbergen, Sprangers & Schelter,
+SIGMOD 2022), which keeps for each item the latest sessions that met it, so that a click costs the same however many
+sessions there are.
+
+**Deviations.** An event's weight falls with the number of events behind it, not with its place among all. How many
+sessions an item recalls bounds each item, not the sessions of all items together. Where the training tasks stand in no
+order, the last of them are taken for the latest.
+"""
+
+from collections.abc import Mapping
+from itertools import product
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from warmstart.classics.popularity import Popular, break_ties, popularity
+from warmstart.scorer import Candidates, Scores, candidates_of
+from warmstart.tasks import Examples, Profile, Tasks
+
+AT_ONCE = 4_000_000  # pairs of an event and a session that recalls it, held at once
+
+
+class SessionKNN:
+    """This sums the past sessions that share events with the support set; its state is which ones, and how much.
+
+    `sample` are the latest sessions that each item recalls, `neighbours` those that are heard of all that are recalled;
+    `decay` is what an event's weight falls by with each event behind it, where events stand in time order.
+    """
+
+    GRID: tuple[dict[str, Any], ...] = tuple(
+        {"neighbours": neighbours, "sample": sample} for neighbours, sample in product((100, 500), (500, 2500))
+    )
+
+    def __init__(self, past: Examples, popular: Popular, *, neighbours: int, sample: int, decay: float) -> None:
+        self.past, self.popular, self.items = past, popular, len(popular)
+        self.settings = {"neighbours": neighbours, "sample": sample, "decay": decay}
+        self.latest = _latest(past, self.items, sample)
+        self.rareness = np.log1p(len(past) / (1 + np.bincount(past.item, minlength=self.items))).astype(np.float32)
+        self.met = sp.csr_array(past.matrix(self.items) @ sp.diags_array(self.rareness))
+
+    @classmethod
+    def fit(
+        cls, train: Tasks, *, items: int, neighbours: int = 100, sample: int = 500, decay: float = 0.8
+    ) -> "SessionKNN":
+        popular, decay = popularity(train, items), decay if train.ordered else 1.0
+        return cls(train.met, popular, neighbours=neighbours, sample=sample, decay=decay)
+
+    def adapt(self, support: Examples, profile: Profile = None) -> sp.csr_array:
+        recalled = np.diff(self.latest.indptr)[support.item]  # sessions, for each event
+        before = np.concatenate([[0], np.cumsum(recalled)])[support.start]
+        blocks = np.unique(np.searchsorted(before, np.arange(0, before[-1] + 1, AT_ONCE), side="right") - 1)
+        parts = np.split(np.arange(len(support)), blocks[1:])
+        return sp.csr_array(sp.vstack([self._alike(support.take(part)) for part in parts]))
+
+    def score(self, state: sp.csr_array, items: Candidates) -> Scores:
+        return candidates_of(break_ties(sp.csr_array(state @ self.met).toarray(), self.popular), items)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        past = {"item": self.past.item, "start": self.past.start}
+        return {**past, "popular": self.popular}
+
+    @classmethod
+    def restore(cls, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> "SessionKNN":
+        item = arrays["item"]
+        past = Examples(item, np.ones(len(item), dtype=np.float32), arrays["start"])
+        return cls(past, arrays["popular"], **settings)
+
+    def with_sessions(self, more: Examples) -> "SessionKNN":
+        """The same, with sessions that came since; the catalogue stays as it was."""
+        past = Examples(
+            np.concatenate([self.past.item, more.item]),
+            np.concatenate([self.past.value, more.value]),
+            np.concatenate([self.past.start, self.past.start[-1] + more.start[1:]]),
+        )
+        return SessionKNN(past, self.popular, **self.settings)
+
+    def _alike(self, support: Examples) -> sp.csr_array:
+        """The nearest past sessions of each task: the weights of the events shared, times that of the latest one."""
+        later = support.counts[support.task] - 1 - (np.arange(len(support.item)) - support.start[:-1][support.task])
+        weight = (self.settings["decay"] ** later).astype(np.float32)
+        recalled = self.latest[support.item]  # (N, sessions)
+        event = np.repeat(np.arange(len(support.item)), np.diff(recalled.indptr))
+        key = support.task[event] * len(self.past) + recalled.indices
+        order = np.argsort(key, kind="stable")
+        key, weight = key[order], weight[event[order]]
+        first = np.flatnonzero(np.diff(key, prepend=-1))
+        shared, latest = (of.reduceat(weight, first) if len(first) else weight for of in (np.add, np.maximum))
+        task, session = np.divmod(key[first], len(self.past))
+        nearest = np.lexsort((-session, -shared, task))  # of two that are alike the later one
+        place = np.arange(len(task)) - np.searchsorted(task, task)
+        kept = nearest[place < self.settings["neighbours"]]
+        rows = (shared[kept] * latest[kept], (task[kept], session[kept]))
+        return sp.csr_array(rows, shape=(len(support), len(self.past)))
+
+
+def _latest(past: Examples, items: int, sample: int) -> sp.csr_array:
+    """The last `sample` sessions that met each item: (I, sessions)."""
+    by_item = sp.csr_array(past.matrix(items).T)
+    by_item.sort_indices()
+    counts = np.diff(by_item.indptr)
+    from_the_end = np.repeat(by_item.indptr[1:], counts) - np.arange(len(by_item.indices))
+    kept = from_the_end <= sample
+    start = np.concatenate([[0], np.cumsum(np.minimum(counts, sample))])
+    return sp.csr_array((by_item.data[kept], by_item.indices[kept], start), shape=by_item.shape)

@@ -1,0 +1,89 @@
+"""The laws that hold for every scorer in every scenario: batches, empty support, saved models, and no leak."""
+
+from dataclasses import replace
+from functools import cache
+from itertools import count
+
+import numpy as np
+import pytest
+
+from warmstart import recipes
+from warmstart.recipes import RECIPES
+from warmstart.scenarios import BENCHMARK, ScenarioOptions, cut
+from warmstart.tasks import Examples, Profile, Split, Tasks
+from warmstart.tuning import Fitted, Meta, Order
+
+SETTINGS = {"dim": 8, "steps": 4, "tasks": 8, "validate_every": 4}
+OPTIONS = {
+    "item": ScenarioOptions(),
+    "session": ScenarioOptions(gap=1500.0),
+    "cross-domain": ScenarioOptions(target="films"),
+}
+CASES = [(s, n) for s in OPTIONS for n, recipe in RECIPES.items() if "ranking" in recipe.objectives]
+
+
+@pytest.fixture(scope="module")
+def splits(clicks) -> dict[str, Split]:
+    log = clicks(items=40, events=900)
+    return {name: cut(log, name, seed=0, shares=BENCHMARK, options=options) for name, options in OPTIONS.items()}
+
+
+def order(split: Split, name: str) -> Order:
+    recipe = RECIPES[name]
+    grid = {} if isinstance(recipe, Meta) or not recipe.cls.GRID else dict(recipe.cls.GRID[0])
+    return Order(split, settings=SETTINGS if isinstance(recipe, Meta) else grid)
+
+
+@pytest.fixture(scope="module")
+def fitted(splits):
+    """Each case fitted once."""
+    return cache(lambda scenario, name: recipes.fit(name, order(splits[scenario], name)))
+
+
+def scores_of(one: Fitted, support: Examples, profile: Profile) -> np.ndarray:
+    return one.scorer.score(one.scorer.adapt(support, profile), np.arange(one.scorer.items))
+
+
+@pytest.mark.parametrize(("scenario", "name"), CASES)
+def test_many_tasks_are_as_each_alone_and_one_without_events_is_valid(scenario, name, splits, fitted):
+    one, tasks = fitted(scenario, name), splits[scenario].test
+    for shots in (0, 1):
+        batch = tasks.cut(shots)
+        together = scores_of(one, batch.support, batch.profile)
+        assert np.isfinite(together).all() and together.shape == (len(batch.support), splits[scenario].items)
+        profile = None if batch.profile is None else batch.profile[[2]]
+        alone = scores_of(one, batch.support.take(np.array([2])), profile)
+        np.testing.assert_allclose(together[[2]], alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("scenario", "name"), CASES)
+def test_saved_and_restored_it_scores_the_same(scenario, name, splits, fitted):
+    one, batch = fitted(scenario, name), splits[scenario].test.cut(1)
+    again = replace(one, scorer=RECIPES[name].restore(one.scorer.arrays(), one.settings))
+    np.testing.assert_array_equal(
+        scores_of(again, batch.support, batch.profile), scores_of(one, batch.support, batch.profile)
+    )
+
+
+def scrambled(tasks: Tasks, items: int) -> Tasks:
+    """The same tasks with other items and values, those known before the first shot included."""
+
+    def other(events: Examples) -> Examples:
+        return Examples(np.random.default_rng(9).integers(0, items, len(events.item)), events.value + 1, events.start)
+
+    return replace(tasks, events=other(tasks.events), before=None if tasks.before is None else other(tasks.before))
+
+
+@pytest.mark.parametrize(("scenario", "name"), CASES)
+def test_nothing_of_validation_and_test_shows_in_the_weights(scenario, name, splits, monkeypatch):
+    split = splits[scenario]
+    dirty = replace(split, valid=scrambled(split.valid, split.items), test=scrambled(split.test, split.items))
+
+    def weights(part: Split) -> dict[str, np.ndarray]:
+        looks = count()
+        monkeypatch.setattr("warmstart.tuning.quality", lambda *asked: {0: float(next(looks))})
+        return recipes.fit(name, order(part, name)).scorer.arrays()
+
+    clean, found = weights(split), weights(dirty)
+    for part, array in clean.items():
+        np.testing.assert_array_equal(array, found[part], err_msg=part)
