@@ -49,7 +49,8 @@ class Encoder(nn.Module):
     The learned coordinates are the sum of an id embedding and of the item's content. In training the ids of some
     items are dropped, so that an item never seen can live on its content alone (after DropoutNet, Volkovs et al.,
     NeurIPS 2017). Without content nothing is dropped, since nothing would remain. The id embeddings start at
-    `directions`, else they are drawn.
+    `directions`, else they are drawn. With `fixed_appeal` the mean appeal stays what the data say; `profile_rate` is
+    how many times as fast as the rest the prior learns from the profile.
     """
 
     def __init__(
@@ -62,11 +63,14 @@ class Encoder(nn.Module):
         directions: Float32[np.ndarray, "I K"] | None = None,
         id_dropout: float = 0.1,
         profile_dropout: float = 0.2,
+        profile_rate: float = 1.0,
+        fixed_appeal: bool = False,
     ) -> None:
         super().__init__()
         self.dim, self.id_dropout, self.profile_dropout = dim, id_dropout, profile_dropout
+        self.profile_rate = profile_rate
         free = dim - FIXED
-        self.appeal = nn.Parameter(torch.from_numpy(appeal))
+        self.appeal = nn.Parameter(torch.from_numpy(appeal), requires_grad=not fixed_appeal)
         drawn = torch.randn(len(appeal), free) * free**-0.5
         self.ids = nn.Parameter(drawn if directions is None else torch.from_numpy(directions))
         self.rows = None if content is None else Rows(content)
@@ -89,7 +93,7 @@ class Encoder(nn.Module):
         start = self.start.expand(tasks, -1)
         if self.profile is None or profile is None:
             return start
-        shift = self.profile(Rows(profile).to(start.device))
+        shift = self.profile_rate * self.profile(Rows(profile).to(start.device))
         if self.training:
             shift = shift * (torch.rand(tasks, 1, device=start.device) >= self.profile_dropout)
         return start + shift

@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any, get_args
 
 from warmstart.by_shots import ByShots, of_scorer
-from warmstart.classics import ALS, EASE, Bias, ItemKNN, Popularity, SessionKNN
+from warmstart.classics import ALS, EASE, Bias, ItemKNN, Popularity, ProfileALS, ProfileKNN, SessionKNN
 from warmstart.errors import Misuse
 from warmstart.evaluation import Objective
 from warmstart.factors import Factors
@@ -46,7 +46,7 @@ CROWDS = tuple({"nearest": nearest} for nearest in (25, 100, 200, 400))
 WIDE = {"dim": 128, "width": 128, "hidden": 256, "rate": 0.003, "id_dropout": 0.0}
 """For the encoder that has room for it: a thousandth better on validation (ml-1m) than half the size."""
 BLEND = {
-    **{"dim": 32, "id_dropout": 0.0, "spectral": True},
+    **{"dim": 32, "id_dropout": 0.0, "spectral": True, "profile_rate": 3.0, "fixed_appeal": True},
     **{"steps": 600, "rate": 0.003, "weight_decay": 0.3, "validate_every": 50},
 }
 """What was best over several data sets; see docs/experiments.md."""
@@ -59,6 +59,8 @@ RECIPES: dict[str, Recipe] = {
     "ease": Classic(EASE),
     "als": Classic(ALS),
     "session-knn": Classic(SessionKNN),
+    "profile-knn": Classic(ProfileKNN),
+    "profile-als": Classic(ProfileALS),
     "gru4rec": Meta(GRU4Rec, {**LIGHT, "tasks": 32}, ("ranking",), kind="classic"),
     "sasrec": Meta(SASRec, {**LIGHT, "tasks": 32, "rate": 0.003}, ("ranking",), kind="classic"),
     "blend": Meta(Blend, BLEND, evidence=True),

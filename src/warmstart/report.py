@@ -20,6 +20,7 @@ from warmstart.tuning import Kind
 KINDS: tuple[Kind, ...] = ("classic", "transfer", "meta")  # as they stand in a table
 RANKING = ("popularity", "item-knn", "ease", "als", "fine-tune")
 BY_SCENARIO: dict[str, tuple[str, ...]] = {
+    "item": ("popularity", "item-knn", "ease", "als", "profile-knn", "profile-als", "fine-tune"),
     "session": ("popularity", "item-knn", "session-knn", "gru4rec", "fine-tune"),
     "cross-domain": ("popularity", "item-knn", "session-knn", "ease", "als", "fine-tune"),
 }

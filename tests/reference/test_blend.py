@@ -2,13 +2,17 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from torch.testing import assert_close
 
+from warmstart import recipes
+from warmstart.encoder import Encoder
 from warmstart.learner import Catalogue, Query, Support, ranking
 from warmstart.learners import Blend, InContext
 from warmstart.model import Trained, Weighed
 from warmstart.recipes import RECIPES
+from warmstart.tuning import Order
 
 DIM, COUNTS = 5, (4, 0, 2)
 CATALOGUE = Catalogue(torch.zeros(1, DIM), torch.zeros(1))  # it does not look at it
@@ -144,3 +148,22 @@ def test_the_loss_counts_what_is_known_from_elsewhere():
     known = Query(query.x, query.y, query.mask, torch.full((3, 2), 2.0))
     shifted = Catalogue(rivals.x, torch.full((3, 6), 2.0))
     assert_close(learner.loss(given, known, CATALOGUE, shifted), learner.loss(given, query, CATALOGUE, rivals))
+
+
+def test_the_appeal_that_the_data_say_stays(split):
+    settings = {**SETTINGS, "steps": 5, "tasks": 8, "validate_every": 5}
+    one = recipes.fit("blend", Order(split, settings={k: v for k, v in settings.items() if k != "objective"}))
+    start = RECIPES["blend"].start(split, {**RECIPES["blend"].preset, **SETTINGS})
+    np.testing.assert_array_equal(one.scorer.arrays()["encoder.appeal"], start.appeal)
+    assert (one.scorer.arrays()["encoder.ids"] != start.directions).any() or one.history.best_step == 0
+
+
+@torch.no_grad()
+def test_the_rate_of_the_profile_multiplies_what_it_says():
+    profile = sp.csr_array(np.array([[1.0, 0.0], [0.5, 2.0]], dtype=np.float32))
+    slow, fast = (
+        Encoder(np.zeros(3, dtype=np.float32), dim=6, profile_width=2, profile_rate=rate) for rate in (1.0, 3.0)
+    )
+    for one in (slow, fast):
+        one.eval().profile.weight.copy_(torch.arange(12.0).reshape(2, 6))
+    assert_close(fast.priors(profile, 2) - fast.start, 3 * (slow.priors(profile, 2) - slow.start))

@@ -5,6 +5,8 @@ from warmstart.classics.bias import Bias
 from warmstart.classics.ease import EASE
 from warmstart.classics.item_knn import ItemKNN
 from warmstart.classics.popularity import Popularity
+from warmstart.classics.profile_als import ProfileALS
+from warmstart.classics.profile_knn import ProfileKNN
 from warmstart.classics.session_knn import SessionKNN
 
-__all__ = ["ALS", "EASE", "Bias", "ItemKNN", "Popularity", "SessionKNN"]
+__all__ = ["ALS", "EASE", "Bias", "ItemKNN", "Popularity", "ProfileALS", "ProfileKNN", "SessionKNN"]
