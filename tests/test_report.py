@@ -9,8 +9,10 @@ import pytest
 from rich.console import Console
 
 from warmstart.board import board, brief, number
+from warmstart.charts import changes, curves
 from warmstart.errors import Misuse
-from warmstart.page import _curves, page, verdict
+from warmstart.interest import CLICKS, Interest
+from warmstart.page import page, verdict
 from warmstart.report import Report, Row
 
 SHOTS = (0, 1, 2, 3, 5, 10, 20)
@@ -48,7 +50,7 @@ def report() -> Report:
     rows.append(row("<b>in-context</b>", "meta", 0.15))
     facts = {
         "name": "a & b", "events": 1000, "owners": 300, "items": 50, "order": "time", "explicit": True,
-        "train_tasks": 210, "valid_tasks": 30, "test_tasks": 200, "least_events": 25,
+        "train_tasks": 210, "valid_tasks": 30, "test_tasks": 200, "least_events": 25, "asked": 20,
     }  # fmt: skip
     return Report(facts, "user", "ranking", SHOTS, tuple(rows), seed=0)
 
@@ -181,7 +183,7 @@ def test_in_a_crowd_only_the_leaders_have_a_band(report):
 
 def figures(report: Report) -> list[dict]:
     """The curves of the page."""
-    return [{"showlegend": True, **trace} for trace in _curves(report).to_plotly_json()["data"]]
+    return [{"showlegend": True, **trace} for trace in curves(report).to_plotly_json()["data"]]
 
 
 def test_the_verdict_names_the_best_and_its_gain(report):
@@ -205,3 +207,18 @@ def _plotly() -> str:
     from plotly.offline import get_plotlyjs
 
     return get_plotlyjs()
+
+
+def test_a_page_of_sessions_shows_how_each_learner_follows_an_interest(report):
+    curve = np.linspace(0.3, 0.5, CLICKS)
+    found = Interest(cohort=curve, frozen=curve - 0.1, spliced=np.linspace(0.1, 0.5, CLICKS), sessions=321)
+    rows = tuple(replace(one, interest=found) for one in report.rows)
+    rows += tuple(replace(report.rows[0], learner=name, interest=found) for name in ("session-knn", "gru4rec"))
+    sessions = replace(report, rows=rows, scenario="session", dataset={**report.dataset, "asked": 1})
+    text = page(sessions)
+    assert "321 sessions of more than 8 clicks" in text and 'id="changes"' in text
+    assert "200 sessions that no learner has seen" in text and "the next one is to be predicted" in text
+    figure = changes(sessions)
+    assert len(figure.data) == 3 * len(rows) and figure.data[0].y[0] == 0.3
+    assert sessions.to_dict()["results"][0]["interest"]["recovery"] == 8
+    assert "changes interest" not in page(report) and 'id="changes"' not in page(report)

@@ -10,6 +10,7 @@ from warmstart.cost import PeakMemory
 from warmstart.errors import DataError, Misuse
 from warmstart.evaluation import SHOTS, Objective, evaluate
 from warmstart.interactions import Interactions
+from warmstart.interest import CLICKS, Interest, interest
 from warmstart.race import select
 from warmstart.recipes import AUTO, fit, recipe
 from warmstart.report import Report, Row, required
@@ -102,9 +103,18 @@ def _row(name: str, order: Order, shots: tuple[int, ...], watcher: Watcher, read
         peak_mb=memory.mb,
         settings=dict(fitted.settings),
         training="" if fitted.history is None else fitted.history.verdict,
+        interest=_interest(fitted, order),
     )
     watcher.judged(row)
     return row
+
+
+def _interest(fitted: Fitted, order: Order) -> Interest | None:
+    """Whether it follows a changing interest; asked where each click is, of sessions that are long enough."""
+    test = order.split.test
+    if not test.question.again or (test.events.counts > CLICKS).sum() < 2:
+        return None
+    return interest(fitted.scorer, test, order.split.train, seed=order.seed)
 
 
 def _able(split: Split, shots: Sequence[int]) -> tuple[int, ...]:
@@ -131,4 +141,5 @@ def _facts(log: Interactions, split: Split) -> dict[str, Any]:
         "valid_tasks": len(split.valid),
         "test_tasks": len(split.test),
         "least_events": split.least_events,
+        "asked": split.test.question.next,
     }

@@ -15,11 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from warmstart.board import number
+from warmstart.charts import plain, styles
 from warmstart.comparison import compare
 from warmstart.errors import Misuse
 from warmstart.evaluation import NAMES
 from warmstart.interactions import Interactions
-from warmstart.page import alone, plain, styles
+from warmstart.page import alone
 from warmstart.report import Report, Row, direction
 
 

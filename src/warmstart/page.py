@@ -9,29 +9,10 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from warmstart.board import brief, number
+from warmstart.charts import changes, costs, curves
 from warmstart.evaluation import NAMES
-from warmstart.report import PLAINEST, Comparison, Report, Row, direction
-
-CLASSIC_GREYS = ("#6b7280", "#9ca3af", "#78716c", "#a8a29e", "#64748b")
-COLOURS = (
-    "#2563eb",
-    "#dc2626",
-    "#059669",
-    "#d97706",
-    "#7c3aed",
-    "#0891b2",
-    "#db2777",
-    "#65a30d",
-    "#ea580c",
-    "#4f46e5",
-    "#be123c",
-    "#0f766e",
-    "#a16207",
-    "#9333ea",
-    "#0369a1",
-)
-DASHES = ("dash", "dot", "dashdot", "longdash", "longdashdot")
-CROWD = 8  # of more learners than these the bands would hide each other
+from warmstart.interest import CLICKS, RECOVERED
+from warmstart.report import NOUNS, Comparison, Report, Row, direction
 
 
 def page(report: Report) -> str:
@@ -44,10 +25,12 @@ def page(report: Report) -> str:
         verdict=escape(verdict(report)),
         facts=escape(_facts(report)),
         buttons="".join(_button(report, metric) for metric in report.metrics),
-        curves=_figure(_curves(report)),
-        costs=_figure(_costs(report)),
+        curves=_figure(curves(report)),
+        costs=_figure(costs(report)),
         tables="".join(_table(report, metric) for metric in report.metrics),
         calibration=_calibration(report),
+        interest=_interest(report),
+        changes=_figure(changes(report)),
         shortfalls="".join(_shortfall(name, why) for name, why in report.shortfalls.items()),
         cost_rows="".join(_cost_row(row) for row in report.ordered_rows),
         plotly=get_plotlyjs(),
@@ -94,12 +77,13 @@ def _known(shots: int) -> str:
 def _facts(report: Report) -> str:
     facts = report.dataset
     task = "the whole catalogue is ranked" if report.objective == "ranking" else "the next ratings are predicted"
+    noun, asked = NOUNS[report.scenario], facts["asked"]
     return (
         f"{facts['events']:,} events, {facts['owners']:,} users, {facts['items']:,} items. Judged on "
-        f"{facts['test_tasks']:,} users that no learner has seen, with at least {facts['least_events']} events each: "
-        f"the first k in {facts['order']} order are known, the next 20 are to be predicted, and {task}. "
-        f"Settings were chosen on {facts['valid_tasks']:,} other users. "
-        "Bands, drawn of the leaders where there are many, are 95 % bootstrap intervals over users; a star marks a "
+        f"{facts['test_tasks']:,} {noun} that no learner has seen, with at least {facts['least_events']} events each: "
+        f"the first k in {facts['order']} order are known, the next {'one is' if asked == 1 else f'{asked} are'} to be "
+        f"predicted, and {task}. Settings were chosen on {facts['valid_tasks']:,} other {noun}. "
+        f"Bands, drawn of the leaders where there are many, are 95 % bootstrap intervals over {noun}; a star marks a "
         f"gain over the best classic that holds after Holm's correction (paired, p < 0.05). Seed {report.seed}."
     )
 
@@ -107,90 +91,6 @@ def _facts(report: Report) -> str:
 def _button(report: Report, metric: str) -> str:
     pressed = "true" if metric == report.headline else "false"
     return f'<button data-metric="{escape(metric)}" aria-pressed="{pressed}">{escape(NAMES[metric])}</button>'
-
-
-def styles(report: Report) -> dict[str, dict[str, str]]:
-    classics = [row.learner for row in report.ordered_rows if row.kind == "classic"]
-    others = [row.learner for row in reversed(report.ordered_rows) if row.kind != "classic"]
-    greys = {
-        name: {"color": CLASSIC_GREYS[i % len(CLASSIC_GREYS)], "dash": DASHES[i % len(DASHES)]}
-        for i, name in enumerate(classics)
-    }
-    return greys | {name: {"color": COLOURS[i % len(COLOURS)], "dash": "solid"} for i, name in enumerate(others)}
-
-
-def _curves(report: Report) -> go.Figure:
-    """One curve and one band for each learner and metric; `meta` says which, for the page's buttons.
-
-    In a crowd only the leaders have a band, and the others step back.
-    """
-    figure = go.Figure()
-    leaders = _leaders(report)
-    lines = styles(report)
-    x = [str(k) for k in report.shots]
-    for metric in report.metrics:
-        for row in reversed(report.ordered_rows):
-            found = [report.intervals[row.learner, metric, k] for k in report.shots]
-            shown = {"visible": metric == report.headline, "legendgroup": row.learner, "meta": metric}
-            edge = [one.high for one in found] + [one.low for one in reversed(found)]
-            style, leads = lines[row.learner], row.learner in leaders
-            if leads:
-                figure.add_scatter(
-                    x=x + x[::-1], y=edge, fill="toself", fillcolor=style["color"], opacity=0.10, mode="none",
-                    hoverinfo="skip", showlegend=False, **shown,
-                )  # fmt: skip
-            width = 1.2 if not leads else 1.8 if row.kind == "classic" else 2.6
-            figure.add_scatter(
-                x=x, y=[one.mean for one in found], name=row.learner, mode="lines+markers",
-                line={**style, "width": width}, marker={"size": 6 if leads else 3}, opacity=1.0 if leads else 0.5,
-                **shown,
-            )  # fmt: skip
-    figure.update_layout(hovermode="x unified")
-    figure.update_xaxes(title="known events (k)", type="category")
-    figure.update_yaxes(title=NAMES[report.headline])
-    return plain(figure)
-
-
-def _leaders(report: Report) -> set[str]:
-    """All learners, or of a crowd the two best, the two best classics, and popularity."""
-    rows = report.ordered_rows
-    if len(rows) <= CROWD:
-        return {row.learner for row in rows}
-    classics, others = ([row.learner for row in rows if (row.kind == "classic") is ours] for ours in (True, False))
-    return {*classics[-2:], *others[-2:], PLAINEST[report.objective]}
-
-
-def _costs(report: Report) -> go.Figure:
-    """Quality against the time that one adaptation takes."""
-    figure = go.Figure()
-    lines = styles(report)
-    for row in report.ordered_rows:
-        figure.add_scatter(
-            x=[max(row.adapt_ms, 0.001)],
-            y=[report.mean_over_shots(row, report.headline)],
-            text=[row.learner],
-            name=row.learner,
-            mode="markers+text",
-            textposition="top center",
-            marker={"size": 12, "color": lines[row.learner]["color"]},
-        )
-    figure.update_layout(showlegend=False)
-    figure.update_xaxes(title="milliseconds to adapt to one user", type="log", dtick=1)
-    figure.update_yaxes(title=f"{NAMES[report.headline]}, mean over k")
-    return plain(figure)
-
-
-def plain(figure: go.Figure) -> go.Figure:
-    quiet = {"gridcolor": "rgba(128,128,128,0.22)", "zeroline": False, "automargin": True}
-    figure.update_xaxes(**quiet).update_yaxes(**quiet)
-    return figure.update_layout(
-        template="none",
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"family": "system-ui, sans-serif", "size": 13, "color": "#71717a"},
-        margin={"l": 60, "r": 20, "t": 20, "b": 60},
-        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
-    )
 
 
 def _figure(figure: go.Figure) -> str:
@@ -240,6 +140,27 @@ def _calibration(report: Report) -> str:
     )
     table = f"<div class=scroll><table><tr><th>learner</th>{heads}</tr>{body}</table></div>"
     return f"<h2>Expected calibration error</h2><p class=facts>{what}</p>{table}"
+
+
+def _interest(report: Report) -> str:
+    """The section on sessions whose interest changes; empty where that was not asked."""
+    rows = [(row.learner, row.kind, row.interest) for row in report.ordered_rows if row.interest is not None]
+    if not rows:
+        return ""
+    what = (
+        f"{rows[0][2].sessions:,} sessions of more than {CLICKS} clicks. After a session of another kind, a learner is "
+        f"back when it finds {RECOVERED:.0%} of what it finds without."
+    )
+    body = "".join(
+        f"<tr class={kind}><th>{escape(name)}</th><td>{number(one.cohort[-1])}</td><td>{number(one.frozen[-1])}</td>"
+        f"<td>{number(one.spliced[0])}</td><td>{one.recovery or f'more than {CLICKS}'}</td></tr>"
+        for name, kind, one in rows
+    )
+    heads = ("learner", f"after {CLICKS} clicks", "frozen", "1 click after another session", "clicks to be back")
+    head = "".join(f"<th>{name}</th>" for name in heads)
+    table = f"<div class=scroll><table><tr>{head}</tr>{body}</table></div>"
+    chart = '<div class="card"><div id="changes" class="plot"></div></div>'
+    return f"<h2>When the interest changes</h2><p class=facts>{what}</p>{chart}{table}"
 
 
 def _shortfall(name: str, why: str) -> str:

@@ -14,6 +14,7 @@ from rich.console import Console, RenderableType
 
 from warmstart.errors import Misuse
 from warmstart.evaluation import HEADLINE, Objective
+from warmstart.interest import Interest
 from warmstart.intervals import Difference, Interval, difference, holm, interval, resampled_means
 from warmstart.tuning import Kind
 
@@ -34,6 +35,10 @@ SURE = 0.05
 def required(objective: Objective, scenario: str) -> tuple[str, ...]:
     """The rows without which a report is not made: tuned classics, and transfer learning."""
     return ("bias", "fine-tune") if objective == "rating" else BY_SCENARIO.get(scenario, RANKING)
+
+
+NOUNS = {"user": "users", "item": "items", "session": "sessions", "cross-domain": "users"}
+"""What a task is called, by scenario."""
 
 
 def direction(metric: str) -> int:
@@ -64,6 +69,8 @@ class Row:
     settings: Mapping[str, Any]
     training: str
     """How the training ended; empty where there was none."""
+    interest: Interest | None = None
+    """Whether it follows somebody whose interest changes; None where that is not asked."""
 
 
 class Comparison(NamedTuple):
@@ -245,4 +252,5 @@ class Report:
             "settings": dict(row.settings),
             "training": row.training,
             "shortfall": self.shortfalls.get(row.learner),
+            **({} if row.interest is None else {"interest": row.interest.to_dict()}),
         }
