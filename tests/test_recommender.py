@@ -2,9 +2,11 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 import warmstart as ws
@@ -210,3 +212,111 @@ def test_budgets_that_are_none_are_refused(text):
 def test_an_unknown_scenario_is_refused(log):
     with pytest.raises(ws.Misuse, match='there is no scenario "moon"'):
         ws.fit(log, scenario="moon")
+
+
+def newcomers(**columns: list) -> pl.DataFrame:
+    return pl.DataFrame(
+        {"item_id": [901, 902], "kind": ["even", "odd"], "title": ["new even thing", "new odd thing"], **columns}
+    )
+
+
+EVEN, ODD = [100, 106, 112, 118], [103, 109, 115, 121]
+
+
+def places(model: ws.Recommender, history: list, *items: int) -> list[int]:
+    """Where items stand among all that are recommended."""
+    found = ids(model.recommend(history, len(model.items)))
+    return [found.index(item) for item in items]
+
+
+def test_a_new_item_is_recommended_at_once_to_those_who_like_its_kind(model):
+    grown = model.add_items(newcomers())
+    assert len(grown.items) == 32 and len(model.items) == 30
+    even, odd = places(grown, EVEN, 901, 902)
+    assert even < odd
+    even, odd = places(grown, ODD, 901, 902)
+    assert odd < even
+    assert grown.recommend((), 40).items[0].item not in (901, 902), "nobody is a favourite at once"
+    found = next(one for one in grown.recommend(EVEN, 40).items if one.item == 901)
+    assert found.title == "new even thing" and found.properties["kind"] == "even"
+
+
+def test_what_was_known_is_recommended_as_before(model):
+    grown = model.add_items(newcomers())
+    before = [(found.item, found.score) for found in model.recommend(EVEN, 40).items]
+    after = [(found.item, found.score) for found in grown.recommend(EVEN, 40).items if found.item not in (901, 902)]
+    assert after == before
+
+
+def test_who_met_a_new_item_moves_it_whatever_its_columns_say(model):
+    """It calls itself even, but those who met it like odd things."""
+    first = model.add_items(newcomers())
+    later = first.add_items(newcomers().head(1), met_by={901: [ODD, [*ODD, 127], ODD[1:], ODD]})
+    assert places(later, ODD, 901) < places(first, ODD, 901)
+    assert places(later, EVEN, 901) > places(first, EVEN, 901)
+
+
+def test_a_new_item_may_be_in_a_history(model):
+    grown = model.add_items(newcomers())
+    answer = grown.recommend([901, 100], 5)
+    assert answer.used == 2 and 901 not in ids(answer)
+    assert places(grown, [901], 112)[0] < places(grown, [902], 112)[0]
+
+
+def test_new_items_are_saved_with_the_model(model, tmp_path):
+    grown = model.add_items(newcomers(), met_by={902: [ODD]})
+    grown.save(tmp_path / "grown")
+    again = ws.load(tmp_path / "grown")
+    assert again.recommend(ODD, 40) == grown.recommend(ODD, 40)
+    assert len(again.add_items(newcomers().with_columns(item_id=pl.Series([903, 904]))).items) == 34
+
+
+def test_an_item_that_is_like_no_other_is_like_all(model):
+    odd_one = pl.DataFrame({"item_id": [990], "kind": [None], "title": [None]})
+    grown = model.add_items(odd_one)
+    scores = {found.item: found.score for found in grown.recommend(EVEN, 40).items}
+    everything = grown.scorer.score(grown.scorer.adapt(grown._asked(EVEN, {}).support), np.arange(30))[0]
+    assert np.isclose(scores[990], everything.mean(), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("table", "met_by", "message"),
+    [
+        (newcomers(item_id=[100, 901]), {}, "1 items of the table are known already: 100; leave them out"),
+        (newcomers(item_id=["a", "b"]), {}, "have whole numbers as ids, and those of the table are text: 'a'"),
+        (newcomers(), {7: [EVEN]}, "met_by names items that are not in the table: 7"),
+    ],
+)
+def test_new_items_that_make_no_sense_are_refused(model, table, met_by, message):
+    with pytest.raises(ws.Misuse, match=message):
+        model.add_items(table, met_by=met_by)
+
+
+def test_without_a_table_of_items_none_can_be_added(log):
+    bare = ws.fit(replace(log, item_table=None), learner="popularity")
+    with pytest.raises(
+        ws.Misuse, match="fitted without a table of items, so nothing says which items a new one is like"
+    ):
+        bare.add_items(newcomers())
+
+
+def test_a_new_item_is_rated_like_its_kind_with_an_error_bar(log):
+    model = ws.fit(log, learner="factors", objective="rating").add_items(newcomers())
+    even, odd = model.predict(dict.fromkeys(EVEN, 5.0) | dict.fromkeys(ODD, 1.0), [901, 902]).items
+    assert even.score > odd.score + 0.5 and even.low < even.score < even.high
+
+
+def test_users_are_recommended_for_a_new_item(log):
+    model = ws.fit(log, learner="blend", scenario="item", settings=SMALL)
+    assert model.items is log.owners
+    even = ids(model.recommend((), 20, profile={"kind": "even"}))
+    assert np.mean([(int(user[1:]) - 3) // 7 % 2 == 0 for user in even]) > 0.7
+
+
+def test_in_the_target_domain_alone_is_recommended(clicks, tmp_path):
+    options = ws.ScenarioOptions(target="films")
+    model = ws.fit(clicks(), learner="blend", scenario="cross-domain", options=options, settings=SMALL)
+    found = ids(model.recommend(["i0", "i1"], 12))
+    assert sorted(found) == [f"i{number}" for number in (10, 11, 6, 7, 8, 9)]
+    model.save(tmp_path / "model")
+    assert ids(ws.load(tmp_path / "model").recommend(["i0", "i1"], 12)) == found

@@ -1,5 +1,6 @@
 """warmstart: recommendations that are good from the first click."""
 
+from warmstart.answer import Answer, Recommendation
 from warmstart.checks import DataReport, check
 from warmstart.comparison import compare as evaluate
 from warmstart.efficiency import Efficiency, learning_curve
@@ -7,7 +8,7 @@ from warmstart.errors import DataError, Misuse, NotFitted, WarmstartError
 from warmstart.fitting import fit
 from warmstart.interactions import Interactions
 from warmstart.reading import read
-from warmstart.recommender import Answer, Recommendation, Recommender, load
+from warmstart.recommender import Recommender, load
 from warmstart.report import Report
 from warmstart.scenarios import ScenarioOptions
 from warmstart.synthetic import shop

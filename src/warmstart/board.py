@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from warmstart.evaluation import NAMES
-from warmstart.report import SMALLER_IS_BETTER, Report, Row
+from warmstart.report import NOUNS, SMALLER_IS_BETTER, Report, Row
 
 
 def board(report: Report) -> RenderableType:
@@ -20,8 +20,8 @@ def board(report: Report) -> RenderableType:
 
 
 def number(value: float) -> str:
-    """A metric in four figures: .1234 or 0.7312 or 12.34."""
-    return f"{value:.4f}".lstrip("0") if 0 <= value < 0.5 else f"{value:.3f}"
+    """A metric in four or five figures: .1234 or 12.345."""
+    return f"{value:.4f}".lstrip("0") if 0 <= value < 0.99995 else f"{value:.3f}"
 
 
 def brief(count: float) -> str:
@@ -66,11 +66,12 @@ def _cell(report: Report, row: Row, shots: int, sure: bool) -> Text:
 def _caption(report: Report) -> Text:
     facts = report.dataset
     return Text(
-        f"{facts['test_tasks']} test users with at least {facts['least_events']} events each, none seen in training; "
+        f"{facts['test_tasks']} test {NOUNS[report.scenario]} with at least {facts['least_events']} events each, "
+        "none seen in training; "
         f"events in {facts['order']} order; {_method(report)} "
-        "Bold: best of its column. ±: half the 95 % bootstrap interval over users. "
+        "Bold: best of its column. ±: half the 95 % bootstrap interval over them. "
         "*: better than the best classic there (paired, Holm-adjusted p < 0.05). "
-        "fit s: with tuning. ms: to adapt to one user.",
+        "fit s: with tuning. ms: to adapt to one of them.",
         style="dim",
     )
 
@@ -82,12 +83,12 @@ def _method(report: Report) -> str:
 
 
 def _others(report: Report) -> Table:
-    title = "Means over all k, and users learned from in a second of fitting"
+    title = f"Means over all k, and {NOUNS[report.scenario]} learned from in a second of fitting"
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
     table.add_column("learner")
     metrics = [metric for metric in report.metrics if metric != report.headline]
     covers = bool(report.rows[0].coverage)
-    for name in [NAMES[metric] for metric in metrics] + ["coverage@10"] * covers + ["users/s"]:
+    for name in [NAMES[metric] for metric in metrics] + ["coverage@10"] * covers + [f"{NOUNS[report.scenario]}/s"]:
         table.add_column(name, justify="right")
     for row in report.ordered_rows:
         cells = [number(report.mean_over_shots(row, metric)) for metric in metrics]

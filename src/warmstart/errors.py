@@ -25,6 +25,11 @@ def shown(text: object) -> str:
     return line if len(line) <= 60 else f"{line[:57]}..."
 
 
+def a_few(ids: Sequence[object]) -> str:
+    """The first of many ids, for a message."""
+    return ", ".join(map(str, ids[:5])) + (", ..." if len(ids) > 5 else "")
+
+
 def listed(names: Sequence[str]) -> str:
     """The first names of many, for a message."""
     return ", ".join(map(shown, names[:20])) + (f" and {len(names) - 20} more" if len(names) > 20 else "")

@@ -22,6 +22,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float32, Int64
 
+from warmstart.likeness import rareness, unit_rows
 from warmstart.precision import SMALL, Precision, precision, restored, sparse_arrays, sparse_of, taking_part
 from warmstart.tasks import NEXT, Examples, TaskBatch, Tasks
 
@@ -34,7 +35,6 @@ TRIED = 256  # training tasks on which the spread of each witness is measured
 RIDGES = (30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
 FEWER, ASKED = 2000, 1000  # items and training tasks by which a ridge is chosen
 CAUTION = 3.0  # content speaks at first this many times less loud than what owners did
-COMMON = 10.0  # items added to those that share something, so that the rarest does not drown all else
 PLAIN = ("taken", "counts", "spread")  # what is saved as it is
 PRECISION = "precision."
 """What the names of the arrays of the precision begin with."""
@@ -75,7 +75,7 @@ class Evidence:
             counts=np.asarray(met.sum(axis=0), dtype=np.float32),
             precision=precision(met, ridge or _best_ridge(train, items)),
             together=_table(sp.csr_array(met.T @ met)),
-            content=None if item_features is None else _unit_rows(item_features[taken]),
+            content=None if item_features is None else unit_rows(item_features[taken], rareness(item_features[taken])),
             after=_table(_after(train.met, taken, items, window)) if train.ordered else None,
             spread=np.ones(2 + (item_features is not None) + len(RECENCY) * train.ordered, dtype=np.float32),
             items=items,
@@ -186,14 +186,6 @@ def _ease(precision: Precision, support: sp.csr_array, row: sp.csr_array | None)
     rest = 1 - np.asarray(row.multiply(away).sum(axis=1))  # 1 - x' P x, above 0 by the ridge
     known = known + np.asarray(support.multiply(away).sum(axis=1))[:, None] / rest[:, None] * away
     return -known / (diagonal + away**2 / rest[:, None])
-
-
-def _unit_rows(content: sp.csr_array) -> sp.csr_array:
-    """Rows of length 1 of columns that weigh by the root of how rare they are; a row of nothing stays so."""
-    weight = 1 / np.sqrt(np.asarray(content.power(2).sum(axis=0)) + COMMON)
-    weighed = sp.csr_array(content @ sp.diags_array(weight))
-    length = np.sqrt(np.asarray(weighed.power(2).sum(axis=1)))
-    return sp.csr_array(sp.diags_array(1 / np.maximum(length, 1e-9)) @ weighed, dtype=np.float32)
 
 
 def _width(matrix: sp.csr_array) -> int:

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from warmstart.errors import Misuse, NotFitted
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST, WEIGHTS, ITEMS = "model.json", "weights.safetensors", "vocabulary/items.parquet"
 PICKLED = {".pkl", ".pickle", ".pt", ".pth", ".joblib", ".bin", ".ckpt"}
 

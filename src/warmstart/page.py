@@ -149,7 +149,7 @@ def _interest(report: Report) -> str:
         return ""
     what = (
         f"{rows[0][2].sessions:,} sessions of more than {CLICKS} clicks. After a session of another kind, a learner is "
-        f"back when it finds {RECOVERED:.0%} of what it finds without."
+        f"back when it finds {100 * RECOVERED:.0f} % of what it finds without."
     )
     body = "".join(
         f"<tr class={kind}><th>{escape(name)}</th><td>{number(one.cohort[-1])}</td><td>{number(one.frozen[-1])}</td>"

@@ -82,6 +82,14 @@ def inspect(
     return Inspection(log, roles, tuple(found), rows)
 
 
+def item_rows(source: Source) -> tuple[pl.Series, pl.DataFrame]:
+    """The ids of a table of items and its other columns, a row for each id; the first row counts."""
+    table = opened(source)
+    key = guess("item", table.names) or _guess_id(table, "item")
+    rows = _typed(table, key).drop_nulls(key).unique(subset=key, keep="first", maintain_order=True)
+    return rows[key], rows.drop(key)
+
+
 def _side_table(
     source: Source, known: Vocabulary, role: Role, name_in_log: str
 ) -> tuple[pl.DataFrame | None, list[Finding]]:

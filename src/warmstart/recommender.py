@@ -1,67 +1,33 @@
 """The recommender: a fitted model in the user's own ids, which adapts to a history and answers at once."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 import scipy.sparse as sp
-from jaxtyping import Int64
+from jaxtyping import Float32, Int64
 
-from warmstart.error_bars import Bars, ErrorBars
-from warmstart.errors import Misuse
+from warmstart.additions import Known, added
+from warmstart.answer import Answer, described
+from warmstart.error_bars import ErrorBars
+from warmstart.errors import Misuse, a_few
 from warmstart.evaluation import Objective
 from warmstart.features import Features
 from warmstart.folder import Parts, read, write
+from warmstart.history import History, values_of
 from warmstart.interactions import Id, Interactions, Vocabulary
+from warmstart.precision import sparse_arrays, sparse_of
 from warmstart.recipes import restore
 from warmstart.scorer import Scorer, State
+from warmstart.sources import Source
 from warmstart.tasks import Examples, Question
+from warmstart.widened import Widened, widened
 
-History = Mapping[Id, float] | Sequence[Id]
 ID = "warmstart_id"  # the column of ids beside the columns of the item table
-AMONG = "among"
-TITLES = ("title", "name", "label", "description")
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """One recommended item: its id as the user wrote it, its score, and what the item table says of it."""
-
-    item: Id
-    score: float
-    title: str | None
-    properties: Mapping[str, Any]
-    low: float | None = None
-    high: float | None = None
-    """The ends of the error bar of a rating: four ratings in five lie within. None where events are ranked."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """The item, fit for JSON; without an error bar where there is none."""
-        found = {"item": self.item, "score": self.score, "title": self.title, "properties": dict(self.properties)}
-        return found if self.low is None else {**found, "low": self.low, "high": self.high}
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The recommendations for one history, best first, and what of the question could not be used."""
-
-    items: tuple[Recommendation, ...]
-    used: int
-    """Events of the history that the model knows; 0 means that the answer is the prior."""
-    unknown: tuple[Id, ...]
-    warnings: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The answer, fit for JSON."""
-        return {
-            "items": [found.to_dict() for found in self.items],
-            "used": self.used,
-            "unknown": list(self.unknown),
-            "warnings": list(self.warnings),
-        }
+AMONG, POPULAR, LIKENESS = "among", "popular", "likeness"
 
 
 @dataclass(frozen=True)
@@ -77,6 +43,8 @@ class Recommender:
     profile_columns: Features | None = field(repr=False)
     usual_value: float
     """What an event without a value counts as."""
+    popular: Float32[np.ndarray, "I"] = field(repr=False)
+    """How many events each item had."""
     facts: Mapping[str, Any] = field(repr=False)
     """Where the model comes from: the data, the seed, the validation figures, the seconds it took."""
     among: Int64[np.ndarray, "C"] | None = field(default=None, repr=False)
@@ -119,16 +87,31 @@ class Recommender:
         warnings = asked.warnings
         if missing:
             warnings += (
-                f"{len(missing)} of {len(items)} items to rate are unknown and were skipped: {_some(missing)}",
+                f"{len(missing)} of {len(items)} items to rate are unknown and were skipped: {a_few(missing)}",
             )
         codes = codes[codes >= 0]
         return self._answer(codes, self.scorer.score(asked.state, codes)[0], asked, warnings)
+
+    def add_items(self, table: Source, *, met_by: Mapping[Id, Sequence[History]] | None = None) -> "Recommender":
+        """A recommender that recommends the items of `table` too, at once and without fitting.
+
+        A new item stands where the known ones stand that are like it, by their columns and by the histories of those
+        who met it, which `met_by` holds; the more there are, the more they count. An item that was added before may
+        be added again, as more is known of it.
+        """
+        grown = added(Known(self.scorer, self.items, self.item_table, self.popular), table, met_by or {})
+        new = np.arange(len(self.items), len(grown.items))
+        among = None if self.among is None else np.union1d(self.among, new)
+        return replace(self, among=among, **grown._asdict())
 
     def save(self, folder: str | Path) -> None:
         """Write the model to a folder of JSON, safetensors and Parquet, whole or not at all."""
         ids = pl.DataFrame({ID: self.items.ids})
         features = self.profile_columns
         arrays = {f"scorer.{name}": array for name, array in self.scorer.arrays().items()}
+        arrays[POPULAR] = self.popular
+        if isinstance(self.scorer, Widened):
+            arrays |= sparse_arrays(LIKENESS, self.scorer.likeness)
         if self.among is not None:
             arrays[AMONG] = self.among
         if features is not None:
@@ -147,7 +130,7 @@ class Recommender:
 
     def _asked(self, history: History, profile: Mapping[str, Any]) -> "_Asked":
         """What the model makes of a history and a profile."""
-        values = _values(history, self.usual_value)
+        values = values_of(history, self.usual_value)
         codes = self.items.encode(values)
         known = codes >= 0
         support = Examples(
@@ -159,13 +142,14 @@ class Recommender:
         unknown = tuple(identifier for identifier, found in zip(values, known, strict=True) if not found)
         if unknown:
             warnings += (
-                f"{len(unknown)} of {len(values)} items of the history are unknown and were skipped: {_some(unknown)}",
+                f"{len(unknown)} of {len(values)} items of the history are unknown and were skipped: {a_few(unknown)}",
             )
         return _Asked(support, self.scorer.adapt(support, row), unknown, warnings)
 
     def _answer(self, codes: np.ndarray, scores: np.ndarray, asked: "_Asked", warnings: tuple[str, ...]) -> Answer:
         bars = None if self.error_bars is None else self.error_bars.of(self.scorer, asked.state, codes)
-        return Answer(self._described(codes, scores, bars), len(asked.support.item), asked.unknown, warnings)
+        found = described(codes, scores, bars, self.items, self.item_table)
+        return Answer(found, len(asked.support.item), asked.unknown, warnings)
 
     def _profile(self, profile: Mapping[str, Any]) -> tuple[sp.csr_array | None, tuple[str, ...]]:
         """The profile as the model reads it, and a warning for each part that the model cannot read."""
@@ -180,21 +164,6 @@ class Recommender:
         row = pl.DataFrame({column: [value] for column, value in profile.items() if column in known})
         return self.profile_columns.transform(row), warnings
 
-    def _described(self, codes: np.ndarray, scores: np.ndarray, bars: Bars | None) -> tuple[Recommendation, ...]:
-        rows = [{} for _ in codes] if self.item_table is None else self.item_table[codes].to_dicts()
-        title = title_column(self.item_table)
-        return tuple(
-            Recommendation(
-                item=identifier,
-                score=float(score),
-                title=None if title is None else row[title],
-                properties={name: value for name, value in row.items() if value is not None},
-                low=None if bars is None else float(bars.low[0, place]),
-                high=None if bars is None else float(bars.high[0, place]),
-            )
-            for place, (identifier, score, row) in enumerate(zip(self.items.decode(codes), scores, rows, strict=True))
-        )
-
 
 class _Asked(NamedTuple):
     """A history as the model sees it."""
@@ -205,17 +174,16 @@ class _Asked(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def _some(ids: Sequence[Id]) -> str:
-    return ", ".join(map(str, ids[:5])) + (", ..." if len(ids) > 5 else "")
-
-
 def load(folder: str | Path) -> Recommender:
     """The recommender that was saved to a folder; a damaged, altered, unknown or pickled one is refused."""
     manifest, arrays, items = read(Path(folder))
     profile = manifest["profile_columns"]
     table = items.drop(ID)
+    scorer = restore(manifest["learner"], _under(arrays, "scorer."), manifest["settings"])
+    if f"{LIKENESS}.start" in arrays:
+        scorer = widened(scorer, sparse_of(LIKENESS, arrays, scorer.items))
     return Recommender(
-        scorer=restore(manifest["learner"], _under(arrays, "scorer."), manifest["settings"]),
+        scorer=scorer,
         learner=manifest["learner"],
         objective=manifest["objective"],
         settings=manifest["settings"],
@@ -224,35 +192,17 @@ def load(folder: str | Path) -> Recommender:
         profile_columns=None if profile is None else Features.restore(profile, _under(arrays, "profile.")),
         usual_value=manifest["usual_value"],
         facts=manifest["facts"],
+        popular=arrays[POPULAR],
         among=arrays.get(AMONG),
         error_bars=None if manifest["error_bars"] is None else ErrorBars.restore(manifest["error_bars"]),
     )
 
 
-def title_column(table: pl.DataFrame | None) -> str | None:
-    """The column that names an item to people, if there is one."""
-    if table is None:
-        return None
-    texts = {name.lower(): name for name, kind in table.schema.items() if kind == pl.String}
-    return next((texts[name] for name in TITLES if name in texts), None)
-
-
 def from_log(log: Interactions, **parts: Any) -> Recommender:
     """A recommender over the catalogue of a log."""
     usual = float(log.value.mean()) if len(log) else 1.0
-    return Recommender(items=log.items, item_table=log.item_table, usual_value=usual, **parts)
-
-
-def _values(history: History, usual: float) -> dict[Id, float]:
-    """Item -> value; an item that comes twice keeps its last value."""
-    if isinstance(history, str | bytes):
-        raise Misuse("a history is a list of item ids or a mapping of item ids to values, not a string")
-    if not isinstance(history, Mapping):
-        return dict.fromkeys(history, usual)
-    for identifier, value in history.items():
-        if not np.isfinite(value):
-            raise Misuse(f"history item {identifier!r} has the value {value}; expected a finite number")
-    return {identifier: float(value) for identifier, value in history.items()}
+    popular = np.bincount(log.item, minlength=len(log.items)).astype(np.float32)
+    return Recommender(items=log.items, item_table=log.item_table, usual_value=usual, popular=popular, **parts)
 
 
 def _under(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

@@ -11,11 +11,12 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
+from warmstart.answer import Answer
 from warmstart.board import number
 from warmstart.comparison import Watcher
 from warmstart.evaluation import HEADLINE, NAMES
 from warmstart.interactions import Id
-from warmstart.recommender import Answer, Recommender
+from warmstart.recommender import Recommender
 from warmstart.report import Report, Row
 from warmstart.training import History
 

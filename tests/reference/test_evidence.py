@@ -5,7 +5,8 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose
 
-from warmstart.evidence import ASKED, CAUTION, COMMON, RIDGES, Evidence
+from warmstart.evidence import ASKED, CAUTION, RIDGES, Evidence
+from warmstart.likeness import COMMON
 from warmstart.tasks import NEXT, Examples, Tasks
 
 ITEMS, SHRINK, RIDGE, WINDOW = 12, 3.0, 2.0, 4

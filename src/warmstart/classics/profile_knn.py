@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from jaxtyping import Float32
 
 from warmstart.classics.popularity import Popular, break_ties, popularity
+from warmstart.likeness import rareness, unit_rows
 from warmstart.scorer import Candidates, Scores, candidates_of
 from warmstart.tasks import Examples, Profile, Tasks
 
@@ -32,11 +33,8 @@ class ProfileKNN:
     ) -> None:
         self.met, self.profile, self.popular, self.items = met, profile, popular, len(popular)
         self.settings = {"neighbours": neighbours, "events": events}
-        assert profile.shape is not None, "a sparse matrix has a shape"
-        met_by = np.bincount(profile.indices, minlength=profile.shape[1])
-        self.rareness = (1 / np.sqrt(1 + met_by)).astype(np.float32)
-        self.columns = _unit(sp.csr_array(profile @ sp.diags_array(self.rareness)))
-        self.rows = _unit(met)
+        self.rareness = rareness(profile)
+        self.columns, self.rows = unit_rows(profile, self.rareness), unit_rows(met)
 
     @classmethod
     def fit(cls, train: Tasks, *, items: int, neighbours: int = 20, events: float = 1.0) -> "ProfileKNN":
@@ -82,15 +80,9 @@ class ProfileKNN:
 
     def _alike(self, support: Examples, profile: Profile) -> Float32[np.ndarray, "T U"]:
         """The cosine of the columns, and that of the events."""
-        events = _unit(support.matrix(self.items)) @ self.rows.T
+        events = unit_rows(support.matrix(self.items)) @ self.rows.T
         alike = np.float32(self.settings["events"]) * events.toarray()
         if profile is None:
             return alike
-        columns = _unit(sp.csr_array(profile @ sp.diags_array(self.rareness))) @ self.columns.T
+        columns = unit_rows(profile, self.rareness) @ self.columns.T
         return alike + columns.toarray()
-
-
-def _unit(rows: sp.csr_array) -> sp.csr_array:
-    """Rows of length 1; a row of nothing stays so."""
-    length = np.sqrt(np.asarray(rows.power(2).sum(axis=1)))
-    return sp.csr_array(sp.diags_array(1 / np.maximum(length, 1e-9)) @ rows, dtype=np.float32)

@@ -1,0 +1,22 @@
+"""History: what is known of somebody, as people write it."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from warmstart.errors import Misuse
+from warmstart.interactions import Id
+
+History = Mapping[Id, float] | Sequence[Id]
+
+
+def values_of(history: History, usual: float) -> dict[Id, float]:
+    """Item -> value; an item that comes twice keeps its last value."""
+    if isinstance(history, str | bytes):
+        raise Misuse("a history is a list of item ids or a mapping of item ids to values, not a string")
+    if not isinstance(history, Mapping):
+        return dict.fromkeys(history, usual)
+    for identifier, value in history.items():
+        if not np.isfinite(value):
+            raise Misuse(f"history item {identifier!r} has the value {value}; expected a finite number")
+    return {identifier: float(value) for identifier, value in history.items()}
