@@ -5,10 +5,11 @@ import scipy.sparse as sp
 import torch
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag
+from torch.nn.functional import dropout, embedding_bag, normalize
 
-PRIOR = 1  # channel 0 of an item's vector is the constant 1, channel 1 its mean appeal, the rest is learned
-FIXED = 2
+from warmstart.learner import FIXED
+
+PRIOR = 1  # the channel of an item's mean appeal
 
 
 def _width(matrix: sp.csr_array) -> int:
@@ -50,7 +51,8 @@ class Encoder(nn.Module):
     items are dropped, so that an item never seen can live on its content alone (after DropoutNet, Volkovs et al.,
     NeurIPS 2017). Without content nothing is dropped, since nothing would remain. The id embeddings start at
     `directions`, else they are drawn. With `fixed_appeal` the mean appeal stays what the data say; `profile_rate` is
-    how many times as fast as the rest the prior learns from the profile.
+    how many times as fast as the rest the prior learns from the profile. `unit` gives the learned coordinates length
+    1, of which training drops a share of `coordinate_dropout`.
     """
 
     def __init__(
@@ -65,10 +67,12 @@ class Encoder(nn.Module):
         profile_dropout: float = 0.2,
         profile_rate: float = 1.0,
         fixed_appeal: bool = False,
+        unit: bool = False,
+        coordinate_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.dim, self.id_dropout, self.profile_dropout = dim, id_dropout, profile_dropout
-        self.profile_rate = profile_rate
+        self.profile_rate, self.unit, self.coordinate_dropout = profile_rate, unit, coordinate_dropout
         free = dim - FIXED
         self.appeal = nn.Parameter(torch.from_numpy(appeal), requires_grad=not fixed_appeal)
         drawn = torch.randn(len(appeal), free) * free**-0.5
@@ -86,6 +90,9 @@ class Encoder(nn.Module):
                 keep = torch.rand(len(ids), device=ids.device) >= self.id_dropout
                 appeal, ids = appeal * keep, ids * keep.unsqueeze(-1)
             ids = ids + self.content(self.rows)
+        if self.training and self.coordinate_dropout:
+            ids = dropout(ids, self.coordinate_dropout)
+        ids = normalize(ids, dim=-1) if self.unit else ids
         return torch.cat([torch.ones_like(appeal).unsqueeze(-1), appeal.unsqueeze(-1), ids], dim=-1)
 
     def priors(self, profile: sp.csr_array | None, tasks: int) -> Float[Tensor, "T D"]:

@@ -10,6 +10,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+FIXED = 2
+"""The first coordinates of every vector: the constant 1, and an item's mean appeal; the others are learned."""
 Vectors = Float[Tensor, "T S D"]
 Values = Float[Tensor, "T S"]
 Mask = Bool[Tensor, "T S"]
@@ -99,6 +101,8 @@ class Learner(nn.Module, ABC):
 
     order_matters: ClassVar[bool] = False
     """Whether the order of the support examples may change the scores."""
+    asks_for_all: ClassVar[bool] = False
+    """Whether the loss asks for each event of a task in turn, and so learns from all that come after the support."""
 
     def __init__(self, *, objective: str) -> None:
         super().__init__()

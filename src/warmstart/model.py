@@ -13,7 +13,7 @@ from warmstart.encoder import Encoder
 from warmstart.evidence import Evidence
 from warmstart.learner import Catalogue, Learner, Query, Sampler, Support, Weighing
 from warmstart.scorer import Candidates, Scores, State
-from warmstart.tasks import Examples, Padded, Profile, Question, TaskBatch
+from warmstart.tasks import NEXT, Examples, Padded, Profile, Question, TaskBatch
 
 RULED_OUT = -1e9  # as good as minus infinity in a softmax, but differentiable when nothing else is left
 EVIDENCE = "evidence."
@@ -86,7 +86,7 @@ class FewShot(nn.Module):
         histories are short, the model would be made for people of whom hardly anything is asked.
         """
         vectors = self.encoder()
-        padded, query = batch.support.padded(), batch.query.padded()
+        padded, query = batch.support.padded(), self._asked(batch).padded()
         support = self._support(vectors, padded, batch.profile)
         drawn = sample(self.popularity, self.outer, rng)
         met = [query] if batch.question.again else [padded, query]
@@ -100,6 +100,13 @@ class FewShot(nn.Module):
         loss = self.learner.loss(support, asked, catalogue, rivals)
         weight = asked.mask.sum(dim=1).clamp(max=batch.question.next)
         return (loss * weight).sum() / weight.sum()
+
+    def _asked(self, batch: TaskBatch) -> Examples:
+        """What the loss asks for; all that comes next where the learner learns from it, though use asks for less."""
+        shots = batch.support.counts
+        if batch.own is None or not self.learner.asks_for_all or batch.question.next >= NEXT:
+            return batch.query
+        return batch.own.window(shots, shots + NEXT)
 
     def adapt(self, vectors: Tensor, examples: Examples, profile: Profile) -> State:
         """The learner's state after T support sets, given the vectors of all items; `Weighed` with evidence."""

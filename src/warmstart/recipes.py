@@ -15,6 +15,7 @@ from warmstart.learners import (
     MAML,
     MANN,
     Blend,
+    Core,
     FineTune,
     GRU4Rec,
     InContext,
@@ -51,6 +52,11 @@ BLEND = {
 }
 """What was best over several data sets; see docs/experiments.md."""
 
+CORE = {
+    **{"dim": 102, "unit": True, "coordinate_dropout": 0.2, "rate": 0.002},
+    **{"tasks": 512, "steps": 3500, "passes": 40, "outer": 3000, "inner": 1, "validate_every": 200},
+}
+
 Recipe = Classic | Meta
 RECIPES: dict[str, Recipe] = {
     "popularity": Classic(Popularity),
@@ -64,6 +70,7 @@ RECIPES: dict[str, Recipe] = {
     "gru4rec": Meta(GRU4Rec, {**LIGHT, "tasks": 32}, ("ranking",), kind="classic"),
     "sasrec": Meta(SASRec, {**LIGHT, "tasks": 32, "rate": 0.003}, ("ranking",), kind="classic"),
     "blend": Meta(Blend, BLEND, evidence=True),
+    "core": Meta(Core, CORE, ("ranking",)),
     "factors": Classic(Factors, ("rating",), kind="meta", content=True),
     "in-context": Meta(InContext, WIDE),
     "ridge": Meta(Ridge),

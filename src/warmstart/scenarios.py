@@ -24,7 +24,7 @@ DEPLOY: Shares = (0.9, 0.1, 0.0)
 """The shares where a model is fitted for use: everybody teaches it, but for those who stop its training."""
 ENOUGH = (25, 15, 10, 5, 3, 2)
 """Events that an owner needs to be judged: the first of these that keeps half of the owners, or a hundred."""
-NEXT_CLICK = Question(next=1, again=True)
+NEXT_CLICK = Question(next=1, again=True, each=True)
 
 
 @dataclass(frozen=True)

@@ -63,9 +63,13 @@ def next_event_loss(states: Vectors, events: Events, rivals: Catalogue) -> Float
     counts 1 / sqrt(n): what is said of people with few events is seldom trained otherwise, for each has all the later
     ones too.
     """
-    rest = (states @ rivals.x.mT + rivals.log_weight.unsqueeze(-2)).logsumexp(dim=-1)  # (T, L)
+    task, place = events.mask.nonzero(as_tuple=True)
+    state = states[task, place]  # (N, D): no padding, which may be most of a batch
+    log_weight = rivals.log_weight[task] if rivals.log_weight.ndim == 2 else rivals.log_weight
+    rest = (state @ rivals.x.mT + log_weight).logsumexp(dim=-1)
+    surprise = softplus(rest - (state * events.x[task, place]).sum(dim=-1))
     weight = events.mask / torch.arange(1, 1 + events.mask.shape[1], device=rest.device).sqrt()
-    losses = softplus(rest - (states * events.x).sum(dim=-1))
+    losses = torch.zeros_like(weight).index_put((task, place), surprise)
     return (losses * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float32
 
-from warmstart.encoder import FIXED
 from warmstart.evaluation import Objective
 from warmstart.evidence import Evidence
+from warmstart.learner import FIXED
 from warmstart.model import EVIDENCE
 from warmstart.tasks import Split, Tasks
 

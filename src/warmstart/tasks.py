@@ -100,6 +100,8 @@ class Question:
     """Events that are to be predicted after the support."""
     again: bool = False
     """Whether an item of the support may come again, and is an answer like any other."""
+    each: bool = False
+    """Whether every event is asked for alike, and not every number of shots."""
     among: Items | None = None
     """The items that may be an answer, rising; None where all may."""
 
@@ -185,11 +187,20 @@ class Tasks:
         In time order the query ends where that of use does, since what comes much later is another question; in
         random order more events are more of the same, up to `queries`.
         """
+        if self.question.each:
+            return self._episodes(rng, *self._any_event(rng, tasks), queries)
         few = rng.random(tasks) < 0.5
         shots = np.where(few, rng.integers(0, 6, tasks), rng.integers(0, most_shots + 1, tasks))
         shots = np.minimum(shots, self._lengths[-1] - 1)
         able_from = np.searchsorted(self._lengths, shots, side="right")
-        chosen = self._by_length[rng.integers(able_from, len(self))]
+        return self._episodes(rng, self._by_length[rng.integers(able_from, len(self))], shots, queries)
+
+    def _any_event(self, rng: np.random.Generator, tasks: int) -> tuple[Items, PerTask]:
+        """Tasks and shots after which the next event is any of all, each alike."""
+        row = rng.integers(0, len(self.events.item), tasks)
+        return self.events.task[row], row - self.events.start[:-1][self.events.task[row]]
+
+    def _episodes(self, rng: np.random.Generator, chosen: Items, shots: PerTask, queries: int) -> TaskBatch:
         events = self.events.take(chosen)
         if not self.ordered:
             events = events.shuffled(rng)

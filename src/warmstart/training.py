@@ -5,7 +5,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,14 @@ class Schedule:
     validate_every: int = 100
     patience: int = 8
     """Validations without a better one after which training stops."""
+    passes: int = 0
+    """Times that as many tasks are drawn as there are, after which training ends before `steps`; 0: no such end."""
+
+    def on(self, tasks: Tasks) -> "Schedule":
+        """The schedule on these tasks."""
+        if not self.passes:
+            return self
+        return replace(self, steps=max(1, min(self.steps, self.passes * len(tasks) // self.tasks)))
 
 
 @dataclass

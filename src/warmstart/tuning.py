@@ -150,7 +150,7 @@ class Meta:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(order.seed)
             model = self._model(self.start(order.split, settings), settings)
-        schedule = Schedule(**accepted(Schedule, settings))
+        schedule = Schedule(**accepted(Schedule, settings)).on(order.split.train)
         history = train(
             model,
             order.split.train,

@@ -1,6 +1,7 @@
 """The meta-learners, one file each; every one is a `Learner` and imports its contract alone."""
 
 from warmstart.learners.blend import Blend
+from warmstart.learners.core import Core
 from warmstart.learners.fine_tune import FineTune
 from warmstart.learners.gru4rec import GRU4Rec
 from warmstart.learners.imaml import IMAML
@@ -22,6 +23,7 @@ __all__ = [
     "MAML",
     "MANN",
     "Blend",
+    "Core",
     "FineTune",
     "GRU4Rec",
     "InContext",

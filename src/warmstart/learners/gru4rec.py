@@ -20,6 +20,7 @@ class GRU4Rec(Learner):
     """This reads the support set event by event; its state is what the network then expects, as weights."""
 
     order_matters = True
+    asks_for_all = True
 
     def __init__(
         self, dim: int, *, objective: str = "ranking", units: int = 64, dropout: float = 0.2, max_length: int = 50

@@ -22,6 +22,7 @@ class SASRec(Learner):
     """This lets every event look back at those before it; its state is what the last one then expects, as weights."""
 
     order_matters = True
+    asks_for_all = True
 
     def __init__(
         self, dim: int, *, objective: str = "ranking", blocks: int = 2, dropout: float = 0.2, max_length: int = 50
