@@ -29,9 +29,10 @@ def splits(clicks) -> dict[str, Split]:
 
 
 def order(split: Split, name: str) -> Order:
+    """Little training, and the first settings of a grid."""
     recipe = RECIPES[name]
-    grid = {} if isinstance(recipe, Meta) or not recipe.cls.GRID else dict(recipe.cls.GRID[0])
-    return Order(split, settings=SETTINGS if isinstance(recipe, Meta) else grid)
+    grid = recipe.grid if isinstance(recipe, Meta) else recipe.cls.GRID
+    return Order(split, settings={**(SETTINGS if isinstance(recipe, Meta) else {}), **(grid[0] if grid else {})})
 
 
 @pytest.fixture(scope="module")

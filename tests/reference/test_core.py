@@ -1,0 +1,78 @@
+"""CORE against the sums of one task written out."""
+
+import pytest
+import torch
+from torch.nn.functional import softmax, softplus
+from torch.testing import assert_close
+
+from warmstart.learner import FIXED, Catalogue, Query, Support
+from warmstart.learners import Core
+from warmstart.learners.core import SOFT
+
+DIM, COUNTS = 7, (5, 0, 3)
+CATALOGUE = Catalogue(torch.zeros(1, DIM), torch.zeros(1))  # it does not look at it
+
+
+@pytest.fixture
+def learner() -> Core:
+    torch.manual_seed(1)
+    one = Core(DIM, units=6, max_length=4).eval()
+    with torch.no_grad():
+        for parameter in one.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return one
+
+
+@pytest.fixture
+def support() -> Support:
+    torch.manual_seed(0)
+    mask = torch.arange(5) < torch.tensor(COUNTS)[:, None]
+    return Support(torch.randn(3, 5, DIM), torch.ones(3, 5), mask, torch.randn(3, DIM))
+
+
+def expected(learner: Core, events: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
+    """What is expected after all of these events of one task."""
+    recurrent = learner.recurrence(events.unsqueeze(0))[0, len(events)].clone()
+    recurrent[:FIXED] = 0
+    sought = recurrent.clone()
+    if len(events):
+        age = torch.stack([learner.age[len(events) - 1 - i] for i in range(len(events))])
+        weight = softmax(torch.stack([learner.asks(recurrent) @ x for x in events]) + age, dim=0)
+        summed = sum(w * x for w, x in zip(weight, events, strict=True))
+        summed[:FIXED] = 0
+        sought = sought + summed
+    direction = sought / (sought.square().sum() + SOFT).sqrt()
+    return direction / learner.log_temperature.exp() + learner.before[len(events)] * prior
+
+
+@torch.no_grad()
+def test_the_state_is_the_sum_written_out(learner, support):
+    found = learner.adapt(support, CATALOGUE)
+    for t, count in enumerate(COUNTS):
+        last_four = support.x[t, max(count - 4, 0) : count]
+        assert_close(found[t], expected(learner, last_four, support.prior[t]))
+
+
+@torch.no_grad()
+def test_the_loss_asks_for_each_event_by_those_before_it(learner, support):
+    torch.manual_seed(3)
+    query = Query(torch.randn(3, 2, DIM), torch.ones(3, 2), torch.tensor([[True, True], [True, False], [False, False]]))
+    rivals = Catalogue(torch.randn(9, DIM), torch.randn(3, 9))
+    found = learner.loss(support, query, CATALOGUE, rivals)
+    for t, count in enumerate(COUNTS):
+        events = torch.cat([support.x[t, :count], query.x[t][query.mask[t]]])[:5]
+        weight = 1 / torch.arange(1, len(events) + 1).sqrt()
+        surprise = []
+        for place, event in enumerate(events):
+            state = expected(learner, events[:place], support.prior[t])
+            surprise.append(softplus((rivals.x @ state + rivals.log_weight[t]).logsumexp(0) - event @ state))
+        wanted = (torch.stack(surprise) * weight).sum() / weight.sum().clamp(min=1)
+        assert_close(found[t], wanted, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_at_first_only_somebody_new_hears_the_prior(support):
+    one = Core(DIM, units=6, max_length=5).eval()
+    found = one.adapt(support, CATALOGUE)
+    assert_close(found[1], support.prior[1])
+    assert (found[[0, 2]][:, :FIXED] == 0).all()
