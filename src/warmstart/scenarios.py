@@ -79,11 +79,9 @@ def session(
     """
     if options.gap is not None:
         log = log.sessions(round(options.gap * log.ticks))
-    rng = np.random.default_rng(seed)
-    tasks = Tasks(_by_owner(log, rng, again=True), ordered=log.time is not None, question=NEXT_CLICK)
-    owners = np.flatnonzero(tasks.events.counts > 1)
+    owners = np.flatnonzero(np.bincount(log.owner, minlength=len(log.owners)) > 1)
     if log.time is None or not log.clock:
-        return _split(log, tasks, _parts(rng.permutation(owners), shares), enough=(2,))
+        return sessions_in(_parts(np.random.default_rng(seed).permutation(owners), shares), log, seed=seed)
     first, last = _ends(log)
     parts = _parts(owners[np.argsort(last[owners], kind="stable")], shares)
     for i in (1, 2):
@@ -95,7 +93,13 @@ def session(
                 "cut long histories into sessions with --session-gap 30m, or choose the scenario user"
             )
         parts[i] = parts[i][begins_later]
-    return _split(log, tasks, parts, enough=(2,))
+    return sessions_in(parts, log, seed=seed)
+
+
+def sessions_in(parts: Sequence[Owners], log: Interactions, *, seed: int = 0) -> Split:
+    """Sessions that are split into train, valid and test already, as those of a benchmark are."""
+    events = _by_owner(log, np.random.default_rng(seed), again=True)
+    return _split(log, Tasks(events, ordered=log.time is not None, question=NEXT_CLICK), parts, enough=(2,))
 
 
 def cross_domain(

@@ -1,0 +1,165 @@
+"""Next clicks of sessions: every prefix of every test session of a data set's own split, the whole catalogue ranked.
+
+python benchmarks/session.py --data DIR [--sets diginetica,nowplaying] [--learners a,b] [--json OUT]
+
+The last twentieth of the training sessions is left out to choose settings and to stop training. Recall@20 and MRR@20
+are means over all clicks after the first of each session, with intervals bootstrapped over sessions. Each learner also
+undergoes the three tests of a changing interest, and the time of a click is measured with one session alone.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+import warmstart as ws
+from warmstart import metrics, recipes
+from warmstart.evaluation import CELLS, tie_order
+from warmstart.interest import interest
+from warmstart.intervals import interval, resampled_means
+from warmstart.scenarios import sessions_in
+from warmstart.scorer import Scorer
+from warmstart.tasks import Split, Tasks, batches
+from warmstart.terminal import Training
+from warmstart.tuning import Fitted, Order
+
+SETS = "diginetica,nowplaying,yoochoose-100k"
+LEARNERS = "popularity,item-knn,session-knn,gru4rec,core"
+TARGETS = {"diginetica": {"recall@20": 0.560, "mrr@20": 0.197}, "nowplaying": {"recall@20": 0.230, "mrr@20": 0.088}}
+FIT_SECONDS, CLICK_MS = 1800.0, 5.0
+LEFT_OUT, AT, TIMED = 20, 20, 300
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--sets", default=SETS)
+    parser.add_argument("--learners", default=LEARNERS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    rows: list[dict[str, Any]] = []
+    for name in arguments.sets.split(","):
+        split = own_split(arguments.data / name)
+        for learner in arguments.learners.split(","):
+            with Training(Console(stderr=True)) as training:
+                training.watcher.started(learner)
+                order = Order(split, seed=arguments.seed, seconds=FIT_SECONDS, progress=training.watcher.trained)
+                rows.append({"set": name, **judged(recipes.fit(learner, order), split)})
+        show([row for row in rows if row["set"] == name])
+    found = {"benchmark": "session", "seed": arguments.seed, "rows": rows, "targets": targets(rows)}
+    for one in found["targets"]:
+        print(f"{one['name']}: {one['value']:.4f}, target {one['target']}, met: {one['met']}")
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def own_split(folder: Path) -> Split:
+    """The sessions as the data set splits them, its training sessions in their order."""
+    log = ws.read(folder)
+    parts = pl.read_parquet(folder / "interactions.parquet", columns=["session_id", "split"]).unique("session_id")
+    by_part = {
+        part: log.owners.encode(ids)
+        for part, ids in parts.sort("session_id").group_by("split").agg("session_id").iter_rows()
+    }
+    train, test = by_part["train"], by_part["test"]
+    cut = len(train) - len(train) // LEFT_OUT
+    return sessions_in([train[:cut], train[cut:], test], log)
+
+
+def judged(fitted: Fitted, split: Split) -> dict[str, Any]:
+    """A learner's figures, with 95 % intervals over sessions."""
+    hits, reciprocal = by_session(fitted.scorer, split.test)
+    clicks = np.maximum(split.test.events.counts - 1, 1)
+    weights = clicks / clicks.mean()  # a mean over sessions of these is one over clicks
+    values = np.stack([hits / clicks * weights, reciprocal / clicks * weights], axis=1)
+    means = resampled_means(values)
+    milliseconds = time_of_clicks(fitted.scorer, split.test)
+    return {
+        "learner": fitted.learner,
+        "clicks": int(clicks.sum()),
+        "recall@20": interval(values[:, 0], means[:, 0])._asdict(),
+        "mrr@20": interval(values[:, 1], means[:, 1])._asdict(),
+        "fit_seconds": fitted.fit_seconds,
+        "tune_seconds": fitted.tune_seconds,
+        "click_ms_median": float(np.median(milliseconds)),
+        "click_ms_p99": float(np.quantile(milliseconds, 0.99)),
+        "interest": interest(fitted.scorer, split.test, split.train).to_dict(),
+        "settings": dict(fitted.settings),
+    }
+
+
+def by_session(scorer: Scorer, tasks: Tasks) -> tuple[np.ndarray, np.ndarray]:
+    """For each session the sums, over its clicks, of hits and of reciprocal ranks among the first `AT`."""
+    hits, reciprocal = np.zeros(len(tasks)), np.zeros(len(tasks))
+    everything, order = np.arange(scorer.items), tie_order(scorer.items)
+    for shots in range(1, int(tasks.events.counts.max())):
+        able = np.flatnonzero(tasks.events.counts > shots)
+        done = 0
+        for part in batches(tasks.cut(shots), max(1, CELLS // scorer.items)):
+            scores = scorer.score(scorer.adapt(part.support), everything)
+            rank = metrics.ranks(scores, part.query.padded().item, order)[:, 0]
+            these = able[done : done + len(rank)]
+            hits[these] += rank <= AT
+            reciprocal[these] += np.where(rank <= AT, 1 / rank, 0.0)
+            done += len(rank)
+    return hits, reciprocal
+
+
+def time_of_clicks(scorer: Scorer, tasks: Tasks) -> np.ndarray:
+    """Milliseconds from a click to the scores of the whole catalogue, one session at a time."""
+    everything, took = np.arange(scorer.items), []
+    for part in batches(tasks.take(np.arange(min(TIMED, len(tasks)))).cut(1), 1):
+        begun = time.perf_counter()
+        scorer.score(scorer.adapt(part.support), everything)
+        took.append(1000 * (time.perf_counter() - begun))
+    return np.array(took)
+
+
+def targets(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The best learner of each set against its targets, with the time that it took to fit and to answer."""
+    found = []
+    for name, wanted in TARGETS.items():
+        here = [row for row in rows if row["set"] == name]
+        if not here:
+            continue
+        best = max(here, key=lambda row: row["recall@20"]["mean"])
+        for measure, level in wanted.items():
+            value = best[measure]["mean"]
+            found.append(target(f"{name} {measure}", value, level, met=value >= level))
+        seconds, click = best["fit_seconds"] + best["tune_seconds"], best["click_ms_p99"]
+        found.append(target(f"{name} fit seconds", seconds, FIT_SECONDS, met=seconds <= FIT_SECONDS))
+        found.append(target(f"{name} p99 ms a click", click, CLICK_MS, met=click < CLICK_MS))
+    return found
+
+
+def target(name: str, value: float, wanted: float, *, met: bool) -> dict[str, Any]:
+    return {"name": name, "value": value, "target": wanted, "met": bool(met)}
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    heads = ("learner", "Recall@20", "MRR@20", "fit s", "ms", "p99", "frozen", "1 click after a change", "back after")
+    table = Table(*heads, title=f"{rows[0]['set']}: {rows[0]['clicks']:,} clicks", box=None)
+    for row in rows:
+        figures = [
+            f"{row[measure]['mean']:.4f} ± {(row[measure]['high'] - row[measure]['low']) / 2:.4f}"
+            for measure in ("recall@20", "mrr@20")
+        ]
+        seconds, changed = f"{row['fit_seconds'] + row['tune_seconds']:.0f}", row["interest"]
+        times = [f"{row['click_ms_median']:.1f}", f"{row['click_ms_p99']:.1f}"]
+        after = [
+            f"{changed['frozen'][-1]:.3f} of {changed['cohort'][-1]:.3f}",
+            f"{changed['spliced'][0]:.3f} of {changed['cohort'][0]:.3f}",
+        ]
+        table.add_row(row["learner"], *figures, seconds, *times, *after, str(changed["recovery"] or "-"))
+    Console(width=150).print(table)
+
+
+if __name__ == "__main__":
+    main()
