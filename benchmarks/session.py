@@ -64,11 +64,9 @@ def own_split(folder: Path) -> Split:
     """The sessions as the data set splits them, its training sessions in their order."""
     log = ws.read(folder)
     parts = pl.read_parquet(folder / "interactions.parquet", columns=["session_id", "split"]).unique("session_id")
-    by_part = {
-        part: log.owners.encode(ids)
-        for part, ids in parts.sort("session_id").group_by("split").agg("session_id").iter_rows()
-    }
-    train, test = by_part["train"], by_part["test"]
+    train, test = (
+        log.owners.encode(parts.filter(pl.col("split") == part)["session_id"].sort()) for part in ("train", "test")
+    )
     cut = len(train) - len(train) // LEFT_OUT
     return sessions_in([train[:cut], train[cut:], test], log)
 
@@ -153,10 +151,8 @@ def show(rows: list[dict[str, Any]]) -> None:
         ]
         seconds, changed = f"{row['fit_seconds'] + row['tune_seconds']:.0f}", row["interest"]
         times = [f"{row['click_ms_median']:.1f}", f"{row['click_ms_p99']:.1f}"]
-        after = [
-            f"{changed['frozen'][-1]:.3f} of {changed['cohort'][-1]:.3f}",
-            f"{changed['spliced'][0]:.3f} of {changed['cohort'][0]:.3f}",
-        ]
+        whole = changed["cohort"]
+        after = [f"{changed['frozen'][-1]:.3f} of {whole[-1]:.3f}", f"{changed['spliced'][0]:.3f} of {whole[0]:.3f}"]
         table.add_row(row["learner"], *figures, seconds, *times, *after, str(changed["recovery"] or "-"))
     Console(width=150).print(table)
 
