@@ -2,7 +2,7 @@
 
 python benchmarks/session.py --data DIR [--sets diginetica,nowplaying] [--learners a,b] [--json OUT]
 
-The last twentieth of the training sessions is left out to choose settings and to stop training. Recall@20 and MRR@20
+Every twentieth of the training sessions is left out to choose settings and to stop training. Recall@20 and MRR@20
 are means over all clicks after the first of each session, with intervals bootstrapped over sessions. Each learner also
 undergoes the three tests of a changing interest, and the time of a click is measured with one session alone.
 """
@@ -67,8 +67,8 @@ def own_split(folder: Path) -> Split:
     train, test = (
         log.owners.encode(parts.filter(pl.col("split") == part)["session_id"].sort()) for part in ("train", "test")
     )
-    cut = len(train) - len(train) // LEFT_OUT
-    return sessions_in([train[:cut], train[cut:], test], log)
+    left_out = np.arange(len(train)) % LEFT_OUT == LEFT_OUT // 2
+    return sessions_in([train[~left_out], train[left_out], test], log)
 
 
 def judged(fitted: Fitted, split: Split) -> dict[str, Any]:

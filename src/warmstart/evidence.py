@@ -22,6 +22,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float32, Int64
 
+from warmstart.followers import after, coded, matrix_of, own_followers, position
 from warmstart.likeness import rareness, unit_rows
 from warmstart.precision import SMALL, Precision, precision, restored, sparse_arrays, sparse_of, taking_part
 from warmstart.tasks import NEXT, Examples, TaskBatch, Tasks
@@ -76,7 +77,7 @@ class Evidence:
             precision=precision(met, ridge or _best_ridge(train, items)),
             together=_table(sp.csr_array(met.T @ met)),
             content=None if item_features is None else unit_rows(item_features[taken], rareness(item_features[taken])),
-            after=_table(_after(train.met, taken, items, window)) if train.ordered else None,
+            after=_table(after(train.met, taken, items, window)) if train.ordered else None,
             spread=np.ones(2 + (item_features is not None) + len(RECENCY) * train.ordered, dtype=np.float32),
             items=items,
             shrink=shrink,
@@ -95,11 +96,11 @@ class Evidence:
         `own` are all events that the same tasks had in training, from the first one of their support on: what is said
         is what would be said had these never been seen.
         """
-        events = _coded(support, self.taken, self.items)
-        left_out = None if own is None else _coded(own, self.taken, self.items)
+        events = coded(support, self.taken, self.items)
+        left_out = None if own is None else coded(own, self.taken, self.items)
         row = None if left_out is None else left_out.matrix(len(self.taken))
         dense = None if row is None else row.toarray()
-        found = [_ease(self.precision, _matrix(events, len(self.taken)), row), self._neighbours(events, dense)]
+        found = [_ease(self.precision, matrix_of(events, len(self.taken)), row), self._neighbours(events, dense)]
         if self.content is not None:
             found.append(_alike(events, self.content))
         found += [self._followers(events, left_out, dense, recency) for recency in self._recencies]
@@ -148,7 +149,7 @@ class Evidence:
         if row is not None:
             counts, by_event = counts - row, by_event - 1
         weight = 1 / np.sqrt(by_event + self.shrink)
-        said = _product(_matrix(events, width, weight), self.together)
+        said = _product(matrix_of(events, width, weight), self.together)
         if row is not None:
             said -= np.bincount(events.task, weights=weight, minlength=len(events)).astype(np.float32)[:, None] * row
         return said / np.sqrt(counts + self.shrink)
@@ -157,14 +158,14 @@ class Evidence:
         """What came soon after the events of the support set, as a share of all that did."""
         assert self.after is not None, "followers are asked for where there is an order"
         width = len(self.taken)
-        later = events.counts[events.task] - 1 - _position(events)
+        later = events.counts[events.task] - 1 - position(events)
         counts, by_event = self.counts, self.counts[events.item]
         if row is not None:
             counts, by_event = counts - row, by_event - 1
         weight = ((1 + later) ** -recency / (by_event + self.shrink)).astype(np.float32)
-        said = _product(_matrix(events, width, weight), self.after)
+        said = _product(matrix_of(events, width, weight), self.after)
         if own is not None:
-            said -= _own_followers(events, own, weight, width, self.window).toarray()
+            said -= own_followers(events, own, weight, width, self.window).toarray()
         return said / np.sqrt(counts + self.shrink)
 
     def _measured(self, train: Tasks) -> Float32[np.ndarray, "E"]:
@@ -196,7 +197,7 @@ def _width(matrix: sp.csr_array) -> int:
 def _alike(events: Examples, content: sp.csr_array) -> Said:
     """The sum of cosines to the content of the support set."""
     width = len(content.indptr) - 1
-    read = sp.csr_array(_matrix(events, width) @ content).toarray()
+    read = sp.csr_array(matrix_of(events, width) @ content).toarray()
     return np.ascontiguousarray((content @ read.T).T)
 
 
@@ -211,8 +212,8 @@ def _best_ridge(train: Tasks, items: int) -> float:
 def _hits(precision: Precision, batch: TaskBatch, taken: Int64[np.ndarray, "J"], items: int) -> float:
     """The share of the events to predict that EASE has among its first ten, each task left out of it."""
     assert batch.own is not None, "training tasks come with all their events"
-    support, own, query = (_coded(part, taken, items) for part in (batch.support, batch.own, batch.query))
-    said = _ease(precision, _matrix(support, len(taken)), own.matrix(len(taken)))
+    support, own, query = (coded(part, taken, items) for part in (batch.support, batch.own, batch.query))
+    said = _ease(precision, matrix_of(support, len(taken)), own.matrix(len(taken)))
     said[support.task, support.item] = -np.inf
     tenth = -np.partition(-said, min(10, said.shape[1]) - 1, axis=1)[:, min(10, said.shape[1]) - 1]
     return float((said[query.task, query.item] >= tenth[query.task]).mean()) if len(query.item) else 0.0
@@ -226,52 +227,3 @@ def _table(matrix: sp.csr_array) -> Table:
 
 def _product(rows: sp.csr_array, table: Table) -> Said:
     return rows @ table if isinstance(table, np.ndarray) else sp.csr_array(rows @ table).toarray()
-
-
-def _coded(examples: Examples, taken: Int64[np.ndarray, "J"], items: int) -> Examples:
-    """The examples of the items that take part, by their place among these."""
-    place = np.full(items, -1)
-    place[taken] = np.arange(len(taken))
-    code = place[examples.item]
-    kept = code >= 0
-    start = np.concatenate([[0], np.cumsum(np.bincount(examples.task[kept], minlength=len(examples)))])
-    return Examples(code[kept], examples.value[kept], start)
-
-
-def _position(examples: Examples) -> Int64[np.ndarray, "N"]:
-    """The place of each example among those of its task, from 0."""
-    return np.arange(len(examples.item)) - examples.start[:-1][examples.task]
-
-
-def _matrix(examples: Examples, width: int, weight: Float32[np.ndarray, "N"] | None = None) -> sp.csr_array:
-    weight = np.ones(len(examples.item), dtype=np.float32) if weight is None else weight.astype(np.float32)
-    return sp.csr_array((weight, examples.item, examples.start), shape=(len(examples), width))
-
-
-def _after(events: Examples, taken: Int64[np.ndarray, "J"], items: int, window: int) -> sp.csr_array:
-    """The sum over owners and pairs of their events of how soon the second came: (J, J)."""
-    events = _coded(events, taken, items)
-    found = sp.csr_array((len(taken), len(taken)), dtype=np.float32)
-    for gap in range(1, window + 1):
-        first = np.arange(max(len(events.item) - gap, 0))
-        first = first[events.task[first] == events.task[first + gap]]
-        weight = np.full(len(first), gap**-0.5, dtype=np.float32)
-        found = found + sp.csr_array((weight, (events.item[first], events.item[first + gap])), shape=found.shape)
-    return found
-
-
-def _own_followers(
-    events: Examples, own: Examples, weight: Float32[np.ndarray, "N"], width: int, window: int
-) -> sp.csr_array:
-    """What the tasks' own events put into `after`, as read from the support with these weights: (T, J).
-
-    An item of the support is read wherever the task met it, which may be more than once.
-    """
-    read = _matrix(events, width, weight).toarray()[own.task, own.item]  # by each event of their own
-    place = np.flatnonzero(read)
-    gap = np.arange(1, window + 1)
-    later = place[:, None] + gap  # (N, W)
-    has = later < own.start[1:][own.task[place]][:, None]
-    said = np.where(has, read[place][:, None] * gap**-0.5, 0.0).astype(np.float32)
-    rows = (np.repeat(own.task[place], has.sum(axis=1)), own.item[later[has]])
-    return sp.csr_array((said[has], rows), shape=(len(events), width))

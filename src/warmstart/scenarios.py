@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import polars as pl
 from jaxtyping import Int64
 
+from warmstart.domains import only, with_domains
 from warmstart.errors import DataError, Misuse, listed
 from warmstart.features import Features
 from warmstart.interactions import Interactions
@@ -112,8 +112,8 @@ def cross_domain(
     """
     codes, target = _domains(log, options)
     rng = np.random.default_rng(seed)
-    events = _by_owner(_only(log, [target]), rng)
-    before = _by_owner(_only(log, codes), rng)
+    events = _by_owner(only(log, [target]), rng)
+    before = _by_owner(only(log, codes), rng)
     both = np.flatnonzero((events.counts > 0) & (before.counts > 0))
     parts = _parts(rng.permutation(both), shares)
     apart = np.flatnonzero((events.counts > 0) != (before.counts > 0))
@@ -121,7 +121,7 @@ def cross_domain(
     parts[0] = np.concatenate([together, apart])
     among = np.unique(log.item[log.domain == target])
     tasks = Tasks(events, ordered=log.time is not None, before=before, question=replace(ANYTHING, among=among))
-    return _split(_with_domains(log), tasks, parts, enough=(1,))
+    return _split(with_domains(log), tasks, parts, enough=(1,))
 
 
 def _split(log: Interactions, tasks: Tasks, parts: Sequence[Owners], *, enough: Sequence[int] = ENOUGH) -> Split:
@@ -181,38 +181,6 @@ def _domains(log: Interactions, options: ScenarioOptions) -> tuple[list[int], in
         raise Misuse(f'"{options.target}" cannot be source and target at once')
     sources = options.sources or tuple(name for name in log.domains if name != options.target)
     return [log.domains.index(name) for name in sources], log.domains.index(options.target)
-
-
-def _only(log: Interactions, domains: Sequence[int]) -> Interactions:
-    """The events of some domains, with the same owners and items."""
-    assert log.domain is not None, "only a log with domains has events of some"
-    kept = np.isin(log.domain, domains)
-    time = None if log.time is None else log.time[kept]
-    return replace(
-        log,
-        owner=log.owner[kept],
-        item=log.item[kept],
-        value=log.value[kept],
-        time=time,
-        domain=log.domain[kept],
-    )
-
-
-def _with_domains(log: Interactions) -> Interactions:
-    """The log with the domains of each item as a column of the table of items."""
-    assert log.domain is not None, "only a log with domains has domains of items"
-    pairs = pl.DataFrame({"item": log.item, "domain": log.domain}).unique().sort("item", "domain")
-    names = pl.Series(log.domains).gather(pairs["domain"])
-    listed_up = (
-        pairs.with_columns(domain=names).group_by("item", maintain_order=True).agg(pl.col("domain").str.join("|"))
-    )
-    column = pl.DataFrame({"item": np.arange(len(log.items))}).join(
-        listed_up, on="item", how="left", maintain_order="left"
-    )
-    table = column.select("domain")
-    if log.item_table is not None:
-        table = log.item_table.with_columns(table["domain"])
-    return replace(log, item_table=table)
 
 
 def _useful(features: Features) -> Features | None:
