@@ -40,10 +40,8 @@ def coded(examples: Examples, taken: Int64[np.ndarray, "J"], items: int) -> Exam
     """The examples of the items that take part, by their place among these."""
     place = np.full(items, -1)
     place[taken] = np.arange(len(taken))
-    code = place[examples.item]
-    kept = code >= 0
-    start = np.concatenate([[0], np.cumsum(np.bincount(examples.task[kept], minlength=len(examples)))])
-    return Examples(code[kept], examples.value[kept], start)
+    known = examples.where(place[examples.item] >= 0)
+    return Examples(place[known.item], known.value, known.start)
 
 
 def position(examples: Examples) -> Int64[np.ndarray, "N"]:

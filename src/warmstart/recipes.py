@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any, get_args
 
 from warmstart.by_shots import ByShots, of_scorer
-from warmstart.classics import ALS, EASE, Bias, ItemKNN, Popularity, ProfileALS, ProfileKNN, SessionKNN
+from warmstart.classics import ALS, EASE, Bias, Bridge, ItemKNN, Popularity, ProfileALS, ProfileKNN, SessionKNN
 from warmstart.errors import Misuse
 from warmstart.evaluation import Objective
 from warmstart.factors import Factors
@@ -67,6 +67,7 @@ RECIPES: dict[str, Recipe] = {
     "session-knn": Classic(SessionKNN),
     "profile-knn": Classic(ProfileKNN),
     "profile-als": Classic(ProfileALS),
+    "bridge": Classic(Bridge),
     "gru4rec": Meta(GRU4Rec, {**LIGHT, "tasks": 32}, ("ranking",), kind="classic"),
     "sasrec": Meta(SASRec, {**LIGHT, "tasks": 32, "rate": 0.003}, ("ranking",), kind="classic"),
     "blend": Meta(Blend, BLEND, evidence=True),

@@ -23,7 +23,7 @@ RANKING = ("popularity", "item-knn", "ease", "als", "fine-tune")
 BY_SCENARIO: dict[str, tuple[str, ...]] = {
     "item": ("popularity", "item-knn", "ease", "als", "profile-knn", "profile-als", "fine-tune"),
     "session": ("popularity", "item-knn", "session-knn", "gru4rec", "fine-tune"),
-    "cross-domain": ("popularity", "item-knn", "session-knn", "ease", "als", "fine-tune"),
+    "cross-domain": ("popularity", "item-knn", "session-knn", "ease", "als", "bridge", "fine-tune"),
 }
 PLAINEST = {"ranking": "popularity", "rating": "bias"}
 """What anybody can do without a model; from two known events on, a learner should be better."""

@@ -63,6 +63,11 @@ class Examples:
         rows = np.repeat(self.start[tasks] - start[:-1], counts) + np.arange(start[-1])
         return Examples(self.item[rows], self.value[rows], start)
 
+    def where(self, kept: Bool[np.ndarray, "N"]) -> "Examples":
+        """The examples of each task that are kept."""
+        start = np.concatenate([[0], np.cumsum(np.bincount(self.task[kept], minlength=len(self)))])
+        return Examples(self.item[kept], self.value[kept], start)
+
     def followed_by(self, more: "Examples") -> "Examples":
         """The examples of each task with those of the same task in `more` behind them."""
         task = np.concatenate([self.task, more.task])
