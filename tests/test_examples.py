@@ -12,7 +12,7 @@ import torch
 from torch.testing import assert_close
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-SMALL = {"siamese_from_the_article.py": ["--steps", "60"]}
+SMALL = {"siamese_from_the_article.py": ["--steps", "60"], "music_to_films.py": ["--steps", "60"]}
 """Arguments with which each example takes seconds."""
 
 
@@ -53,3 +53,16 @@ def test_the_siamese_network_of_the_article_has_one_distance_for_each_pair():
     one, other = torch.randn(7, 10), torch.randn(7, 10)
     rows = [(network.embed(a) - network.embed(b)).square().sum().sqrt() for a, b in zip(one, other, strict=True)]
     assert_close(network(one, other), torch.stack(rows))
+
+
+def test_who_came_for_the_music_is_recommended_films_of_the_same_mood():
+    printed = run("music_to_films.py")
+    met = re.search(r"To somebody who met ([^\n]*):", printed).group(1)
+    genres = [item.rpartition("-")[0] for item in met.split(", ")]
+    mood = {"folk": "drama", "punk": "thriller", "soul": "romance", "ska": "comedy", "choral": "history"}
+    wanted = mood[max(mood, key=genres.count)]
+    titles = re.findall(r"^  (\w+) film no\. \d+$", printed, flags=re.MULTILINE)
+    assert len(titles) == 5 and titles.count(wanted) >= 4
+    first = re.findall(r"^(popularity|blend)\s+([.\d]+)", printed, flags=re.MULTILINE)
+    rows = {name: float(figure) for name, figure in first[:1] + [one for one in first if one[0] == "blend"][:1]}
+    assert rows["blend"] > 1.3 * rows["popularity"], "before any film the music already says which"

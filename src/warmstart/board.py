@@ -79,7 +79,7 @@ def _caption(report: Report) -> Text:
 def _method(report: Report) -> str:
     if report.objective == "rating":
         return "the next ratings are predicted, smaller is better."
-    return f"all {report.dataset['items']} items are ranked."
+    return f"all {report.dataset['candidates']} items to choose among are ranked."
 
 
 def _others(report: Report) -> Table:

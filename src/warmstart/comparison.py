@@ -142,4 +142,5 @@ def _facts(log: Interactions, split: Split) -> dict[str, Any]:
         "test_tasks": len(split.test),
         "least_events": split.least_events,
         "asked": split.test.question.next,
+        "candidates": int((~split.test.question.others(split.items)).sum()),
     }
