@@ -181,7 +181,7 @@ def test_all_equal_ratings_are_events(capsys, folder, tmp_path):
     table = pl.read_csv(folder / "interactions.csv").with_columns(rating=pl.lit(4.0))
     table.write_csv(tmp_path / "equal.csv")
     code, out, _ = run(
-        capsys, "evaluate", tmp_path / "equal.csv", "--learners", "bias", "--shots", "0,3", "--json", "-"
+        capsys, "evaluate", tmp_path / "equal.csv", "--learners", "fine-tune", "--shots", "0,3", "--json", "-", *FAST
     )
     assert code == 0
     figures = {r["learner"]: r["metrics"]["ndcg@10"]["3"]["mean"] for r in json.loads(out)["results"]}

@@ -11,6 +11,9 @@ from warmstart.errors import DataError, Misuse
 from warmstart.evaluation import evaluate
 from warmstart.tasks import Examples, Tasks
 
+SHORT = {"steps": 40, "validate_every": 40, "dim": 16, "inner_rate": 1.0, "inner_steps": 3}
+"""Transfer learning, which every report has, in a second."""
+
 
 class Oracle:
     """This knows the future of every task, told apart by the first item of its support."""
@@ -57,7 +60,7 @@ def test_a_scorer_that_gives_no_numbers_is_our_mistake(examples):
 def test_a_comparison_adds_the_classics_and_tells_its_watcher(log):
     said: list[str] = []
     watcher = Watcher(started=said.append, judged=lambda row: said.append(f"{row.learner} done"))
-    report = compare(log, ["bias"], shots=[0, 3], watcher=watcher)
+    report = compare(log, ["bias", "fine-tune"], shots=[0, 3], settings=SHORT, watcher=watcher)
     names = [row.learner for row in report.rows]
     assert set(names) == {"popularity", "item-knn", "ease", "als", "fine-tune", "bias"}
     assert said == [line for name in names for line in (name, f"{name} done")]
@@ -65,7 +68,7 @@ def test_a_comparison_adds_the_classics_and_tells_its_watcher(log):
 
 
 def test_the_same_seed_gives_the_same_report(log):
-    first, again = (compare(log, [], shots=[0, 3], seed=4).to_dict() for _ in range(2))
+    first, again = (compare(log, ["fine-tune"], shots=[0, 3], seed=4, settings=SHORT).to_dict() for _ in range(2))
     for one, other in zip(first["results"], again["results"], strict=True):
         assert one["metrics"] == other["metrics"] and one["settings"] == other["settings"]
 
@@ -83,7 +86,7 @@ def test_unknown_names_are_refused_before_anything_is_fitted(log):
 
 
 def test_shots_that_nobody_has_are_left_out_or_refused(log):
-    assert compare(log, [], shots=[0, 1, 500]).shots == (0, 1)
+    assert compare(log, ["fine-tune"], shots=[0, 1, 500], settings=SHORT).shots == (0, 1)
     with pytest.raises(DataError, match="nothing can be predicted after 500 shots"):
         compare(log, [], shots=[500])
 
