@@ -67,9 +67,11 @@ def interest(scorer: Scorer, tasks: Tasks, train: Tasks, *, seed: int = 0) -> In
     at = range(1, CLICKS + 1)
     known = {k: events.window(*_span(events, 0, k)) for k in at}
     joined = {k: before.followed_by(known[k]) for k in at}
+    cohort = np.array([_found(scorer, known[k], events, k) for k in at])
+    later = [_found(scorer, known[FROZEN], events, k) for k in at[FROZEN:]]
     return Interest(
-        cohort=np.array([_found(scorer, known[k], events, k) for k in at]),
-        frozen=np.array([_found(scorer, known[min(k, FROZEN)], events, k) for k in at]),
+        cohort=cohort,
+        frozen=np.concatenate([cohort[:FROZEN], later]),
         spliced=np.array([_found(scorer, joined[k], events, k) for k in at]),
         sessions=len(events),
     )

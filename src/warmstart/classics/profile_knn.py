@@ -15,6 +15,7 @@ from jaxtyping import Float32
 
 from warmstart.classics.popularity import Popular, break_ties, popularity
 from warmstart.likeness import rareness, unit_rows
+from warmstart.precision import sparse_arrays, sparse_of
 from warmstart.scorer import Candidates, Scores, candidates_of
 from warmstart.tasks import Examples, Profile, Tasks
 
@@ -52,23 +53,14 @@ class ProfileKNN:
         return candidates_of(break_ties(sp.csr_array(state @ self.met).toarray(), self.popular), items)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        parts = {"met": self.met, "profile": self.profile}
-        width = np.array([len(self.rareness)])
-        flat = {
-            f"{name}.{part}": getattr(matrix, part)
-            for name, matrix in parts.items()
-            for part in ("data", "indices", "indptr")
-        }
-        return {**flat, "popular": self.popular, "width": width}
+        flat = {**sparse_arrays("met", self.met), **sparse_arrays("profile", self.profile)}
+        return {**flat, "popular": self.popular, "width": np.array([len(self.rareness)])}
 
     @classmethod
     def restore(cls, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> "ProfileKNN":
-        width = {"met": len(arrays["popular"]), "profile": int(arrays["width"].item())}
-        parts = {name: tuple(arrays[f"{name}.{part}"] for part in ("data", "indices", "indptr")) for name in width}
-        met, profile = (
-            sp.csr_array(parts[name], shape=(len(parts[name][2]) - 1, width[name])) for name in ("met", "profile")
-        )
-        return cls(met, profile, arrays["popular"], **settings)
+        popular, width = arrays["popular"], int(arrays["width"].item())
+        met, profile = sparse_of("met", arrays, len(popular)), sparse_of("profile", arrays, width)
+        return cls(met, profile, popular, **settings)
 
     def _nearest(self, support: Examples, profile: Profile) -> sp.csr_array:
         alike = self._alike(support, profile)

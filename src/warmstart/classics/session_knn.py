@@ -17,6 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from warmstart.classics.popularity import Popular, break_ties, popularity
+from warmstart.followers import position
 from warmstart.scorer import Candidates, Scores, candidates_of
 from warmstart.tasks import Examples, Profile, Tasks
 
@@ -79,7 +80,7 @@ class SessionKNN:
 
     def _alike(self, support: Examples) -> sp.csr_array:
         """The nearest past sessions of each task: the weights of the events shared, times that of the latest one."""
-        later = support.counts[support.task] - 1 - (np.arange(len(support.item)) - support.start[:-1][support.task])
+        later = support.counts[support.task] - 1 - position(support)
         weight = (self.settings["decay"] ** later).astype(np.float32)
         recalled = self.latest[support.item]  # (N, sessions)
         event = np.repeat(np.arange(len(support.item)), np.diff(recalled.indptr))
