@@ -14,7 +14,7 @@ from warmstart.scenarios import user_cold_start
 from warmstart.synthetic import shop
 from warmstart.tasks import Examples, Split, Tasks
 from warmstart.training import History, Schedule, train
-from warmstart.tuning import Fitted, Meta, Order
+from warmstart.tuning import Fitted, Order
 
 SMALL = {"dim": 8, "objective": "ranking"}
 SCHEDULE = Schedule(steps=12, tasks=8, rate=0.01, validate_every=4)
@@ -135,8 +135,9 @@ def scrambled(tasks: Tasks) -> Tasks:
 def test_scrambling_every_test_and_validation_label_leaves_the_weights_as_they_are(name, objective, split, monkeypatch):
     """Where each look is said to be better than the one before, no label of these parts may show in the weights."""
     chosen = RECIPES[name]
-    if isinstance(chosen, Meta):
+    if "steps" in chosen.options:
         settings = {"dim": 8, "steps": 6, "tasks": 8, "validate_every": 6}
+        settings |= {"judge_cases": 50, "judge_steps": 4} if "judge_steps" in chosen.options else {}
     else:
         settings = dict(chosen.cls.GRID[0]) if chosen.cls.GRID else {}
 

@@ -148,6 +148,8 @@ class Sampler(Protocol):
 
 def project(x: Items, weights: Weights) -> Scores:
     """The product of each item with each task's weights: (T, Q, D) or (Q, D), (T, D) -> (T, Q)."""
+    if x.ndim == 2:
+        return weights @ x.mT  # one product; the same items set side by side for each task take ten times as long
     return (x @ weights.unsqueeze(-1)).squeeze(-1)
 
 

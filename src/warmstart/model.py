@@ -98,15 +98,21 @@ class FewShot(nn.Module):
             asked = replace(asked, known=known.gather(1, torch.from_numpy(query.item)))
         catalogue = self._catalogue(vectors, sample(self.popularity, self.inner, rng))
         loss = self.learner.loss(support, asked, catalogue, rivals)
-        weight = asked.mask.sum(dim=1).clamp(max=batch.question.next)
+        weight = asked.mask.sum(dim=1)
+        if not self._asks_for_all(batch):
+            weight = weight.clamp(max=batch.question.next)
         return (loss * weight).sum() / weight.sum()
 
     def _asked(self, batch: TaskBatch) -> Examples:
         """What the loss asks for; all that comes next where the learner learns from it, though use asks for less."""
-        shots = batch.support.counts
-        if batch.own is None or not self.learner.asks_for_all or batch.question.next >= NEXT:
+        if not self._asks_for_all(batch):
             return batch.query
+        assert batch.own is not None, "training knows all events of a task"
+        shots = batch.support.counts
         return batch.own.window(shots, shots + NEXT)
+
+    def _asks_for_all(self, batch: TaskBatch) -> bool:
+        return self.learner.asks_for_all and batch.own is not None and batch.question.next < NEXT
 
     def adapt(self, vectors: Tensor, examples: Examples, profile: Profile) -> State:
         """The learner's state after T support sets, given the vectors of all items; `Weighed` with evidence."""

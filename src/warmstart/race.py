@@ -22,7 +22,7 @@ from warmstart.evaluation import HEADLINE, NAMES, Objective
 from warmstart.gate import Entrant, Finish, Stretch, gate, joined, standard_error
 from warmstart.recipes import AUTO, RECIPES, fit
 from warmstart.training import History, Progress
-from warmstart.tuning import Fitted, Meta, Order
+from warmstart.tuning import Fitted, Order
 from warmstart.validation import by_task, overall
 
 if TYPE_CHECKING:
@@ -33,6 +33,10 @@ ENTRANTS: Mapping[Objective, tuple[str, ...]] = {
     "rating": ("bias", "factors", "ridge", "in-context", "prototype"),
 }
 """Cheap ones first: when time is short, something has always been fitted."""
+OF_CLICKS = ("popularity", "item-knn", "session-knn", "gru4rec", "stacked-core")
+"""The entrants where each event is asked for."""
+FROM_ELSEWHERE = ("popularity", "item-knn", "session-knn", "ease", "bridge", "blend", "stacked-blend")
+"""The entrants where something is known before the first shot."""
 OTHERS = 4
 """Other settings that are tried at most."""
 RUNGS = 8
@@ -130,17 +134,29 @@ def select(order: Order, *, entrants: Sequence[str] | None = None, ready: Mappin
     if order.settings:
         raise Misuse("settings belong to one learner; name it instead of leaving the choice open")
     begun = time.monotonic()
-    names = ENTRANTS[order.objective] if entrants is None else tuple(entrants)
+    names = _suited(order) if entrants is None else tuple(entrants)
     run = [_known(name, one, order) for name, one in (ready or {}).items() if name in names]
     for name in names:
         new = name not in (ready or {})
-        if new and not isinstance(RECIPES[name], Meta) and (not run or _left(order, begun) > 0):
+        if new and not _trains(name) and (not run or _left(order, begun) > 0):
             run.append(_entered(name, replace(order, seconds=_within(order, begun))))
-    trainable = [name for name in names if isinstance(RECIPES[name], Meta)]
+    trainable = [name for name in names if _trains(name)]
     if trainable and (not run or _left(order, begun) > 0):
         run += _trained(trainable, order, begun, run)
     spent = sum(_took(one) for one in (ready or {}).values())
     return Race(order.objective, tuple(run), gate(run), time.monotonic() - begun + spent)
+
+
+def _suited(order: Order) -> tuple[str, ...]:
+    """The entrants that suit what is asked."""
+    train = order.split.train
+    if order.objective == "rating":
+        return ENTRANTS["rating"]
+    return OF_CLICKS if train.question.each else ENTRANTS["ranking"] if train.before is None else FROM_ELSEWHERE
+
+
+def _trains(name: str) -> bool:
+    return "steps" in RECIPES[name].options
 
 
 def _left(order: Order, begun: float) -> float:
@@ -165,7 +181,7 @@ def _entered(name: str, order: Order) -> Entrant:
 def _known(name: str, fitted: Fitted, order: Order) -> Entrant:
     """An entrant that was fitted before, with its own settings."""
     entrant = _judged(name, fitted, order, _took(fitted))
-    return replace(entrant, settings={}) if isinstance(RECIPES[name], Meta) else entrant
+    return replace(entrant, settings={}) if _trains(name) else entrant
 
 
 def _judged(name: str, fitted: Fitted, order: Order, seconds: float) -> Entrant:

@@ -31,6 +31,7 @@ from warmstart.learners import (
 )
 from warmstart.neighbours import Neighbours
 from warmstart.scorer import Scorer
+from warmstart.stacking import Stacked
 from warmstart.tuning import Arrays, Classic, Fitted, Meta, Order, Settings, check_import
 
 DESCENTS = tuple(
@@ -54,10 +55,10 @@ BLEND = {
 
 CORE = {
     **{"dim": 102, "unit": True, "coordinate_dropout": 0.2, "rate": 0.002},
-    **{"tasks": 512, "steps": 3500, "passes": 40, "outer": 3000, "inner": 1, "validate_every": 200},
+    **{"tasks": 512, "steps": 3000, "passes": 40, "outer": 3000, "inner": 1, "validate_every": 200, "patience": 100},
 }
 
-Recipe = Classic | Meta
+Recipe = Classic | Meta | Stacked
 RECIPES: dict[str, Recipe] = {
     "popularity": Classic(Popularity),
     "bias": Classic(Bias, objectives=("ranking", "rating")),
@@ -72,6 +73,8 @@ RECIPES: dict[str, Recipe] = {
     "sasrec": Meta(SASRec, {**LIGHT, "tasks": 32, "rate": 0.003}, ("ranking",), kind="classic"),
     "blend": Meta(Blend, BLEND, evidence=True),
     "core": Meta(Core, CORE, ("ranking",)),
+    "stacked-core": Stacked(Meta(Core, CORE, ("ranking",))),
+    "stacked-blend": Stacked(Meta(Blend, BLEND, ("ranking",), evidence=True)),
     "factors": Classic(Factors, ("rating",), kind="meta", content=True),
     "in-context": Meta(InContext, WIDE),
     "ridge": Meta(Ridge),

@@ -56,19 +56,19 @@ def last(states: Vectors, events: Events) -> Weights:
     return states.take_along_dim(events.mask.sum(dim=1)[:, None, None], dim=1).squeeze(1)
 
 
-def next_event_loss(states: Vectors, events: Events, rivals: Catalogue) -> Float[Tensor, "T"]:
+def next_event_loss(states: Vectors, events: Events, rivals: Catalogue, *, fading: float = 0.5) -> Float[Tensor, "T"]:
     """Softmax cross entropy of each event, by the state before it, against the rivals: a mean over a task's events.
 
     As in `ranking`, an event competes with the catalogue and not with what its task met before or after. The n-th event
-    counts 1 / sqrt(n): what is said of people with few events is seldom trained otherwise, for each has all the later
-    ones too.
+    counts 1 / n^`fading`: what is said of people with few events is seldom trained otherwise, for each has all the
+    later ones too.
     """
     task, place = events.mask.nonzero(as_tuple=True)
     state = states[task, place]  # (N, D): no padding, which may be most of a batch
     log_weight = rivals.log_weight[task] if rivals.log_weight.ndim == 2 else rivals.log_weight
     rest = (state @ rivals.x.mT + log_weight).logsumexp(dim=-1)
     surprise = softplus(rest - (state * events.x[task, place]).sum(dim=-1))
-    weight = events.mask / torch.arange(1, 1 + events.mask.shape[1], device=rest.device).sqrt()
+    weight = events.mask / torch.arange(1, 1 + events.mask.shape[1], device=rest.device) ** fading
     losses = torch.zeros_like(weight).index_put((task, place), surprise)
     return (losses * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
 

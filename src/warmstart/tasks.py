@@ -13,6 +13,7 @@ from warmstart.errors import Misuse
 from warmstart.features import Features
 
 Items = Int64[np.ndarray, "N"]
+Codes = Int64[np.ndarray, "_"]
 Starts = Int64[np.ndarray, "_"]
 PerTask = Int64[np.ndarray, "T"]
 Profile = Any  # scipy.sparse.csr_array of shape (T, F), or None: nothing is known about anybody
@@ -156,6 +157,12 @@ class Tasks:
         """All events of each task, those before the first shot in front."""
         return self.events if self.before is None else self.before.followed_by(self.events)
 
+    @cached_property
+    def alike_served(self) -> Bool[np.ndarray, "T"]:
+        """Which tasks are such as will be served: something can be asked of them, and is known before."""
+        asked = self.events.counts > 0
+        return asked if self.before is None else asked & (self.before.counts > 0)
+
     def take(self, tasks: Int64[np.ndarray, "K"]) -> "Tasks":
         """The given tasks, in that order."""
         return replace(
@@ -180,25 +187,44 @@ class Tasks:
         return np.argsort(self.events.counts, kind="stable")
 
     @cached_property
-    def _lengths(self) -> Items:
-        """How many events these have."""
-        return self.events.counts[self._by_length]
+    def _served_by_length(self) -> Items:
+        """Of these the tasks that are such as will be served."""
+        return self._by_length[self.alike_served[self._by_length]]
 
-    def episodes(self, rng: np.random.Generator, tasks: int, *, most_shots: int, queries: int) -> TaskBatch:
+    def episodes(
+        self, rng: np.random.Generator, tasks: int, *, most_shots: int, queries: int, whole: bool = False
+    ) -> TaskBatch:
         """A batch of training tasks, cut the way they will be served.
 
         Half of the shots are drawn from 0..5 and half from 0..most_shots: few shots are where a new user starts. Then
         somebody who has more events than that is drawn, so that the shots are as likely whatever histories there are.
         In time order the query ends where that of use does, since what comes much later is another question; in
-        random order more events are more of the same, up to `queries`.
+        random order more events are more of the same, up to `queries`. Where something may be known before the first
+        shot, it is of half of the tasks at least. Where each event is asked for alike, any of all is drawn; `whole`
+        tasks, of whose events all are asked for at once, are drawn each alike.
         """
+        if self.question.each and whole:
+            able = np.flatnonzero(self.events.counts)
+            return self._episodes(rng, able[rng.integers(0, len(able), tasks)], np.zeros(tasks, dtype=int), queries)
         if self.question.each:
             return self._episodes(rng, *self._any_event(rng, tasks), queries)
         few = rng.random(tasks) < 0.5
         shots = np.where(few, rng.integers(0, 6, tasks), rng.integers(0, most_shots + 1, tasks))
-        shots = np.minimum(shots, self._lengths[-1] - 1)
-        able_from = np.searchsorted(self._lengths, shots, side="right")
-        return self._episodes(rng, self._by_length[rng.integers(able_from, len(self))], shots, queries)
+        if self.before is None or not self.alike_served.any():
+            return self._episodes(rng, *self._with_more(rng, shots, self._by_length), queries)
+        half = tasks // 2
+        served = self._with_more(rng, shots[:half], self._served_by_length)
+        chosen, shots = map(
+            np.concatenate, zip(served, self._with_more(rng, shots[half:], self._by_length), strict=True)
+        )
+        return self._episodes(rng, chosen, shots, queries)
+
+    def _with_more(self, rng: np.random.Generator, shots: PerTask, by_length: Codes) -> tuple[PerTask, PerTask]:
+        """Tasks of these with more events than that, and shots, fewer where no task has as many."""
+        counts = self.events.counts[by_length]
+        shots = np.minimum(shots, counts[-1] - 1)
+        able_from = np.searchsorted(counts, shots, side="right")
+        return by_length[rng.integers(able_from, len(by_length))], shots
 
     def _any_event(self, rng: np.random.Generator, tasks: int) -> tuple[Items, PerTask]:
         """Tasks and shots after which the next event is any of all, each alike."""

@@ -154,7 +154,11 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.rate * _share_of_rate(self.done)
         batch = self.tasks.episodes(
-            rng, self.schedule.tasks, most_shots=self.schedule.most_shots, queries=self.schedule.queries
+            rng,
+            self.schedule.tasks,
+            most_shots=self.schedule.most_shots,
+            queries=self.schedule.queries,
+            whole=self.model.learner.asks_for_all,
         )
         self.optimizer.zero_grad()
         self.model(batch, rng).backward()

@@ -73,7 +73,7 @@ class Classic:
 
     @property
     def options(self) -> Mapping[str, Any]:
-        return _defaults(self.cls.fit)
+        return defaults(self.cls.fit)
 
     def fit(self, name: str, order: Order) -> Fitted:
         started = time.perf_counter()
@@ -126,10 +126,10 @@ class Meta:
 
     @property
     def options(self) -> Mapping[str, Any]:
-        own = {name: value for name, value in _defaults(self.cls).items() if name != "objective"}
-        served = {} if self.serve is None else _defaults(self.serve)
-        start = {**_defaults(Start.of_split), **(_defaults(Evidence.fit) if self.evidence else {})}
-        shared = {**_defaults(Encoder), **_defaults(FewShot), **_defaults(Schedule)}
+        own = {name: value for name, value in defaults(self.cls).items() if name != "objective"}
+        served = {} if self.serve is None else defaults(self.serve)
+        start = {**defaults(Start.of_split), **(defaults(Evidence.fit) if self.evidence else {})}
+        shared = {**defaults(Encoder), **defaults(FewShot), **defaults(Schedule)}
         return {**start, **shared, **own, **served, **self.preset}
 
     def start(self, split: Split, settings: Settings) -> Start:
@@ -226,7 +226,7 @@ def check_import(package: str | None) -> None:
         ) from error
 
 
-def _defaults(function: Any) -> dict[str, Any]:
+def defaults(function: Any) -> dict[str, Any]:
     """The settings of a constructor that a caller may choose: keyword arguments whose default is a plain value."""
     parameters = signature(function).parameters.values()
     return {p.name: p.default for p in parameters if isinstance(p.default, int | float | str) and p.name not in FIXED}

@@ -11,7 +11,7 @@ from warmstart import recipes
 from warmstart.recipes import RECIPES
 from warmstart.scenarios import BENCHMARK, ScenarioOptions, cut
 from warmstart.tasks import Examples, Profile, Split, Tasks
-from warmstart.tuning import Fitted, Meta, Order
+from warmstart.tuning import Fitted, Order
 
 SETTINGS = {"dim": 8, "steps": 4, "tasks": 8, "validate_every": 4}
 OPTIONS = {
@@ -31,8 +31,12 @@ def splits(clicks) -> dict[str, Split]:
 def order(split: Split, name: str) -> Order:
     """Little training, and the first settings of a grid."""
     recipe = RECIPES[name]
-    grid = recipe.grid if isinstance(recipe, Meta) else recipe.cls.GRID
-    return Order(split, settings={**(SETTINGS if isinstance(recipe, Meta) else {}), **(grid[0] if grid else {})})
+    if "steps" in recipe.options:
+        judge = {"judge_cases": 50, "judge_steps": 4} if "judge_steps" in recipe.options else {}
+        grid, settings = getattr(recipe, "grid", ()), {**SETTINGS, **judge}
+    else:
+        grid, settings = recipe.cls.GRID, {}
+    return Order(split, settings={**settings, **(grid[0] if grid else {})})
 
 
 def fit(split: Split, name: str) -> Fitted:

@@ -11,16 +11,18 @@ from warmstart.evaluation import evaluate
 from warmstart.recipes import RECIPES
 from warmstart.scorer import Scorer
 from warmstart.tasks import Examples, batches
-from warmstart.tuning import Fitted, Meta, Order
+from warmstart.tuning import Fitted, Order
 
 SMALL = {"dim": 16, "steps": 120, "tasks": 32, "validate_every": 40, "rate": 0.01, "most_shots": 8, "queries": 6}
+JUDGE = {"judge_cases": 300, "judge_steps": 50}
 IMPERSONAL = {"popularity", "bias"}
 CASES = [(name, objective) for name, recipe in RECIPES.items() for objective in recipe.objectives]
 PERSONAL = [case for case in CASES if case[0] not in IMPERSONAL]
 
 
 def small(name: str) -> dict[str, object]:
-    return dict(SMALL) if isinstance(RECIPES[name], Meta) else {}
+    options = RECIPES[name].options
+    return {**SMALL, **(JUDGE if "judge_steps" in options else {})} if "steps" in options else {}
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +77,8 @@ def test_candidates_may_differ_from_task_to_task(scorer, support):
 
 
 def test_the_order_of_the_support_does_not_matter(scorer, support):
-    if getattr(getattr(scorer, "model", None), "learner", None) and scorer.model.learner.order_matters:
+    model = getattr(getattr(scorer, "base", scorer), "model", None)
+    if model is not None and model.learner.order_matters:
         pytest.skip("this learner says that order matters")
     turned = support.shuffled(np.random.default_rng(1))
     assert not np.array_equal(turned.item, support.item)

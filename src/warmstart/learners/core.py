@@ -53,7 +53,7 @@ class Core(Learner):
 
     def loss(self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue) -> Float[Tensor, "T"]:
         events = earliest(support, query, self.max_length + 1)
-        return next_event_loss(self._states(events.x[:, :-1], support.prior), events, rivals)
+        return next_event_loss(self._states(events.x[:, :-1], support.prior), events, rivals, fading=0.0)
 
     def _states(self, x: Vectors, prior: Weights) -> Float[Tensor, "T S+1 D"]:
         """What is expected before the first event and after each."""

@@ -1,0 +1,210 @@
+"""Stack: a trained scorer, and what past tasks say by counting, weighed by a small network.
+
+Stacked generalisation (Wolpert, Neural Networks 1992): the network learns from tasks that are later than all that its
+parts have seen, so that each part is heard as it deserves where it is used. What was met of late is among what it
+hears: of what a new catalogue holds, a network that was trained for an hour knows nothing, the last hundred clicks do.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32, Int64
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from warmstart.memory import OF_ITEM, SAID, Heard, Memory
+from warmstart.model import RULED_OUT
+from warmstart.scorer import Candidates, Scorer, Scores, candidates_of
+from warmstart.tasks import Examples, Profile, TaskBatch, Tasks, batches
+
+CELLS = 8_000_000  # scores of the base that are held at once
+LIKELY, NAMED = 200, 100  # candidates of a prefix to learn from: the likeliest by the base, and by sessions alike
+MANY = 4  # events from which on a support set counts as one of many
+
+
+class Judge(nn.Module):
+    """This scores pairs of a task and an item by what the base, the witnesses and the item's own counts say.
+
+    Before it has learned it says what the base says. One hidden layer of `units`, whose input is a sum: what concerns
+    the item alone is summed once for all tasks.
+    """
+
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.of_base = nn.Parameter(torch.randn(units) / 4)
+        self.of_said = nn.Parameter(torch.randn(len(SAID), units) / 4)
+        self.of_item = nn.Linear(len(OF_ITEM), units)
+        self.of_shots = nn.Parameter(torch.zeros(MANY + 1, units))
+        self.out = nn.Parameter(torch.zeros(units))
+
+    def forward(
+        self,
+        base: Float[Tensor, "*n"],
+        said: Float[Tensor, "*n W"],
+        context: Float[Tensor, "*n H"],
+    ) -> Float[Tensor, "*n"]:
+        """Scores by the base's, what is said, and what the hidden layer hears of the item and the number of shots."""
+        return base + (base.unsqueeze(-1) * self.of_base + said @ self.of_said + context).relu() @ self.out
+
+    def unsaid(
+        self, base: Float[Tensor, "T I"], item: Float[Tensor, "H I"], shots: Float[Tensor, "T H"]
+    ) -> Float[Tensor, "T I"]:
+        """Scores of the whole catalogue as if no witness said anything; one unit at a time, so that memory is small."""
+        found = base.clone()
+        for unit, out in enumerate(self.out.tolist()):
+            heard = torch.add(item[unit], base, alpha=float(self.of_base[unit])).add_(shots[:, unit, None])
+            found.add_(heard.relu_(), alpha=out)
+        return found
+
+
+class Stack:
+    """This scores the whole catalogue at once; its state are the scores."""
+
+    def __init__(self, base: Scorer, memory: Memory, judge: Judge) -> None:
+        self.base, self.memory, self.judge, self.items = base, memory, judge.eval(), base.items
+        with torch.no_grad():
+            self.of_item = judge.of_item(torch.from_numpy(memory.of_items)).T.contiguous()  # (H, I)
+
+    @torch.no_grad()
+    def adapt(self, support: Examples, profile: Profile = None) -> Float32[np.ndarray, "T I"]:
+        base = torch.from_numpy(over_chance(self.base, support, profile))
+        heard, shots = self.memory.heard(support), self.judge.of_shots[_shots(support)]
+        scores = self.judge.unsaid(base, self.of_item, shots)
+        task, item = torch.from_numpy(heard.task), torch.from_numpy(heard.item)
+        context = self.of_item[:, item].T + shots[task]
+        scores[task, item] = self.judge(base[task, item], torch.from_numpy(heard.said), context)
+        return scores.numpy()
+
+    def score(self, state: Float32[np.ndarray, "T I"], items: Candidates) -> Scores:
+        return candidates_of(state, items)
+
+    def with_sessions(self, more: Examples) -> "Stack":
+        """The same, with sessions that came since; nothing is trained."""
+        return Stack(self.base, self.memory.followed_by(more), self.judge)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        judge = {f"judge.{name}": tensor.numpy().copy() for name, tensor in self.judge.state_dict().items()}
+        past = {"past.item": self.memory.past.item, "past.start": self.memory.past.start}
+        past["past.ordered"] = np.array(self.memory.ordered)
+        return {**{f"base.{name}": array for name, array in self.base.arrays().items()}, **judge, **past}
+
+    @classmethod
+    def restore(cls, base: Scorer, arrays: Mapping[str, np.ndarray]) -> "Stack":
+        item = arrays["past.item"]
+        memory = Memory(
+            Examples(item, np.ones(len(item), dtype=np.float32), arrays["past.start"]),
+            base.items,
+            bool(arrays["past.ordered"]),
+        )
+        judge = Judge(len(arrays["judge.out"]))
+        judge.load_state_dict({name: torch.from_numpy(arrays[f"judge.{name}"]) for name in judge.state_dict()})
+        return cls(base, memory, judge)
+
+
+def base_of(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays of the base, by their own names."""
+    return {name.removeprefix("base."): array for name, array in arrays.items() if name.startswith("base.")}
+
+
+def over_chance(base: Scorer, support: Examples, profile: Profile) -> Float32[np.ndarray, "T I"]:
+    """The logarithm of how much likelier than any item the base thinks each, over 3: a spread of about one."""
+    scores = base.score(base.adapt(support, profile), np.arange(base.items)).astype(np.float32)
+    best = scores.max(axis=1, keepdims=True)
+    mean = np.log(np.exp(scores - best).mean(axis=1, keepdims=True))
+    return (scores - best - mean) / 3
+
+
+class Cases:
+    """Prefixes of tasks with the candidates for what comes next, one of which came."""
+
+    def __init__(self, base: Scorer, memory: Memory, batch: TaskBatch) -> None:
+        parts = [_candidates(base, memory, part) for part in batches(batch, max(1, CELLS // base.items))]
+        self.base, self.said, self.item, self.mask, self.answer, self.shots = (
+            torch.from_numpy(np.concatenate(columns)) for columns in zip(*parts, strict=True)
+        )
+        self.of_items = torch.from_numpy(memory.of_items)
+
+    def __len__(self) -> int:
+        return len(self.answer)
+
+    def loss(self, judge: Judge, these: Int64[Tensor, "B"]) -> Float[Tensor, ""]:
+        """The cross entropy of what came among the candidates."""
+        context = judge.of_item(self.of_items[self.item[these]]) + judge.of_shots[self.shots[these]].unsqueeze(1)
+        scores = judge(self.base[these], self.said[these], context)
+        return cross_entropy(scores.masked_fill(~self.mask[these], RULED_OUT), self.answer[these])
+
+
+def learned(
+    base: Scorer,
+    memory: Memory,
+    later: Tasks,
+    *,
+    seed: int,
+    judge_units: int = 32,
+    judge_cases: int = 15000,
+    judge_steps: int = 800,
+) -> Judge:
+    """A judge of what is said before the next events of tasks that are later than what the base and the memory know.
+
+    Where there are none, it stays as it begins, and the base alone is heard.
+    """
+    if not len(later.events.item):
+        return Judge(judge_units)
+    cases = Cases(base, memory, later.episodes(np.random.default_rng(seed), judge_cases, most_shots=30, queries=1))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        judge = Judge(judge_units)
+        optimizer = torch.optim.AdamW(judge.parameters(), lr=0.01, weight_decay=1e-3)
+        falls = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, judge_steps)
+        for _ in range(judge_steps if len(cases) else 0):
+            optimizer.zero_grad()
+            cases.loss(judge, torch.randint(len(cases), (256,))).backward()
+            optimizer.step()
+            falls.step()
+    return judge
+
+
+def _candidates(base: Scorer, memory: Memory, batch: TaskBatch) -> tuple[np.ndarray, ...]:
+    """Candidates of each prefix whose answer is among them: what is said of each, which they are, and which came."""
+    likely = over_chance(base, batch.support, batch.profile)
+    heard = memory.heard(batch.support)
+    alike = np.zeros_like(likely)
+    alike[heard.task, heard.item] = heard.said.sum(axis=1)
+    answers = ~batch.question.others(base.items)
+    allowed = np.tile(answers, (len(likely), 1))
+    if not batch.question.again:
+        allowed[batch.support.task, batch.support.item] = False
+    candidate = np.zeros(likely.shape, dtype=bool)
+    for scores, most in ((likely, LIKELY), (alike, NAMED)):
+        best = np.argpartition(-scores, min(most, base.items) - 1, axis=1)[:, :most]
+        np.put_along_axis(candidate, best, True, axis=1)
+    candidate &= allowed
+    answer = batch.query.item
+    asked = np.flatnonzero(candidate[np.arange(len(likely)), answer])
+    return _rectangle(likely, heard, candidate, asked, answer, batch)
+
+
+def _rectangle(
+    likely: Float32[np.ndarray, "T I"],
+    heard: Heard,
+    candidate: Bool[np.ndarray, "T I"],
+    asked: Int64[np.ndarray, "A"],
+    answer: Int64[np.ndarray, "T"],
+    batch: TaskBatch,
+) -> tuple[np.ndarray, ...]:
+    """The candidates of the prefixes that are asked, side by side: (A, C), and where among them the answer stands."""
+    width = LIKELY + NAMED  # at least as many as anybody has
+    row, item = np.nonzero(candidate[asked])
+    place = np.arange(len(row)) - np.searchsorted(row, row)
+    items, mask = np.zeros((len(asked), width), dtype=np.int64), np.zeros((len(asked), width), dtype=bool)
+    items[row, place], mask[row, place] = item, True
+    told = np.full(candidate.shape, -1)
+    told[heard.task, heard.item] = np.arange(len(heard.item))
+    said = np.vstack([heard.said, np.zeros_like(heard.said, shape=(1, len(SAID)))])[told[asked[:, None], items]]
+    came = np.argmax((items == answer[asked][:, None]) & mask, axis=1)
+    return likely[asked[:, None], items], said, items, mask, came, _shots(batch.support).numpy()[asked]
+
+
+def _shots(support: Examples) -> Int64[Tensor, "T"]:
+    return torch.from_numpy(np.minimum(support.counts, MANY))

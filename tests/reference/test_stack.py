@@ -1,0 +1,169 @@
+"""The stack against its sum written out, and on a world whose new items only the latest events know."""
+
+import itertools
+from functools import wraps
+
+import numpy as np
+import pytest
+import torch
+
+from warmstart import recipes
+from warmstart.classics import Popularity
+from warmstart.evaluation import evaluate
+from warmstart.memory import OF_ITEM, SAID, Memory
+from warmstart.recipes import RECIPES
+from warmstart.scenarios import NEXT_CLICK, ScenarioOptions, cross_domain
+from warmstart.stack import MANY, Judge, Stack, learned, over_chance
+from warmstart.stacking import Stacked
+from warmstart.tasks import Examples, Split, Tasks
+from warmstart.tuning import Classic, Order
+
+ITEMS = 40
+
+
+@pytest.fixture
+def past(examples) -> Examples:
+    rng = np.random.default_rng(0)
+    return examples([rng.integers(0, ITEMS, rng.integers(1, 6)).tolist() for _ in range(50)])
+
+
+@pytest.fixture
+def support(examples) -> Examples:
+    return examples([[3, 8, 1], [], [7], [2, 9, 4, 4, 5, 6]])
+
+
+def popular(past: Examples) -> Popularity:
+    return Popularity.fit(Tasks(past, ordered=True), items=ITEMS)
+
+
+def judge(seed: int = 0) -> Judge:
+    torch.manual_seed(seed)
+    made = Judge(8)
+    for parameter in made.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    return made
+
+
+@torch.no_grad()
+def test_every_score_is_the_hidden_layer_written_out(past, support):
+    memory, weigh = Memory(past, ITEMS, True), judge()
+    stack = Stack(popular(past), memory, weigh)
+    scores = stack.score(stack.adapt(support), np.arange(ITEMS))
+    base, heard = over_chance(stack.base, support, None), memory.heard(support)
+    said = np.zeros((len(support), ITEMS, len(SAID)), dtype=np.float32)
+    said[heard.task, heard.item] = heard.said
+    for t, shots in enumerate(support.counts):
+        for item in range(ITEMS):
+            hidden = weigh.of_base * float(base[t, item]) + torch.from_numpy(said[t, item]) @ weigh.of_said
+            hidden = hidden + weigh.of_item(torch.from_numpy(memory.of_items[item])) + weigh.of_shots[min(shots, MANY)]
+            wanted = float(base[t, item]) + float(hidden.clamp(min=0) @ weigh.out)
+            assert scores[t, item] == pytest.approx(wanted, rel=1e-4, abs=1e-4)
+
+
+def test_the_base_is_heard_as_the_likelihood_over_chance(past, support):
+    class Twice(Popularity):
+        def score(self, state, items):
+            return np.log(2 * super().score(state, items) + 0.1)
+
+    found = over_chance(Twice(popular(past).popular), support, None)
+    chance = 2 * popular(past).popular + 0.1
+    np.testing.assert_allclose(found[0], np.log(chance / chance.mean()) / 3, rtol=1e-4, atol=1e-5)
+
+
+def test_before_it_has_learned_it_says_what_the_base_says(past, support):
+    stack = Stack(popular(past), Memory(past, ITEMS, True), Judge(8))
+    np.testing.assert_array_equal(stack.adapt(support), over_chance(stack.base, support, None))
+
+
+def test_with_sessions_is_a_stack_whose_memory_began_with_them(past, support, examples):
+    more = examples([[39, 38], [8, 39]])
+    stack = Stack(popular(past), Memory(past, ITEMS, True), judge())
+    whole = Stack(stack.base, Memory(past, ITEMS, True).followed_by(more), judge())
+    before = stack.adapt(support)
+    np.testing.assert_array_equal(stack.with_sessions(more).adapt(support), whole.adapt(support))
+    np.testing.assert_array_equal(stack.adapt(support), before)  # the old one is as it was
+    assert not np.array_equal(before, whole.adapt(support))
+
+
+def drifting(sessions: int) -> Split:
+    """Sessions whose items are a window that moves on with time: what is asked is always among the newest."""
+    rng = np.random.default_rng(1)
+    first = np.linspace(0, 300, sessions).astype(int)[:, None]
+    item = first + rng.permuted(np.tile(np.arange(20), (sessions, 1)), axis=1)[:, :4]
+    tasks = Tasks(
+        Examples(item.ravel(), np.ones(item.size, dtype=np.float32), np.arange(sessions + 1) * 4),
+        ordered=True,
+        question=NEXT_CLICK,
+    )
+    ends = (0, sessions - 200, sessions - 100, sessions)
+    train, valid, test = (tasks.take(np.arange(a, b)) for a, b in itertools.pairwise(ends))
+    return Split(train, valid, test, items=320, least_events=2)
+
+
+def test_what_was_met_of_late_is_heard():
+    split = drifting(2000)
+    plain = recipes.fit("popularity", Order(split)).scorer
+    stack = Stacked(Classic(Popularity)).fit("stack", Order(split, settings={"judge_steps": 200}))
+    reached, bar = (
+        evaluate(one, split.test, shots=(1,)).values["ndcg@10"][1].mean()
+        for one in (stack.scorer.with_sessions(split.valid.events), plain)
+    )
+    assert bar < 0.1 < 0.15 < reached  # the best guess among twenty is worth about .23
+
+
+def test_the_judge_learns_from_tasks_that_its_parts_have_not_seen(monkeypatch):
+    split = drifting(3000)
+    seen: dict[str, Tasks] = {}
+
+    @wraps(learned)
+    def spied(base, memory, later, **settings):
+        seen.update(later=later, memory=Tasks(memory.past, ordered=True))
+        return learned(base, memory, later, **settings)
+
+    def fitted(self, name, order):
+        seen["base"] = order.split.train
+        return fit(self, name, order)
+
+    fit = Classic.fit
+    monkeypatch.setattr("warmstart.stacking.learned", spied)
+    monkeypatch.setattr(Classic, "fit", fitted)
+    stack = Stacked(Classic(Popularity)).fit("stack", Order(split, settings={"judge_steps": 2})).scorer
+    whole = split.train.events.item
+    assert len(seen["later"]) == 560  # a fifth
+    for part in ("base", "memory"):
+        np.testing.assert_array_equal(np.concatenate([seen[part].events.item, seen["later"].events.item]), whole)
+    np.testing.assert_array_equal(stack.memory.past.item, whole)  # in use it knows them, too
+
+
+def test_the_judge_learns_from_tasks_such_as_are_served(clicks, monkeypatch):
+    split = cross_domain(clicks(owners=100, items=40, events=250), options=ScenarioOptions(target="films"))
+    seen = []
+    monkeypatch.setattr("warmstart.stacking.learned", lambda base, memory, later, **_: seen.append(later) or Judge(4))
+    Stacked(Classic(Popularity)).fit("stack", Order(split))
+    assert len(seen[0]) and seen[0].alike_served.all() and not split.train.alike_served.all()
+
+
+def test_a_judge_is_the_same_for_a_seed(past):
+    tasks = Tasks(past, ordered=True, question=NEXT_CLICK)
+    settings = {"judge_units": 4, "judge_cases": 60, "judge_steps": 10}
+    one, same, other = (
+        learned(popular(past), Memory(past, ITEMS, True), tasks, seed=seed, **settings).of_item.weight
+        for seed in (3, 3, 4)
+    )
+    assert one.shape == (4, len(OF_ITEM))
+    assert torch.equal(one, same) and not torch.equal(one, other)
+
+
+def test_no_later_task_at_all_leaves_the_base(past, support):
+    nothing = Tasks(past.take(np.array([], dtype=int)), ordered=True, question=NEXT_CLICK)
+    made = learned(popular(past), Memory(past, ITEMS, True), nothing, seed=0)
+    stack = Stack(popular(past), Memory(past, ITEMS, True), made)
+    np.testing.assert_array_equal(stack.adapt(support), over_chance(stack.base, support, None))
+
+
+def test_saved_and_restored_by_its_recipe(board):
+    settings = {"dim": 8, "steps": 4, "tasks": 8, "validate_every": 4, "judge_cases": 50, "judge_steps": 4}
+    one = recipes.fit("stacked-blend", Order(board, settings=settings))
+    again = RECIPES["stacked-blend"].restore(one.scorer.arrays(), one.settings)
+    batch = board.test.cut(2)
+    np.testing.assert_array_equal(again.adapt(batch.support), one.scorer.adapt(batch.support))
