@@ -13,6 +13,7 @@ from warmstart.learners.matching import Matching
 from warmstart.learners.meta_rnn import MetaRNN
 from warmstart.learners.neural_process import NeuralProcess
 from warmstart.learners.prototype import Prototype
+from warmstart.learners.ptupcdr import PTUPCDR
 from warmstart.learners.reptile import Reptile
 from warmstart.learners.ridge import Ridge
 from warmstart.learners.sasrec import SASRec
@@ -22,6 +23,7 @@ __all__ = [
     "IMAML",
     "MAML",
     "MANN",
+    "PTUPCDR",
     "Blend",
     "Core",
     "FineTune",
