@@ -28,7 +28,7 @@ from warmstart.terminal import Training
 from warmstart.tuning import Fitted, Order
 
 SETS = "citeulike-a,ml-1m,jester5k"
-LEARNERS = "popularity,item-knn,als,profile-knn,profile-als,in-context,blend"
+LEARNERS = "popularity,item-knn,als,profile-knn,profile-als,dropoutnet,in-context,blend,stacked-blend"
 SHOTS, AT, GAIN, AT_ONCE = (0, 1, 3, 5, 10), 10, 0.10, 200
 
 

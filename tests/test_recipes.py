@@ -18,7 +18,7 @@ from warmstart.validation import overall
 
 def test_every_name_of_the_command_line_is_there():
     classics = {"popularity", "bias", "item-knn", "ease", "als", "gru4rec", "sasrec"}
-    classics |= {"session-knn", "profile-knn", "profile-als", "bridge", "ptupcdr"}
+    classics |= {"session-knn", "profile-knn", "profile-als", "bridge", "ptupcdr", "dropoutnet"}
     metas = {"prototype", "neural-process", "siamese-users", "reptile", "imaml", "meta-rnn", "mann", "learn2learn"}
     metas |= {"maml", "fomaml", "anil", "melu", "meta-sgd", "ridge", "matching", "siamese", "in-context"}
     metas |= {"blend", "core", "factors", "stacked-blend", "stacked-core"}
@@ -77,7 +77,9 @@ def test_a_value_of_the_wrong_kind_is_refused(name, setting, value, message, spl
 
 
 def test_an_objective_that_a_learner_lacks_is_met_with_those_that_have_it(split):
-    with pytest.raises(Misuse, match='learner "ease" has no objective "rating"; these have: bias, ptupcdr, blend, factors'):
+    with pytest.raises(
+        Misuse, match='learner "ease" has no objective "rating"; these have: bias, dropoutnet, ptupcdr, blend, factors'
+    ):
         recipes.fit("ease", Order(split, "rating"))
 
 

@@ -2,6 +2,7 @@
 
 from warmstart.learners.blend import Blend
 from warmstart.learners.core import Core
+from warmstart.learners.dropoutnet import DropoutNet
 from warmstart.learners.fine_tune import FineTune
 from warmstart.learners.gru4rec import GRU4Rec
 from warmstart.learners.imaml import IMAML
@@ -26,6 +27,7 @@ __all__ = [
     "PTUPCDR",
     "Blend",
     "Core",
+    "DropoutNet",
     "FineTune",
     "GRU4Rec",
     "InContext",

@@ -1,0 +1,160 @@
+"""The plots of docs/scenarios.md, from the results of the benchmarks.
+
+python benchmarks/plots.py [--results benchmarks/results] [--out docs/plots] [--chromium chromium]
+
+Each is drawn from the latest result of its benchmark. Chromium turns the charts into images, so that nothing but a
+browser is needed to look at them.
+"""
+
+import argparse
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from warmstart.charts import CLASSIC_GREYS, COLOURS, DASHES, plain
+
+HERE = Path(__file__).parent
+WIDTH, HEIGHT = 860, 400
+PAGE = """<style>body{{margin:0;background:white}}</style>{chart}"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--results", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, default=HERE.parent / "docs" / "plots")
+    parser.add_argument("--chromium", default="chromium")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    charts = {
+        "user": users(latest(arguments.results, "kshot-ml-1m")),
+        "item": items(latest(arguments.results, "itemcold")),
+        "session": sessions(latest(arguments.results, "session-diginetica")),
+        "cross-domain": domains(latest(arguments.results, "crossdomain")),
+    }
+    for name, chart in charts.items():
+        if chart is None:
+            print(f"{name}: there is no result yet")
+            continue
+        draw(chart, arguments.out / f"{name}.png", arguments.chromium)
+        print(arguments.out / f"{name}.png")
+
+
+def latest(folder: Path, name: str) -> dict[str, Any] | None:
+    """The newest result of that name."""
+    found = sorted(folder.glob(f"????-??-??-{name}.json"))
+    return json.loads(found[-1].read_text(encoding="utf-8")) if found else None
+
+
+def users(result: dict[str, Any] | None) -> go.Figure | None:
+    """nDCG@10 of new users by known events."""
+    if result is None:
+        return None
+    rows = result["reports"]["ml-1m"]["results"]
+    figure = make_subplots(rows=1, cols=1)
+    for row, style in styled(rows):
+        by_shots = row["metrics"]["ndcg@10"]
+        line(figure, row["learner"], list(by_shots), [found["mean"] for found in by_shots.values()], style)
+    return labelled(figure, "known events", "nDCG@10")
+
+
+def items(result: dict[str, Any] | None) -> go.Figure | None:
+    """nDCG@10 of new items by known users, in both directions."""
+    if result is None:
+        return None
+    questions = ("users for an item", "items for a user")
+    figure = make_subplots(rows=1, cols=2, subplot_titles=questions)
+    here = [row for row in result["rows"] if row["set"] == "ml-1m"]
+    for column, question in enumerate(questions, start=1):
+        for row, style in styled([row for row in here if row["question"] == question]):
+            means = [found["mean"] for found in row["ndcg@10"].values()]
+            line(figure, row["learner"], list(row["ndcg@10"]), means, style, column)
+    return labelled(figure, "known users of the item", "nDCG@10")
+
+
+def sessions(result: dict[str, Any] | None) -> go.Figure | None:
+    """Recall@20 of the next click: on whole sessions, after another one, and with a frozen state."""
+    if result is None:
+        return None
+    panels = {"cohort": "whole sessions", "spliced": "after another session", "frozen": "state frozen after 2 clicks"}
+    figure = make_subplots(rows=1, cols=3, shared_yaxes=True, subplot_titles=list(panels.values()))
+    for column, panel in enumerate(panels, start=1):
+        for row, style in styled([{"kind": kind_of(row), **row} for row in result["rows"]]):
+            curve = row["interest"][panel]
+            line(figure, row["learner"], [str(k + 1) for k in range(len(curve))], curve, style, column)
+    return labelled(figure, "clicks", "Recall@20 of the next click")
+
+
+def domains(result: dict[str, Any] | None) -> go.Figure | None:
+    """MRR of users new to a domain by the share of users known in both, with and without twins."""
+    if result is None or not result.get("rows"):
+        return None
+    measures = {"mrr of 1000": "among 1,000 items", "mrr of all, no twins": "among all items, without twins"}
+    figure = make_subplots(rows=1, cols=2, subplot_titles=list(measures.values()))
+    target = result["rows"][0]["target"]
+    here = [row for row in result["rows"] if row["target"] == target and row["shots"] == 0]
+    learners = list(dict.fromkeys(row["learner"] for row in here))
+    for column, measure in enumerate(measures, start=1):
+        for first, style in styled([next(row for row in here if row["learner"] == one) for one in learners]):
+            own = sorted((row for row in here if row["learner"] == first["learner"]), key=lambda row: row["overlap"])
+            x = [f"{row['overlap']:.0%}" for row in own]
+            line(figure, first["learner"], x, [row[measure]["mean"] for row in own], style, column)
+    return labelled(figure, "of the users known in both", "MRR, nothing known in the target")
+
+
+def kind_of(row: dict[str, Any]) -> str:
+    return "meta" if row["learner"] in ("core", "stacked-core") else "classic"
+
+
+def styled(rows: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """The rows with the lines that they are drawn in: classics in grey and broken ones."""
+    found, classics, others = [], 0, 0
+    for row in rows:
+        if row["kind"] == "classic":
+            grey = CLASSIC_GREYS[classics % len(CLASSIC_GREYS)]
+            found.append((row, {"color": grey, "dash": DASHES[classics % len(DASHES)], "width": 1.5}))
+            classics += 1
+        else:
+            found.append((row, {"color": COLOURS[others % len(COLOURS)], "width": 2.6}))
+            others += 1
+    return found
+
+
+def line(figure: go.Figure, name: str, x: list[str], y: list[float], style: dict[str, Any], column: int = 1) -> None:
+    figure.add_scatter(
+        x=x,
+        y=y,
+        name=name,
+        legendgroup=name,
+        showlegend=column == 1,
+        mode="lines+markers",
+        line=style,
+        row=1,
+        col=column,
+    )
+
+
+def labelled(figure: go.Figure, x: str, y: str) -> go.Figure:
+    figure.update_xaxes(title=x, type="category")
+    figure.update_yaxes(title=y, col=1)
+    return plain(figure).update_layout(width=WIDTH, height=HEIGHT, margin={"t": 40, "b": 90})
+
+
+def draw(figure: go.Figure, path: Path, chromium: str) -> None:
+    """The chart as a PNG of twice its size."""
+    chart = figure.to_html(full_html=False, include_plotlyjs=True, config={"staticPlot": True})
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder) / "chart.html"
+        page.write_text(PAGE.format(chart=chart), encoding="utf-8")
+        command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/profile"]
+        command += [f"--window-size={WIDTH},{HEIGHT}", "--force-device-scale-factor=2", "--hide-scrollbars"]
+        command += ["--virtual-time-budget=5000", f"--screenshot={path.resolve()}", page.as_uri()]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+
+
+if __name__ == "__main__":
+    main()
