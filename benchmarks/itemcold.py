@@ -4,32 +4,39 @@ python benchmarks/itemcold.py --data DIR [--sets citeulike-a,ml-1m,jester5k] [--
 
 A fifth of the items is tested, and nobody's event with one of them is learned from. Two questions, after k = 0, 1, 3, 5
 and 10 users: all users are ranked for each new item; and as users see it, all new items are ranked for each user. For
-the second the scores of an item, which are made to rank users, are taken as they are or brought to like mean and spread
-over users, whichever is better for a learner on validation items.
+the second the scores of an item, which are made to rank users, are read in one of three ways, whichever is better for a
+learner on validation items: as they are; brought to like mean and spread over users; or by Bayes' rule, as the
+logarithm of a chance among users plus that of how many will come, a ridge regression from the item's columns.
 """
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from scipy.special import log_softmax
+from sklearn.linear_model import Ridge
 
 import warmstart as ws
 from warmstart import metrics, recipes
 from warmstart.evaluation import evaluate, tie_order
+from warmstart.interactions import Interactions
 from warmstart.intervals import interval, resampled_means
 from warmstart.scenarios import BENCHMARK, cut
 from warmstart.scorer import Scorer
-from warmstart.tasks import TaskBatch, Tasks, batches
+from warmstart.tasks import Split, TaskBatch, Tasks, batches
 from warmstart.terminal import Training
 from warmstart.tuning import Fitted, Order
 
 SETS = "citeulike-a,ml-1m,jester5k"
 LEARNERS = "popularity,item-knn,als,profile-knn,profile-als,dropoutnet,in-context,blend,stacked-blend"
-SHOTS, AT, GAIN, AT_ONCE = (0, 1, 3, 5, 10), 10, 0.10, 200
+SHOTS, AT, GAIN, AT_ONCE, ALL = (0, 1, 3, 5, 10), 10, 0.10, 200, 10**6
+LIKED = {"jester5k": 0.0}  # ratings above it count as events
+WAYS = ("plain", "levelled", "bayes")
 
 
 def main() -> None:
@@ -42,13 +49,13 @@ def main() -> None:
     arguments = parser.parse_args()
     rows: list[dict[str, Any]] = []
     for name in arguments.sets.split(","):
-        split = cut(ws.read(arguments.data / name), "item", seed=arguments.seed, shares=BENCHMARK)
+        split = cut(events_of(arguments.data / name), "item", seed=arguments.seed, shares=BENCHMARK)
         for learner in arguments.learners.split(","):
             with Training(Console(stderr=True)) as training:
                 training.watcher.started(learner)
                 order = Order(split, seed=arguments.seed, progress=training.watcher.trained)
                 fitted = recipes.fit(learner, order)
-            rows += judged(name, fitted, split.valid, split.test)
+            rows += judged(name, fitted, split)
             show(rows[-2:])
     found = {"benchmark": "itemcold", "seed": arguments.seed, "rows": rows, "targets": targets(rows)}
     for one in found["targets"]:
@@ -57,20 +64,32 @@ def main() -> None:
         arguments.json.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def judged(name: str, fitted: Fitted, valid: Tasks, test: Tasks) -> list[dict[str, Any]]:
+def events_of(folder: Path) -> Interactions:
+    """The log; of jokes, which nearly everybody rates, those that were liked."""
+    log = ws.read(folder)
+    if folder.name not in LIKED:
+        return log
+    kept = log.value > LIKED[folder.name]
+    assert log.time is None and log.domain is None, "only owner, item and value are cut here"
+    return replace(log, owner=log.owner[kept], item=log.item[kept], value=log.value[kept])
+
+
+def judged(name: str, fitted: Fitted, split: Split) -> list[dict[str, Any]]:
     """A learner's nDCG@10 in both directions, with 95 % intervals over items or users."""
-    outcome = evaluate(fitted.scorer, test, shots=SHOTS)
-    levelled = max((False, True), key=lambda level: of_users(fitted.scorer, valid, 3, levelled=level).mean())
+    train, valid, test = split.train, split.valid, split.test
+    outcome = evaluate(fitted.scorer, test, shots=SHOTS, queries=ALL)
+    reach = {id(part): expected(train, valid, part) for part in (valid, test)}
+    way = max(WAYS, key=lambda way: of_users(fitted.scorer, valid, 3, way, reach[id(valid)]).mean())
     asked = {
         "users for an item": {k: outcome.values["ndcg@10"][k] for k in SHOTS if k in outcome.values["ndcg@10"]},
-        "items for a user": {k: of_users(fitted.scorer, test, k, levelled=levelled) for k in SHOTS},
+        "items for a user": {k: of_users(fitted.scorer, test, k, way, reach[id(test)]) for k in SHOTS},
     }
     about = {
         "set": name,
         "learner": fitted.learner,
         "kind": fitted.kind,
         "fit_seconds": fitted.fit_seconds + fitted.tune_seconds,
-        "levelled": levelled,
+        "read": way,
     }
     return [
         {**about, "question": question, "ndcg@10": {str(k): spread(values) for k, values in by_shots.items()}}
@@ -82,10 +101,23 @@ def spread(values: np.ndarray) -> dict[str, float]:
     return interval(values, resampled_means(values[:, None])[:, 0])._asdict()
 
 
-def of_users(scorer: Scorer, tasks: Tasks, shots: int, *, levelled: bool) -> np.ndarray:
+def expected(train: Tasks, valid: Tasks, tasks: Tasks) -> np.ndarray:
+    """The logarithm of how many users each item will have, by its columns; validation items choose the penalty."""
+    if train.profile is None:
+        return np.zeros(len(tasks))
+    known = train.events.counts > 0
+    log_counts, wanted = np.log(train.events.counts[known]), np.log(valid.events.counts)
+    lines = [Ridge(alpha=alpha).fit(train.profile[known], log_counts) for alpha in (1, 10, 100, 1000)]
+    best = min(lines, key=lambda line: np.square(line.predict(valid.profile) - wanted).mean())
+    return best.predict(tasks.profile)
+
+
+def of_users(scorer: Scorer, tasks: Tasks, shots: int, way: str, reach: np.ndarray) -> np.ndarray:
     """nDCG@10 of each user who met one of the items and is not among its known users, the new items alone ranked."""
-    batch = tasks.cut(shots, queries=10**6)
-    scores = np.concatenate([_scores(scorer, part, levelled) for part in batches(batch, AT_ONCE)])  # (items, users)
+    batch = tasks.cut(shots, queries=ALL)
+    scores = np.concatenate([_scores(scorer, part, way) for part in batches(batch, AT_ONCE)])  # (items, users)
+    if way == "bayes":
+        scores += reach[tasks.events.counts > shots, None]
     scores[batch.support.task, batch.support.item] = -np.inf  # who is known to have met it is not asked
     met = batch.query.matrix(scorer.items).toarray().T > 0  # (users, items)
     able = np.flatnonzero(met.any(axis=1))
@@ -94,10 +126,12 @@ def of_users(scorer: Scorer, tasks: Tasks, shots: int, *, levelled: bool) -> np.
     return metrics.ndcg(ranks, met[able], at=AT)
 
 
-def _scores(scorer: Scorer, batch: TaskBatch, levelled: bool) -> np.ndarray:
+def _scores(scorer: Scorer, batch: TaskBatch, way: str) -> np.ndarray:
     scores = scorer.score(scorer.adapt(batch.support, batch.profile), np.arange(scorer.items)).copy()
-    if not levelled:
+    if way == "plain":
         return scores
+    if way == "bayes":
+        return log_softmax(scores, axis=1)
     return (scores - scores.mean(axis=1, keepdims=True)) / np.maximum(scores.std(axis=1, keepdims=True), 1e-9)
 
 

@@ -89,7 +89,7 @@ class FewShot(nn.Module):
         padded, query = batch.support.padded(), self._asked(batch).padded()
         support = self._support(vectors, padded, batch.profile)
         drawn = sample(self.popularity, self.outer, rng)
-        met = [query] if batch.question.again else [padded, query]
+        met = self._met(batch, padded, query)
         rivals = self._rivals(vectors, drawn, met if self.learner.ranks else [], batch.question)
         asked = Query(*self._examples(vectors, query))
         if self.evidence is not None:
@@ -110,6 +110,16 @@ class FewShot(nn.Module):
         assert batch.own is not None, "training knows all events of a task"
         shots = batch.support.counts
         return batch.own.window(shots, shots + NEXT)
+
+    def _met(self, batch: TaskBatch, padded: Padded, query: Padded) -> list[Padded]:
+        """What does not compete with what is asked for.
+
+        Where what was met may come again it does compete, the more so where each event of a sequence is asked for:
+        else nothing would say how seldom it comes. That an answer is among its own rivals now and then does no harm.
+        """
+        if not batch.question.again:
+            return [padded, query]
+        return [] if self._asks_for_all(batch) else [query]
 
     def _asks_for_all(self, batch: TaskBatch) -> bool:
         return self.learner.asks_for_all and batch.own is not None and batch.question.next < NEXT
@@ -162,12 +172,12 @@ class FewShot(nn.Module):
     def _rivals(self, vectors: Tensor, drawn: Sample, known: list[Padded], question: Question) -> Catalogue:
         """The catalogue as each task sees it: what it is known to have met is ruled out, and what is no answer."""
         catalogue = self._catalogue(vectors, drawn)
-        if not known:
-            return catalogue
-        met = np.tile(question.others(len(self.popularity)), (len(known[0].mask), 1))
+        met = question.others(len(self.popularity))  # (I,), and (T, I) where somebody has met anything
+        if known:
+            met = np.tile(met, (len(known[0].mask), 1))
         for examples in known:
             met[np.nonzero(examples.mask)[0], examples.item[examples.mask]] = True
-        ruled_out = torch.from_numpy(met[:, drawn.item]).to(vectors.device)
+        ruled_out = torch.from_numpy(met[..., drawn.item]).to(vectors.device)
         return Catalogue(catalogue.x, catalogue.log_weight.masked_fill(ruled_out, RULED_OUT))
 
 
