@@ -9,10 +9,11 @@ import torch
 
 from warmstart import recipes
 from warmstart.errors import Misuse
+from warmstart.model import RULED_OUT
 from warmstart.recipes import RECIPES
-from warmstart.scenarios import user_cold_start
+from warmstart.scenarios import ScenarioOptions, cross_domain, session, user_cold_start
 from warmstart.synthetic import shop
-from warmstart.tasks import Examples, Split, Tasks
+from warmstart.tasks import Examples, Split, TaskBatch, Tasks
 from warmstart.training import History, Schedule, train
 from warmstart.tuning import Fitted, Order
 
@@ -158,3 +159,55 @@ def test_training_that_only_makes_worse_leaves_the_start(split):
     history = train(one, split.train, lambda scorer: {0: next(looks)}, schedule=SCHEDULE, seed=1)
     assert history.best_step == 0 and history.verdict == "validation was best at step 0 of 12"
     assert all(torch.equal(tensor, before[name]) for name, tensor in one.state_dict().items())
+
+
+def rivals_of(name: str, clicks, monkeypatch, *, whole: bool) -> tuple[np.ndarray, TaskBatch, np.ndarray]:
+    """Which items compete in a training batch of sessions, whose batch it is, and what is asked of it."""
+    split = session(clicks(items=40, events=900), options=ScenarioOptions(gap=1500.0))
+    one, rng = model(split, name), np.random.default_rng(0)
+    seen = {}
+    own = one.learner.loss
+
+    def spied(support, query, catalogue, rivals):
+        seen.update(log_weight=rivals.log_weight, mask=query.mask)
+        return own(support, query, catalogue, rivals)
+
+    monkeypatch.setattr(one.learner, "loss", spied)
+    batch = split.train.episodes(rng, 16, most_shots=5, queries=20, whole=whole)
+    one(batch, rng)
+    return seen["log_weight"].numpy() > RULED_OUT / 2, batch, seen["mask"].numpy()
+
+
+def test_in_a_session_all_but_the_next_click_compete_with_it(clicks, monkeypatch):
+    compete, batch, _ = rivals_of("in-context", clicks, monkeypatch, whole=False)
+    for t in range(len(batch.support)):
+        (asked,) = batch.query.item[batch.query.task == t]
+        assert set(np.flatnonzero(~compete[t])) == {asked}
+
+
+def test_where_all_clicks_are_asked_for_the_whole_session_competes(clicks, monkeypatch):
+    compete, batch, mask = rivals_of("core", clicks, monkeypatch, whole=True)
+    assert compete.all() and not len(batch.support.item)
+    assert batch.own is not None
+    np.testing.assert_array_equal(mask.sum(axis=1), np.minimum(batch.own.counts, 20))
+
+
+def test_whole_sessions_are_drawn_alike_and_clicks_alike(clicks):
+    train = session(clicks(items=40, events=900), options=ScenarioOptions(gap=1500.0)).train
+    long = train.events.counts > np.median(train.events.counts)
+    shares = {}
+    for whole in (True, False):
+        batch = train.episodes(np.random.default_rng(0), 20000, most_shots=5, queries=20, whole=whole)
+        shares[whole] = (batch.own.counts > np.median(train.events.counts)).mean()
+    assert shares[True] == pytest.approx(long.mean(), abs=0.02)
+    assert shares[False] == pytest.approx(train.events.counts[long].sum() / train.events.counts.sum(), abs=0.02)
+
+
+def test_across_domains_half_of_the_episodes_at_least_are_of_people_known_in_both(clicks):
+    split = cross_domain(clicks(owners=100, items=40, events=250), options=ScenarioOptions(target="films"))
+    served = split.train.alike_served
+    batch = split.train.episodes(np.random.default_rng(0), 4000, most_shots=5, queries=20)
+    elsewhere = split.train.question.others(split.items)
+    known = np.bincount(batch.own.task, weights=elsewhere[batch.own.item], minlength=4000) > 0
+    assert 0 < served.mean() < 0.7 and (known & (batch.query.counts > 0)).mean() > 0.5
+    assert not known.all()  # the others teach, too
