@@ -18,7 +18,7 @@ from warmstart.tasks import Examples
 DECAY = 0.6  # of what an event says with each event after it, where events stand in time order
 TOGETHER = 50  # events of a past task, the latest, whose items count as met together
 SHARES = (1.0, 0.1, 0.03, 0.01)  # of all events, the latest ones, in which items are counted
-SAID = ("alike", "together", "next", "met", "last", "before_last")
+SAID = ("alike", "together", "cosine", "next", "met", "last", "before_last")
 OF_ITEM = (*(f"met in the latest {share:.0%}" for share in SHARES), "age")
 FAINT = {"alike": 1e-5, "together": 1e-4, "next": 1e-4}
 """The share of what a witness says below which it is as good as nothing."""
@@ -89,12 +89,21 @@ class Memory:
         return SessionKNN(self.past, popular, neighbours=100, sample=500, decay=self._decay)
 
     @cached_property
-    def _together(self) -> sp.csr_array:
+    def _pairs(self) -> sp.csr_array:
+        """How many past tasks met both of two items, and on the diagonal how many met one: (I, I)."""
         counts = self.past.counts
         met = self.past.window(np.maximum(counts - TOGETHER, 0), counts).matrix(self.items)
-        pairs = sp.csr_array(met.T @ met)
-        pairs.setdiag(0)
-        return _shares(pairs)
+        return sp.csr_array(met.T @ met)
+
+    @cached_property
+    def _together(self) -> sp.csr_array:
+        return _shares(_others(self._pairs))
+
+    @cached_property
+    def _cosine(self) -> sp.csr_array:
+        """Near 1 for two items that hardly anybody meets alone, such as a product that is listed twice."""
+        root = sp.diags_array(1 / np.sqrt(np.maximum(self._pairs.diagonal(), 1)))
+        return sp.csr_array(root @ _others(self._pairs) @ root).astype(np.float32)
 
     @cached_property
     def _next(self) -> sp.csr_array:
@@ -105,9 +114,11 @@ class Memory:
         back = support.counts[support.task] - position(support)  # 1 for the latest event
         everything, weight = np.ones(len(back), dtype=bool), (self._decay ** (back - 1)).astype(np.float32)
         last, before_last = (self._table(support, self.ordered & (back == place)) for place in (1, 2))
+        heard = self._table(support, everything, weight)
         return {
             "alike": _shares(self._alike.adapt(support) @ self._alike.met),
-            "together": _shares(self._table(support, everything, weight)) @ self._together,
+            "together": _shares(heard) @ self._together,
+            "cosine": heard @ self._cosine,
             "next": last @ self._next,
             "met": self._table(support, everything),
             "last": last,
@@ -121,6 +132,14 @@ class Memory:
         some = support.where(which)
         values = np.ones(len(some.item), dtype=np.float32) if weight is None else weight[which]
         return sp.csr_array((values, some.item, some.start), shape=(len(support), self.items))
+
+
+def _others(pairs: sp.csr_array) -> sp.csr_array:
+    """The same without the diagonal."""
+    found = pairs.copy()
+    found.setdiag(0)
+    found.eliminate_zeros()
+    return found
 
 
 def _shares(table: sp.csr_array) -> sp.csr_array:

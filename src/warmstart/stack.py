@@ -5,6 +5,7 @@ parts have seen, so that each part is heard as it deserves where it is used. Wha
 hears: of what a new catalogue holds, a network that was trained for an hour knows nothing, the last hundred clicks do.
 """
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -20,6 +21,7 @@ from warmstart.tasks import Examples, Profile, TaskBatch, Tasks, batches
 
 CELLS = 8_000_000  # scores of the base that are held at once
 LIKELY, NAMED = 200, 100  # candidates of a prefix to learn from: the likeliest by the base, and by sessions alike
+FOLDS, LOOKS = 5, 20  # every so many tasks are left out of learning; so often it is looked at how these are foreseen
 MANY = 4  # events from which on a support set counts as one of many
 
 
@@ -147,21 +149,41 @@ def learned(
 ) -> Judge:
     """A judge of what is said before the next events of tasks that are later than what the base and the memory know.
 
-    Where there are none, it stays as it begins, and the base alone is heard.
+    Every fifth of these tasks says when the judge is best. Where there are none, or nothing is better than the base
+    alone, it stays as it begins.
     """
-    if not len(later.events.item):
-        return Judge(judge_units)
-    cases = Cases(base, memory, later.episodes(np.random.default_rng(seed), judge_cases, most_shots=30, queries=1))
+    rng, held_out = np.random.default_rng(seed), np.arange(len(later)) % FOLDS == 0
+    parts = [later.take(np.flatnonzero(which)) for which in (~held_out, held_out)]
+    torch_seed = int(rng.integers(2**63))
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(torch_seed)
         judge = Judge(judge_units)
-        optimizer = torch.optim.AdamW(judge.parameters(), lr=0.01, weight_decay=1e-3)
-        falls = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, judge_steps)
-        for _ in range(judge_steps if len(cases) else 0):
-            optimizer.zero_grad()
-            cases.loss(judge, torch.randint(len(cases), (256,))).backward()
-            optimizer.step()
-            falls.step()
+        if any(not len(part.events.item) for part in parts):
+            return judge
+        sizes = (judge_cases, max(1, judge_cases // FOLDS))
+        cases, others = (
+            Cases(base, memory, part.episodes(rng, size, most_shots=30, queries=1))
+            for part, size in zip(parts, sizes, strict=True)
+        )
+        return _taught(judge, cases, others, judge_steps)
+
+
+def _taught(judge: Judge, cases: Cases, others: Cases, steps: int) -> Judge:
+    """The judge with the weights by which the others are foreseen best, along its way down."""
+    optimizer = torch.optim.AdamW(judge.parameters(), lr=0.01, weight_decay=1e-3)
+    falls = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, steps)
+    best, kept = math.inf, judge.state_dict()
+    for step in range(steps + 1 if len(cases) and len(others) else 0):
+        if step % max(1, steps // LOOKS) == 0:
+            with torch.no_grad():
+                loss = float(others.loss(judge, torch.arange(len(others))))
+            if loss < best:
+                best, kept = loss, {name: tensor.clone() for name, tensor in judge.state_dict().items()}
+        optimizer.zero_grad()
+        cases.loss(judge, torch.randint(len(cases), (256,))).backward()
+        optimizer.step()
+        falls.step()
+    judge.load_state_dict(kept)
     return judge
 
 

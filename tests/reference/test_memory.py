@@ -67,6 +67,22 @@ def test_what_was_met_together_is_counted_over_past_tasks(past, support, ordered
         np.testing.assert_allclose(found[t], [loud(one, "together") for one in share], rtol=1e-4, atol=1e-6)
 
 
+def cosine(item: int, other: int) -> float:
+    tasks = [set(task) for task in PAST]
+    both = sum(item in task and other in task for task in tasks)
+    return both / math.sqrt(sum(item in t for t in tasks) * sum(other in t for t in tasks)) if both else 0.0
+
+
+def test_items_that_are_met_together_alone_are_near(past, support):
+    found = said(Memory(past, ITEMS, True), support)[..., SAID.index("cosine")]
+    for t, events in enumerate(SUPPORT):
+        wanted = [
+            sum(DECAY ** (len(events) - 1 - i) * cosine(one, item) for i, one in enumerate(events) if one != item)
+            for item in range(ITEMS)
+        ]
+        np.testing.assert_allclose(found[t], wanted, rtol=1e-4, atol=1e-6)
+
+
 def test_what_followed_is_asked_of_the_last_event(past, support):
     found = said(Memory(past, ITEMS, True), support)[..., SAID.index("next")]
     for t, events in enumerate(SUPPORT):
