@@ -136,7 +136,7 @@ class Memory:
 
 def _others(pairs: sp.csr_array) -> sp.csr_array:
     """The same without the diagonal."""
-    found = pairs.copy()
+    found = sp.csr_array(pairs, copy=True)
     found.setdiag(0)
     found.eliminate_zeros()
     return found
