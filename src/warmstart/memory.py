@@ -103,7 +103,7 @@ class Memory:
     def _cosine(self) -> sp.csr_array:
         """Near 1 for two items that hardly anybody meets alone, such as a product that is listed twice."""
         root = sp.diags_array(1 / np.sqrt(np.maximum(self._pairs.diagonal(), 1)))
-        return sp.csr_array(root @ _others(self._pairs) @ root).astype(np.float32)
+        return sp.csr_array(root @ _others(self._pairs) @ root, dtype=np.float32)
 
     @cached_property
     def _next(self) -> sp.csr_array:

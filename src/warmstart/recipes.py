@@ -57,7 +57,7 @@ BLEND = {
 
 CORE = {
     **{"dim": 102, "unit": True, "coordinate_dropout": 0.2, "rate": 0.002},
-    **{"tasks": 512, "steps": 3000, "passes": 40, "outer": 3000, "inner": 1, "validate_every": 200, "patience": 100},
+    **{"tasks": 512, "steps": 4000, "passes": 40, "outer": 3000, "inner": 1, "validate_every": 200, "patience": 100},
 }
 
 Recipe = Classic | Meta | Stacked
