@@ -71,7 +71,7 @@ RECIPES: dict[str, Recipe] = {
     "profile-knn": Classic(ProfileKNN),
     "profile-als": Classic(ProfileALS),
     "bridge": Classic(Bridge),
-    "dropoutnet": Meta(DropoutNet, {"dim": 32, "rate": 0.003}, kind="classic"),
+    "dropoutnet": Meta(DropoutNet, {"dim": 32, "rate": 0.003}, ("ranking",), kind="classic"),
     "ptupcdr": Meta(PTUPCDR, {"dim": 32, "rate": 0.003}, kind="classic"),
     "gru4rec": Meta(GRU4Rec, {**LIGHT, "tasks": 32}, ("ranking",), kind="classic"),
     "sasrec": Meta(SASRec, {**LIGHT, "tasks": 32, "rate": 0.003}, ("ranking",), kind="classic"),

@@ -111,10 +111,9 @@ def base_of(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def over_chance(base: Scorer, support: Examples, profile: Profile) -> Float32[np.ndarray, "T I"]:
     """The logarithm of how much likelier than any item the base thinks each, over 3: a spread of about one."""
-    scores = base.score(base.adapt(support, profile), np.arange(base.items)).astype(np.float32)
-    best = scores.max(axis=1, keepdims=True)
-    mean = np.log(np.exp(scores - best).mean(axis=1, keepdims=True))
-    return (scores - best - mean) / 3
+    scores = torch.tensor(base.score(base.adapt(support, profile), np.arange(base.items)), dtype=torch.float32)
+    mean = scores.logsumexp(dim=1, keepdim=True) - math.log(base.items)
+    return scores.sub_(mean).div_(3).numpy()
 
 
 class Cases:
