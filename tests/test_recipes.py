@@ -77,6 +77,7 @@ def test_a_value_of_the_wrong_kind_is_refused(name, setting, value, message, spl
 
 
 def test_an_objective_that_a_learner_lacks_is_met_with_those_that_have_it(split):
+    with pytest.raises(
         Misuse, match='learner "ease" has no objective "rating"; these have: bias, ptupcdr, blend, factors'
     ):
         recipes.fit("ease", Order(split, "rating"))
