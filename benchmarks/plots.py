@@ -17,6 +17,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from warmstart.charts import CLASSIC_GREYS, COLOURS, DASHES, plain
+from warmstart.recipes import RECIPES
 
 HERE = Path(__file__).parent
 WIDTH, HEIGHT = 860, 400
@@ -83,7 +84,7 @@ def sessions(result: dict[str, Any] | None) -> go.Figure | None:
     panels = {"cohort": "whole sessions", "spliced": "after another session", "frozen": "state frozen after 2 clicks"}
     figure = make_subplots(rows=1, cols=3, shared_yaxes=True, subplot_titles=list(panels.values()))
     for column, panel in enumerate(panels, start=1):
-        for row, style in styled([{"kind": kind_of(row), **row} for row in result["rows"]]):
+        for row, style in styled([{"kind": RECIPES[row["learner"]].kind, **row} for row in result["rows"]]):
             curve = row["interest"][panel]
             line(figure, row["learner"], [str(k + 1) for k in range(len(curve))], curve, style, column)
     return labelled(figure, "clicks", "Recall@20 of the next click")
@@ -104,10 +105,6 @@ def domains(result: dict[str, Any] | None) -> go.Figure | None:
             x = [f"{row['overlap']:.0%}" for row in own]
             line(figure, first["learner"], x, [row[measure]["mean"] for row in own], style, column)
     return labelled(figure, "of the users known in both", "MRR, nothing known in the target")
-
-
-def kind_of(row: dict[str, Any]) -> str:
-    return "meta" if row["learner"] in ("core", "stacked-core") else "classic"
 
 
 def styled(rows: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:

@@ -31,7 +31,7 @@ LAYERS = (
     ("learner", "tasks"),
     ("domains", "features", "history"),
     ("interactions",),
-    ("columns", "faults"),
+    ("arrays", "columns", "faults"),
     ("errors",),
 )
 LEVEL = {name: -depth for depth, names in enumerate(LAYERS) for name in names}

@@ -88,4 +88,4 @@ def _met(model: Known, ids: pl.Series, met_by: Mapping[Id, Sequence[History]], k
 def _ragged(rows: Sequence[np.ndarray]) -> Examples:
     start = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
     item = np.concatenate([np.zeros(0, dtype=np.int64), *rows])
-    return Examples(item, np.ones(len(item), dtype=np.float32), start)
+    return Examples.plain(item, start)

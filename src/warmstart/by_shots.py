@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int64
 
+from warmstart.arrays import under
 from warmstart.scorer import Candidates, Scorer, Scores, State
 from warmstart.tasks import Examples, Profile
 
@@ -60,5 +61,4 @@ class ByShots:
 
 def of_scorer(arrays: Mapping[str, np.ndarray], scorer: int) -> dict[str, np.ndarray]:
     """The arrays of one of the scorers, by their own names."""
-    prefix = f"{scorer}."
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+    return under(arrays, f"{scorer}.")

@@ -22,7 +22,8 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float32, Int64
 
-from warmstart.followers import after, coded, matrix_of, own_followers, position
+from warmstart.arrays import under
+from warmstart.followers import after, behind, coded, matrix_of, own_followers
 from warmstart.likeness import rareness, unit_rows
 from warmstart.precision import SMALL, Precision, precision, restored, sparse_arrays, sparse_of, taking_part
 from warmstart.tasks import NEXT, Examples, TaskBatch, Tasks
@@ -126,9 +127,7 @@ class Evidence:
         width = len(arrays["taken"])
         return cls(
             **{name: arrays[name] for name in PLAIN},
-            precision=restored(
-                {name.removeprefix(PRECISION): a for name, a in arrays.items() if name.startswith(PRECISION)}
-            ),
+            precision=restored(under(arrays, PRECISION)),
             together=_table(sparse_of("together", arrays, width)),
             content=sparse_of("content", arrays, int(kinds)) if "content.start" in arrays else None,
             after=_table(sparse_of("after", arrays, width)) if "after.start" in arrays else None,
@@ -158,11 +157,10 @@ class Evidence:
         """What came soon after the events of the support set, as a share of all that did."""
         assert self.after is not None, "followers are asked for where there is an order"
         width = len(self.taken)
-        later = events.counts[events.task] - 1 - position(events)
         counts, by_event = self.counts, self.counts[events.item]
         if row is not None:
             counts, by_event = counts - row, by_event - 1
-        weight = ((1 + later) ** -recency / (by_event + self.shrink)).astype(np.float32)
+        weight = ((1 + behind(events)) ** -recency / (by_event + self.shrink)).astype(np.float32)
         said = _product(matrix_of(events, width, weight), self.after)
         if own is not None:
             said -= own_followers(events, own, weight, width, self.window).toarray()

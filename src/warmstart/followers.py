@@ -44,9 +44,9 @@ def coded(examples: Examples, taken: Int64[np.ndarray, "J"], items: int) -> Exam
     return Examples(place[known.item], known.value, known.start)
 
 
-def position(examples: Examples) -> Int64[np.ndarray, "N"]:
-    """The place of each example among those of its task, from 0."""
-    return np.arange(len(examples.item)) - examples.start[:-1][examples.task]
+def behind(examples: Examples) -> Int64[np.ndarray, "N"]:
+    """How many examples of its task come after each."""
+    return examples.start[1:][examples.task] - 1 - np.arange(len(examples.item))
 
 
 def matrix_of(examples: Examples, width: int, weight: Float32[np.ndarray, "N"] | None = None) -> sp.csr_array:

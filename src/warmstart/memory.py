@@ -9,10 +9,10 @@ from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Float32, Int64
 
 from warmstart.classics import SessionKNN
-from warmstart.followers import after, position
+from warmstart.followers import after, behind, matrix_of
 from warmstart.tasks import Examples
 
 DECAY = 0.6  # of what an event says with each event after it, where events stand in time order
@@ -46,12 +46,7 @@ class Memory:
 
     def followed_by(self, more: Examples) -> "Memory":
         """The same with tasks that came since."""
-        past = Examples(
-            np.concatenate([self.past.item, more.item]),
-            np.concatenate([self.past.value, more.value]),
-            np.concatenate([self.past.start, self.past.start[-1] + more.start[1:]]),
-        )
-        return Memory(past, self.items, self.ordered)
+        return Memory(self.past.with_tasks(more), self.items, self.ordered)
 
     @cached_property
     def of_items(self) -> Float32[np.ndarray, "I P"]:
@@ -89,21 +84,28 @@ class Memory:
         return SessionKNN(self.past, popular, neighbours=100, sample=500, decay=self._decay)
 
     @cached_property
-    def _pairs(self) -> sp.csr_array:
-        """How many past tasks met both of two items, and on the diagonal how many met one: (I, I)."""
+    def _recent(self) -> sp.csr_array:
+        """What each past task met, if it met much what it met last: (T, I) of ones."""
         counts = self.past.counts
-        met = self.past.window(np.maximum(counts - TOGETHER, 0), counts).matrix(self.items)
-        return sp.csr_array(met.T @ met)
+        return self.past.window(np.maximum(counts - TOGETHER, 0), counts).matrix(self.items)
+
+    @cached_property
+    def _pairs(self) -> sp.csr_array:
+        """How many past tasks met both of two items: (I, I), nothing on the diagonal."""
+        found = sp.csr_array(self._recent.T @ self._recent)
+        found.setdiag(0)
+        found.eliminate_zeros()
+        return found
 
     @cached_property
     def _together(self) -> sp.csr_array:
-        return _shares(_others(self._pairs))
+        return _shares(self._pairs)
 
     @cached_property
     def _cosine(self) -> sp.csr_array:
         """Near 1 for two items that hardly anybody meets alone, such as a product that is listed twice."""
-        root = sp.diags_array(1 / np.sqrt(np.maximum(self._pairs.diagonal(), 1)))
-        return sp.csr_array(root @ _others(self._pairs) @ root, dtype=np.float32)
+        root = sp.diags_array(1 / np.sqrt(np.maximum(self._recent.sum(axis=0), 1)))
+        return sp.csr_array(root @ self._pairs @ root, dtype=np.float32)
 
     @cached_property
     def _next(self) -> sp.csr_array:
@@ -111,35 +113,18 @@ class Memory:
 
     def _witnesses(self, support: Examples) -> dict[str, sp.csr_array]:
         """What each of `SAID` gives each item after each support set: (T, I)."""
-        back = support.counts[support.task] - position(support)  # 1 for the latest event
-        everything, weight = np.ones(len(back), dtype=bool), (self._decay ** (back - 1)).astype(np.float32)
-        last, before_last = (self._table(support, self.ordered & (back == place)) for place in (1, 2))
-        heard = self._table(support, everything, weight)
+        later = behind(support)
+        heard = matrix_of(support, self.items, (self._decay**later).astype(np.float32))
+        last, before_last = (matrix_of(support.where(self.ordered & (later == place)), self.items) for place in (0, 1))
         return {
             "alike": _shares(self._alike.adapt(support) @ self._alike.met),
             "together": _shares(heard) @ self._together,
             "cosine": heard @ self._cosine,
             "next": last @ self._next,
-            "met": self._table(support, everything),
+            "met": matrix_of(support, self.items),
             "last": last,
             "before_last": before_last,
         }
-
-    def _table(
-        self, support: Examples, which: Bool[np.ndarray, "N"], weight: Float32[np.ndarray, "N"] | None = None
-    ) -> sp.csr_array:
-        """Some of the events with their weights, or ones: (T, I), an item as often as it comes."""
-        some = support.where(which)
-        values = np.ones(len(some.item), dtype=np.float32) if weight is None else weight[which]
-        return sp.csr_array((values, some.item, some.start), shape=(len(support), self.items))
-
-
-def _others(pairs: sp.csr_array) -> sp.csr_array:
-    """The same without the diagonal."""
-    found = sp.csr_array(pairs, copy=True)
-    found.setdiag(0)
-    found.eliminate_zeros()
-    return found
 
 
 def _shares(table: sp.csr_array) -> sp.csr_array:

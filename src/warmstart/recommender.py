@@ -12,6 +12,7 @@ from jaxtyping import Float32, Int64
 
 from warmstart.additions import Known, added
 from warmstart.answer import Answer, described
+from warmstart.arrays import under
 from warmstart.error_bars import ErrorBars
 from warmstart.errors import Misuse, a_few
 from warmstart.evaluation import Objective
@@ -179,7 +180,7 @@ def load(folder: str | Path) -> Recommender:
     manifest, arrays, items = read(Path(folder))
     profile = manifest["profile_columns"]
     table = items.drop(ID)
-    scorer = restore(manifest["learner"], _under(arrays, "scorer."), manifest["settings"])
+    scorer = restore(manifest["learner"], under(arrays, "scorer."), manifest["settings"])
     if f"{LIKENESS}.start" in arrays:
         scorer = widened(scorer, sparse_of(LIKENESS, arrays, scorer.items))
     return Recommender(
@@ -189,7 +190,7 @@ def load(folder: str | Path) -> Recommender:
         settings=manifest["settings"],
         items=Vocabulary(items[ID]),
         item_table=table if table.width else None,
-        profile_columns=None if profile is None else Features.restore(profile, _under(arrays, "profile.")),
+        profile_columns=None if profile is None else Features.restore(profile, under(arrays, "profile.")),
         usual_value=manifest["usual_value"],
         facts=manifest["facts"],
         popular=arrays[POPULAR],
@@ -203,10 +204,6 @@ def from_log(log: Interactions, **parts: Any) -> Recommender:
     usual = float(log.value.mean()) if len(log) else 1.0
     popular = np.bincount(log.item, minlength=len(log.items)).astype(np.float32)
     return Recommender(items=log.items, item_table=log.item_table, usual_value=usual, popular=popular, **parts)
-
-
-def _under(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def _best(scores: np.ndarray, barred: np.ndarray, n: int) -> np.ndarray:

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from warmstart.arrays import under
 from warmstart.memory import OF_ITEM, SAID, Heard, Memory
 from warmstart.model import RULED_OUT
 from warmstart.scorer import Candidates, Scorer, Scores, candidates_of
@@ -22,6 +23,8 @@ from warmstart.tasks import Examples, Profile, TaskBatch, Tasks, batches
 CELLS = 8_000_000  # scores of the base that are held at once
 LIKELY, NAMED = 200, 100  # candidates of a prefix to learn from: the likeliest by the base, and by sessions alike
 FOLDS, LOOKS = 5, 20  # every so many tasks are left out of learning; so often it is looked at how these are foreseen
+BASE, JUDGE = "base.", "judge."
+"""What the names of the arrays of the two begin with."""
 MANY = 4  # events from which on a support set counts as one of many
 
 
@@ -86,27 +89,18 @@ class Stack:
         return Stack(self.base, self.memory.followed_by(more), self.judge)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        judge = {f"judge.{name}": tensor.numpy().copy() for name, tensor in self.judge.state_dict().items()}
+        judge = {JUDGE + name: tensor.numpy().copy() for name, tensor in self.judge.state_dict().items()}
         past = {"past.item": self.memory.past.item, "past.start": self.memory.past.start}
         past["past.ordered"] = np.array(self.memory.ordered)
-        return {**{f"base.{name}": array for name, array in self.base.arrays().items()}, **judge, **past}
+        return {**{BASE + name: array for name, array in self.base.arrays().items()}, **judge, **past}
 
     @classmethod
     def restore(cls, base: Scorer, arrays: Mapping[str, np.ndarray]) -> "Stack":
-        item = arrays["past.item"]
-        memory = Memory(
-            Examples(item, np.ones(len(item), dtype=np.float32), arrays["past.start"]),
-            base.items,
-            bool(arrays["past.ordered"]),
-        )
+        past = Examples.plain(arrays["past.item"], arrays["past.start"])
+        memory = Memory(past, base.items, bool(arrays["past.ordered"]))
         judge = Judge(len(arrays["judge.out"]))
-        judge.load_state_dict({name: torch.from_numpy(arrays[f"judge.{name}"]) for name in judge.state_dict()})
+        judge.load_state_dict({name: torch.from_numpy(array) for name, array in under(arrays, JUDGE).items()})
         return cls(base, memory, judge)
-
-
-def base_of(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays of the base, by their own names."""
-    return {name.removeprefix("base."): array for name, array in arrays.items() if name.startswith("base.")}
 
 
 def over_chance(base: Scorer, support: Examples, profile: Profile) -> Float32[np.ndarray, "T I"]:

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from warmstart.arrays import under
 from warmstart.evaluation import Objective
 from warmstart.memory import Memory
-from warmstart.stack import Stack, base_of, learned
+from warmstart.stack import BASE, Stack, learned
 from warmstart.tasks import Tasks
 from warmstart.tuning import Arrays, Classic, Fitted, Kind, Meta, Order, Settings, accepted, defaults
 from warmstart.validation import quality
@@ -59,7 +60,7 @@ class Stacked:
         )
 
     def restore(self, arrays: Arrays, settings: Settings) -> Stack:
-        return Stack.restore(self.base.restore(base_of(arrays), settings), arrays)
+        return Stack.restore(self.base.restore(under(arrays, BASE), settings), arrays)
 
 
 def _in_time(train: Tasks) -> tuple[Tasks, Tasks]:

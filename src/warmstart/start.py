@@ -7,6 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float32
 
+from warmstart.arrays import under
 from warmstart.evaluation import Objective
 from warmstart.evidence import Evidence
 from warmstart.learner import FIXED
@@ -58,7 +59,7 @@ class Start:
         """The shapes of a trained model, whose parameters are about to be put in."""
         appeal = arrays["encoder.appeal"]
         profile = arrays.get("encoder.profile.weight")
-        evidence = {name.removeprefix(EVIDENCE): array for name, array in arrays.items() if name.startswith(EVIDENCE)}
+        evidence = under(arrays, EVIDENCE)
         return cls(
             appeal=appeal,
             popularity=np.zeros_like(appeal),

@@ -13,7 +13,6 @@ from warmstart.errors import Misuse
 from warmstart.features import Features
 
 Items = Int64[np.ndarray, "N"]
-Codes = Int64[np.ndarray, "_"]
 Starts = Int64[np.ndarray, "_"]
 PerTask = Int64[np.ndarray, "T"]
 Profile = Any  # scipy.sparse.csr_array of shape (T, F), or None: nothing is known about anybody
@@ -49,6 +48,11 @@ class Examples:
         """The task of each row."""
         return np.repeat(np.arange(len(self)), self.counts)
 
+    @classmethod
+    def plain(cls, item: Items, start: Starts) -> "Examples":
+        """Events without values, each as strong as the others."""
+        return cls(item, np.ones(len(item), dtype=np.float32), start)
+
     def window(self, first: PerTask, last: PerTask) -> "Examples":
         """The examples number first[t] to last[t] (not included) of each task, fewer where a task has fewer."""
         first, last = np.minimum(first, self.counts), np.minimum(last, self.counts)
@@ -75,6 +79,14 @@ class Examples:
         rows = np.argsort(task, kind="stable")
         item, value = np.concatenate([self.item, more.item]), np.concatenate([self.value, more.value])
         return Examples(item[rows], value[rows], self.start + more.start)
+
+    def with_tasks(self, more: "Examples") -> "Examples":
+        """These tasks, and those of `more` behind them."""
+        return Examples(
+            np.concatenate([self.item, more.item]),
+            np.concatenate([self.value, more.value]),
+            np.concatenate([self.start, self.start[-1] + more.start[1:]]),
+        )
 
     def shuffled(self, rng: np.random.Generator) -> "Examples":
         """The same examples with each task's own order drawn anew."""
@@ -135,6 +147,19 @@ class TaskBatch:
     question: Question = ANYTHING
 
 
+class Lengths(NamedTuple):
+    """Some tasks, and how many events each has, the shortest first."""
+
+    tasks: Int64[np.ndarray, "_"]
+    counts: Int64[np.ndarray, "_"]
+
+    def above(self, shots: PerTask, rng: np.random.Generator) -> tuple[PerTask, PerTask]:
+        """For each number of shots a task with more events, and the number, smaller where no task has as many."""
+        shots = np.minimum(shots, self.counts[-1] - 1)
+        able_from = np.searchsorted(self.counts, shots, side="right")
+        return self.tasks[rng.integers(able_from, len(self.tasks))], shots
+
+
 @dataclass(frozen=True)
 class Tasks:
     """Everything known about the owners of one part of a split, each owner one task.
@@ -182,14 +207,20 @@ class Tasks:
         return self._cut(self.events.take(able), able, np.full(len(able), shots), asked)
 
     @cached_property
-    def _by_length(self) -> Items:
+    def _by_length(self) -> "Lengths":
         """The tasks, those with the fewest events first."""
-        return np.argsort(self.events.counts, kind="stable")
+        tasks = np.argsort(self.events.counts, kind="stable")
+        return Lengths(tasks, self.events.counts[tasks])
 
     @cached_property
-    def _served_by_length(self) -> Items:
+    def _served_by_length(self) -> "Lengths":
         """Of these the tasks that are such as will be served."""
-        return self._by_length[self.alike_served[self._by_length]]
+        served = self.alike_served[self._by_length.tasks]
+        return Lengths(*(column[served] for column in self._by_length))
+
+    @cached_property
+    def _met_something(self) -> Items:
+        return np.flatnonzero(self.events.counts)
 
     def episodes(
         self, rng: np.random.Generator, tasks: int, *, most_shots: int, queries: int, whole: bool = False
@@ -204,27 +235,18 @@ class Tasks:
         tasks, of whose events all are asked for at once, are drawn each alike.
         """
         if self.question.each and whole:
-            able = np.flatnonzero(self.events.counts)
+            able = self._met_something
             return self._episodes(rng, able[rng.integers(0, len(able), tasks)], np.zeros(tasks, dtype=int), queries)
         if self.question.each:
             return self._episodes(rng, *self._any_event(rng, tasks), queries)
         few = rng.random(tasks) < 0.5
         shots = np.where(few, rng.integers(0, 6, tasks), rng.integers(0, most_shots + 1, tasks))
-        if self.before is None or not self.alike_served.any():
-            return self._episodes(rng, *self._with_more(rng, shots, self._by_length), queries)
+        if self.before is None or not len(self._served_by_length.tasks):
+            return self._episodes(rng, *self._by_length.above(shots, rng), queries)
         half = tasks // 2
-        served = self._with_more(rng, shots[:half], self._served_by_length)
-        chosen, shots = map(
-            np.concatenate, zip(served, self._with_more(rng, shots[half:], self._by_length), strict=True)
-        )
+        parts = (self._served_by_length.above(shots[:half], rng), self._by_length.above(shots[half:], rng))
+        chosen, shots = map(np.concatenate, zip(*parts, strict=True))
         return self._episodes(rng, chosen, shots, queries)
-
-    def _with_more(self, rng: np.random.Generator, shots: PerTask, by_length: Codes) -> tuple[PerTask, PerTask]:
-        """Tasks of these with more events than that, and shots, fewer where no task has as many."""
-        counts = self.events.counts[by_length]
-        shots = np.minimum(shots, counts[-1] - 1)
-        able_from = np.searchsorted(counts, shots, side="right")
-        return by_length[rng.integers(able_from, len(by_length))], shots
 
     def _any_event(self, rng: np.random.Generator, tasks: int) -> tuple[Items, PerTask]:
         """Tasks and shots after which the next event is any of all, each alike."""

@@ -15,6 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from warmstart.arrays import under
 from warmstart.errors import Misuse
 from warmstart.model import FewShot, Trained
 from warmstart.tasks import Tasks
@@ -189,10 +190,10 @@ class _Run:
                 f"{path} is the checkpoint of a run with another learner, data, settings or seed; "
                 "delete it, or write this model to another folder"
             )
-        self.model.load_state_dict(_under(tensors, "model."))
-        self.best = _under(tensors, "best.")
+        self.model.load_state_dict(under(tensors, "model."))
+        self.best = under(tensors, "best.")
         state: dict[int, dict[str, Tensor]] = {}
-        for name, value in _under(tensors, "adam.").items():
+        for name, value in under(tensors, "adam.").items():
             index, _, key = name.partition(".")
             state.setdefault(int(index), {})[key] = value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
@@ -221,10 +222,6 @@ def _share_of_rate(done: float) -> float:
 
 def _copy(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
-
-
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

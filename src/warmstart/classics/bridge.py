@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from warmstart.arrays import under
 from warmstart.classics.als import ALS, Factors
 from warmstart.scorer import Candidates, Scores
 from warmstart.tasks import Examples, Profile, Tasks
@@ -71,9 +72,6 @@ class Bridge:
 
     @classmethod
     def restore(cls, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> "Bridge":
-        there, here = (
-            ALS.restore({n.removeprefix(side): a for n, a in arrays.items() if n.startswith(side)}, settings["als"])
-            for side in (THERE, HERE)
-        )
+        there, here = (ALS.restore(under(arrays, side), settings["als"]) for side in (THERE, HERE))
         parts = (arrays["line"], arrays["usual"], arrays["others"])
         return cls(there, here, *parts, l2=settings["l2"], caution=settings["caution"])

@@ -13,6 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float32
 
+from warmstart.arrays import under
 from warmstart.classics.als import ALS, Factors
 from warmstart.scorer import Candidates, Scores
 from warmstart.tasks import Examples, Profile, Tasks
@@ -62,6 +63,5 @@ class ProfileALS:
 
     @classmethod
     def restore(cls, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> "ProfileALS":
-        own = {name.removeprefix(OF_ALS): array for name, array in arrays.items() if name.startswith(OF_ALS)}
-        als = ALS.restore(own, settings["als"])
+        als = ALS.restore(under(arrays, OF_ALS), settings["als"])
         return cls(als, arrays["line"], arrays["usual"], l2=settings["l2"], caution=settings["caution"])

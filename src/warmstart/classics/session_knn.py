@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from warmstart.classics.popularity import Popular, break_ties, popularity
-from warmstart.followers import position
+from warmstart.followers import behind
 from warmstart.scorer import Candidates, Scores, candidates_of
 from warmstart.tasks import Examples, Profile, Tasks
 
@@ -65,23 +65,16 @@ class SessionKNN:
 
     @classmethod
     def restore(cls, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> "SessionKNN":
-        item = arrays["item"]
-        past = Examples(item, np.ones(len(item), dtype=np.float32), arrays["start"])
+        past = Examples.plain(arrays["item"], arrays["start"])
         return cls(past, arrays["popular"], **settings)
 
     def with_sessions(self, more: Examples) -> "SessionKNN":
         """The same, with sessions that came since; the catalogue stays as it was."""
-        past = Examples(
-            np.concatenate([self.past.item, more.item]),
-            np.concatenate([self.past.value, more.value]),
-            np.concatenate([self.past.start, self.past.start[-1] + more.start[1:]]),
-        )
-        return SessionKNN(past, self.popular, **self.settings)
+        return SessionKNN(self.past.with_tasks(more), self.popular, **self.settings)
 
     def _alike(self, support: Examples) -> sp.csr_array:
         """The nearest past sessions of each task: the weights of the events shared, times that of the latest one."""
-        later = support.counts[support.task] - 1 - position(support)
-        weight = (self.settings["decay"] ** later).astype(np.float32)
+        weight = (self.settings["decay"] ** behind(support)).astype(np.float32)
         recalled = self.latest[support.item]  # (N, sessions)
         event = np.repeat(np.arange(len(support.item)), np.diff(recalled.indptr))
         key = support.task[event] * len(self.past) + recalled.indices
