@@ -26,7 +26,7 @@ LAYERS = (
     ("evaluation", "memory", "neighbours", "by_shots", "widened"),
     ("classics", "factors", "metrics", "scenarios", "model"),
     ("scorer", "encoder", "evidence", "learners", "rounds"),
-    ("beliefs", "dual", "followers", "likeness", "precision"),
+    ("beliefs", "dual", "entries", "followers", "likeness", "precision"),
     ("head", "pool", "sequence"),
     ("learner", "tasks"),
     ("domains", "features", "history"),

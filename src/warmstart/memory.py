@@ -9,10 +9,11 @@ from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 
 from warmstart.classics import SessionKNN
-from warmstart.followers import after, behind, matrix_of
+from warmstart.entries import Entries
+from warmstart.followers import after, behind
 from warmstart.tasks import Examples
 
 DECAY = 0.6  # of what an event says with each event after it, where events stand in time order
@@ -43,10 +44,32 @@ class Memory:
     past: Examples
     items: int
     ordered: bool
+    alike: SessionKNN
+    met: Float32[np.ndarray, "I"]
+    """How many past tasks met each item."""
+    pairs: sp.csr_array
+    """How many past tasks met both of two different items: (I, I)."""
+    next: sp.csr_array
+    """How often an item was met right after another: (I, I)."""
+
+    @classmethod
+    def of(cls, past: Examples, items: int, ordered: bool) -> "Memory":
+        nobody = np.zeros(items, dtype=np.float32)
+        alike = SessionKNN(past, nobody, neighbours=100, sample=500, decay=DECAY if ordered else 1.0)
+        return cls(past, items, ordered, alike, *_counted(past, items))
 
     def followed_by(self, more: Examples) -> "Memory":
-        """The same with tasks that came since."""
-        return Memory(self.past.with_tasks(more), self.items, self.ordered)
+        """The same with tasks that came since; what was counted is added to."""
+        met, pairs, after = _counted(more, self.items)
+        return Memory(
+            self.past.with_tasks(more),
+            self.items,
+            self.ordered,
+            self.alike.with_sessions(more),
+            self.met + met,
+            self.pairs + pairs,
+            self.next + after,
+        )
 
     @cached_property
     def of_items(self) -> Float32[np.ndarray, "I P"]:
@@ -63,78 +86,68 @@ class Memory:
     def heard(self, support: Examples) -> Heard:
         """What past tasks that are alike met, what was met together, what followed, and what was met already."""
         said_by = self._witnesses(support)
-        tables = [said_by[name] for name in SAID]
-        task = np.concatenate([np.repeat(np.arange(len(support)), np.diff(table.indptr)) for table in tables])
-        key = task * self.items + np.concatenate([table.indices for table in tables])
-        pairs, place = np.unique(key, return_inverse=True)
-        said = np.zeros((len(pairs), len(SAID)), dtype=np.float32)
-        said[place, np.repeat(np.arange(len(SAID)), [table.nnz for table in tables])] = np.concatenate(
-            [_loud(table.data, name) for name, table in zip(SAID, tables, strict=True)]
-        )
-        task, item = np.divmod(pairs, self.items)
-        return Heard(task, item, said)
-
-    @property
-    def _decay(self) -> float:
-        return DECAY if self.ordered else 1.0
+        task, item, weight = (np.concatenate(column) for column in zip(*(said_by[name] for name in SAID), strict=True))
+        pairs, place = np.unique(task * self.items + item, return_inverse=True)
+        witness = np.repeat(np.arange(len(SAID)), [len(said_by[name].task) for name in SAID])
+        cells = np.bincount(place * len(SAID) + witness, weight, minlength=len(pairs) * len(SAID))
+        said = cells.reshape(len(pairs), len(SAID)).astype(np.float32)
+        for name, faint in FAINT.items():
+            said[:, SAID.index(name)] = _loud(said[:, SAID.index(name)], faint)
+        return Heard(*np.divmod(pairs, self.items), said)
 
     @cached_property
-    def _alike(self) -> SessionKNN:
-        popular = np.zeros(self.items, dtype=np.float32)
-        return SessionKNN(self.past, popular, neighbours=100, sample=500, decay=self._decay)
+    def _each_pair(self) -> Float32[np.ndarray, "I"]:
+        return _one_over(self.pairs.sum(axis=1))
 
     @cached_property
-    def _recent(self) -> sp.csr_array:
-        """What each past task met, if it met much what it met last: (T, I) of ones."""
-        counts = self.past.counts
-        return self.past.window(np.maximum(counts - TOGETHER, 0), counts).matrix(self.items)
+    def _each_next(self) -> Float32[np.ndarray, "I"]:
+        return _one_over(self.next.sum(axis=1))
 
     @cached_property
-    def _pairs(self) -> sp.csr_array:
-        """How many past tasks met both of two items: (I, I), nothing on the diagonal."""
-        found = sp.csr_array(self._recent.T @ self._recent)
-        found.setdiag(0)
-        found.eliminate_zeros()
-        return found
+    def _root(self) -> Float32[np.ndarray, "I"]:
+        return np.sqrt(_one_over(self.met))
 
-    @cached_property
-    def _together(self) -> sp.csr_array:
-        return _shares(self._pairs)
+    def _witnesses(self, support: Examples) -> dict[str, Entries]:
+        """What each of `SAID` gives each item after each support set.
 
-    @cached_property
-    def _cosine(self) -> sp.csr_array:
-        """Near 1 for two items that hardly anybody meets alone, such as a product that is listed twice."""
-        root = sp.diags_array(1 / np.sqrt(np.maximum(self._recent.sum(axis=0), 1)))
-        return sp.csr_array(root @ self._pairs @ root, dtype=np.float32)
-
-    @cached_property
-    def _next(self) -> sp.csr_array:
-        return _shares(after(self.past, np.arange(self.items), self.items, 1))
-
-    def _witnesses(self, support: Examples) -> dict[str, sp.csr_array]:
-        """What each of `SAID` gives each item after each support set: (T, I)."""
+        A cosine is near 1 for two items that hardly anybody meets alone, such as a product that is listed twice.
+        """
         later = behind(support)
-        heard = matrix_of(support, self.items, (self._decay**later).astype(np.float32))
-        last, before_last = (matrix_of(support.where(self.ordered & (later == place)), self.items) for place in (0, 1))
+        heard = Entries(support.task, support.item, (self.alike.settings["decay"] ** later).astype(np.float32))
+        last, before_last = (heard.ones(self.ordered & (later == place)) for place in (0, 1))
         return {
-            "alike": _shares(self._alike.adapt(support) @ self._alike.met),
-            "together": _shares(heard) @ self._together,
-            "cosine": heard @ self._cosine,
-            "next": last @ self._next,
-            "met": matrix_of(support, self.items),
+            "alike": self.alike.named(support).shares(len(support)),
+            "together": heard.shares(len(support)).scaled(self._each_pair).times(self.pairs),
+            "cosine": heard.scaled(self._root).times(self.pairs).scaled(self._root),
+            "next": last.scaled(self._each_next).times(self.next),
+            "met": heard.ones(_first(support, self.items)),
             "last": last,
             "before_last": before_last,
         }
 
 
-def _shares(table: sp.csr_array) -> sp.csr_array:
-    """Rows that sum to 1, but for those that are empty."""
-    sums = np.asarray(table.sum(axis=1), dtype=np.float32).ravel()
-    data = table.data / np.repeat(np.where(sums > 0, sums, 1), np.diff(table.indptr))
-    return sp.csr_array((data.astype(np.float32), table.indices, table.indptr), shape=table.shape)
+def _counted(past: Examples, items: int) -> tuple[np.ndarray, sp.csr_array, sp.csr_array]:
+    """How many tasks met each item, both of two, if a task met much of what it met last, and how often one followed."""
+    recent = past.window(np.maximum(past.counts - TOGETHER, 0), past.counts).matrix(items)
+    pairs = sp.csr_array(recent.T @ recent)
+    met = pairs.diagonal()
+    pairs.setdiag(0)
+    pairs.eliminate_zeros()
+    return met, pairs, after(past, np.arange(items), items, 1)
 
 
-def _loud(shares: Float32[np.ndarray, "_"], witness: str) -> Float32[np.ndarray, "_"]:
+def _first(support: Examples, items: int) -> Bool[np.ndarray, "N"]:
+    """Which events are a task's first with their item."""
+    first = np.zeros(len(support.item), dtype=bool)
+    first[np.unique(support.task * items + support.item, return_index=True)[1]] = True
+    return first
+
+
+def _one_over(counts: np.ndarray) -> Float32[np.ndarray, "I"]:
+    """One over each, nothing for nothing."""
+    return np.divide(1, counts, out=np.zeros(len(counts)), where=counts > 0).astype(np.float32)
+
+
+def _loud(shares: Float32[np.ndarray, "_"], faint: float) -> Float32[np.ndarray, "_"]:
     """How loud a share is: 0 for nothing, about 1 for something, in between by its logarithm."""
-    faint = FAINT.get(witness)
-    return shares if faint is None else np.log1p(shares / faint) / math.log1p(0.1 / faint)
+    return np.log1p(shares / faint) / math.log1p(0.1 / faint)

@@ -56,10 +56,10 @@ class Judge(nn.Module):
         self, base: Float[Tensor, "T I"], item: Float[Tensor, "H I"], shots: Float[Tensor, "T H"]
     ) -> Float[Tensor, "T I"]:
         """Scores of the whole catalogue as if no witness said anything; one unit at a time, so that memory is small."""
-        found = base.clone()
-        for unit, out in enumerate(self.out.tolist()):
-            heard = torch.add(item[unit], base, alpha=float(self.of_base[unit])).add_(shots[:, unit, None])
-            found.add_(heard.relu_(), alpha=out)
+        found, heard = base.clone(), torch.empty_like(base)
+        for unit, (of_base, out) in enumerate(zip(self.of_base.tolist(), self.out.tolist(), strict=True)):
+            torch.add(item[unit], base, alpha=of_base, out=heard)
+            found.add_(heard.add_(shots[:, unit, None]).relu_(), alpha=out)
         return found
 
 
@@ -69,15 +69,16 @@ class Stack:
     def __init__(self, base: Scorer, memory: Memory, judge: Judge) -> None:
         self.base, self.memory, self.judge, self.items = base, memory, judge.eval(), base.items
         with torch.no_grad():
-            self.of_item = judge.of_item(torch.from_numpy(memory.of_items)).T.contiguous()  # (H, I)
+            self.of_item = judge.of_item(torch.from_numpy(memory.of_items))  # (I, H)
+        self.of_unit = self.of_item.T.contiguous()  # the same as a row for each unit, which is faster to go through
 
     @torch.no_grad()
     def adapt(self, support: Examples, profile: Profile = None) -> Float32[np.ndarray, "T I"]:
         base = torch.from_numpy(over_chance(self.base, support, profile))
         heard, shots = self.memory.heard(support), self.judge.of_shots[_shots(support)]
-        scores = self.judge.unsaid(base, self.of_item, shots)
+        scores = self.judge.unsaid(base, self.of_unit, shots)
         task, item = torch.from_numpy(heard.task), torch.from_numpy(heard.item)
-        context = self.of_item[:, item].T + shots[task]
+        context = self.of_item[item] + shots[task]
         scores[task, item] = self.judge(base[task, item], torch.from_numpy(heard.said), context)
         return scores.numpy()
 
@@ -97,7 +98,7 @@ class Stack:
     @classmethod
     def restore(cls, base: Scorer, arrays: Mapping[str, np.ndarray]) -> "Stack":
         past = Examples.plain(arrays["past.item"], arrays["past.start"])
-        memory = Memory(past, base.items, bool(arrays["past.ordered"]))
+        memory = Memory.of(past, base.items, bool(arrays["past.ordered"]))
         judge = Judge(len(arrays["judge.out"]))
         judge.load_state_dict({name: torch.from_numpy(array) for name, array in under(arrays, JUDGE).items()})
         return cls(base, memory, judge)

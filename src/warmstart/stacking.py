@@ -47,7 +47,7 @@ class Stacked:
         seconds = None if order.seconds is None else FOR_BASE * order.seconds
         split = replace(order.split, train=earlier)
         based = self.base.fit(name, replace(order, split=split, settings=of_base, seconds=seconds))
-        memory = Memory(earlier.met, order.split.items, earlier.ordered)
+        memory = Memory.of(earlier.met, order.split.items, earlier.ordered)
         judge = learned(based.scorer, memory, later, seed=order.seed, **own)
         stack = Stack(based.scorer, memory.followed_by(later.met), judge)
         return replace(

@@ -17,6 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from warmstart.classics.popularity import Popular, break_ties, popularity
+from warmstart.entries import Entries
 from warmstart.followers import behind
 from warmstart.scorer import Candidates, Scores, candidates_of
 from warmstart.tasks import Examples, Profile, Tasks
@@ -35,12 +36,22 @@ class SessionKNN:
         {"neighbours": neighbours, "sample": sample} for neighbours, sample in product((100, 500), (500, 2500))
     )
 
-    def __init__(self, past: Examples, popular: Popular, *, neighbours: int, sample: int, decay: float) -> None:
+    def __init__(
+        self,
+        past: Examples,
+        popular: Popular,
+        *,
+        neighbours: int,
+        sample: int,
+        decay: float,
+        met: sp.csr_array | None = None,
+        latest: sp.csr_array | None = None,
+    ) -> None:
         self.past, self.popular, self.items = past, popular, len(popular)
         self.settings = {"neighbours": neighbours, "sample": sample, "decay": decay}
-        self.latest = _latest(past, self.items, sample)
+        self.met = past.matrix(self.items) if met is None else met  # (sessions, I)
+        self.latest = _latest(self.met, sample) if latest is None else latest  # (I, sessions)
         self.rareness = np.log1p(len(past) / (1 + np.bincount(past.item, minlength=self.items))).astype(np.float32)
-        self.met = sp.csr_array(past.matrix(self.items) @ sp.diags_array(self.rareness))
 
     @classmethod
     def fit(
@@ -50,14 +61,21 @@ class SessionKNN:
         return cls(train.met, popular, neighbours=neighbours, sample=sample, decay=decay)
 
     def adapt(self, support: Examples, profile: Profile = None) -> sp.csr_array:
-        recalled = np.diff(self.latest.indptr)[support.item]  # sessions, for each event
+        recalled = self.latest.indptr[support.item + 1] - self.latest.indptr[support.item]  # sessions, for each event
         before = np.concatenate([[0], np.cumsum(recalled)])[support.start]
         blocks = np.unique(np.searchsorted(before, np.arange(0, before[-1] + 1, AT_ONCE), side="right") - 1)
+        if len(blocks) == 1:
+            return self._alike(support)
         parts = np.split(np.arange(len(support)), blocks[1:])
         return sp.csr_array(sp.vstack([self._alike(support.take(part)) for part in parts]))
 
     def score(self, state: sp.csr_array, items: Candidates) -> Scores:
-        return candidates_of(break_ties(sp.csr_array(state @ self.met).toarray(), self.popular), items)
+        said = sp.csr_array(state @ self.met).toarray() * self.rareness
+        return candidates_of(break_ties(said, self.popular), items)
+
+    def named(self, support: Examples) -> Entries:
+        """What the sessions alike met, each time one met it, instead of the scores of all items."""
+        return Entries.of(self.adapt(support)).times(self.met).scaled(self.rareness)
 
     def arrays(self) -> dict[str, np.ndarray]:
         past = {"item": self.past.item, "start": self.past.start}
@@ -69,31 +87,47 @@ class SessionKNN:
         return cls(past, arrays["popular"], **settings)
 
     def with_sessions(self, more: Examples) -> "SessionKNN":
-        """The same, with sessions that came since; the catalogue stays as it was."""
-        return SessionKNN(self.past.with_tasks(more), self.popular, **self.settings)
+        """The same, with sessions that came since; the catalogue stays as it was, and so does what was indexed."""
+        came = more.matrix(self.items)
+        return SessionKNN(
+            self.past.with_tasks(more),
+            self.popular,
+            **self.settings,
+            met=sp.csr_array(sp.vstack([self.met, came])),
+            latest=_last(sp.csr_array(sp.hstack([self.latest, _by_item(came)])), self.settings["sample"]),
+        )
 
     def _alike(self, support: Examples) -> sp.csr_array:
         """The nearest past sessions of each task: the weights of the events shared, times that of the latest one."""
         weight = (self.settings["decay"] ** behind(support)).astype(np.float32)
-        recalled = self.latest[support.item]  # (N, sessions)
-        event = np.repeat(np.arange(len(support.item)), np.diff(recalled.indptr))
-        key = support.task[event] * len(self.past) + recalled.indices
+        recalled = Entries(support.task, support.item, weight).times(self.latest)
+        key = recalled.task * len(self.past) + recalled.column
         order = np.argsort(key, kind="stable")
-        key, weight = key[order], weight[event[order]]
+        key, weight = key[order], recalled.weight[order]
         first = np.flatnonzero(np.diff(key, prepend=-1))
         shared, latest = (of.reduceat(weight, first) if len(first) else weight for of in (np.add, np.maximum))
         task, session = np.divmod(key[first], len(self.past))
         nearest = np.lexsort((-session, -shared, task))  # of two that are alike the later one
         place = np.arange(len(task)) - np.searchsorted(task, task)
         kept = nearest[place < self.settings["neighbours"]]
-        rows = (shared[kept] * latest[kept], (task[kept], session[kept]))
-        return sp.csr_array(rows, shape=(len(support), len(self.past)))
+        start = np.searchsorted(task[kept], np.arange(len(support) + 1))
+        return sp.csr_array((shared[kept] * latest[kept], session[kept], start), shape=(len(support), len(self.past)))
 
 
-def _latest(past: Examples, items: int, sample: int) -> sp.csr_array:
-    """The last `sample` sessions that met each item: (I, sessions)."""
-    by_item = sp.csr_array(past.matrix(items).T)
+def _latest(met: sp.csr_array, sample: int) -> sp.csr_array:
+    """The last `sample` sessions that met each item: (sessions, I) -> (I, sessions)."""
+    return _last(_by_item(met), sample)
+
+
+def _by_item(met: sp.csr_array) -> sp.csr_array:
+    """The sessions that met each item, in their order."""
+    by_item = sp.csr_array(met.T)
     by_item.sort_indices()
+    return by_item
+
+
+def _last(by_item: sp.csr_array, sample: int) -> sp.csr_array:
+    """The last `sample` entries of each row."""
     counts = np.diff(by_item.indptr)
     from_the_end = np.repeat(by_item.indptr[1:], counts) - np.arange(len(by_item.indices))
     kept = from_the_end <= sample
