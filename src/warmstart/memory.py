@@ -19,9 +19,14 @@ from warmstart.tasks import Examples
 DECAY = 0.6  # of what an event says with each event after it, where events stand in time order
 TOGETHER = 50  # events of a past task, the latest, whose items count as met together
 SHARES = (1.0, 0.1, 0.03, 0.01)  # of all events, the latest ones, in which items are counted
-SAID = ("alike", "together", "cosine", "next", "met", "last", "before_last")
+ELSEWHERE = " elsewhere"
+SAID = (
+    *("alike", "together", "cosine", "next", "met", "last", "before_last"),
+    *(name + ELSEWHERE for name in ("alike", "together", "cosine")),
+)
+"""Who says something: of events that are like those asked for, and of events elsewhere, such as in another domain."""
 OF_ITEM = (*(f"met in the latest {share:.0%}" for share in SHARES), "age")
-FAINT = {"alike": 1e-5, "together": 1e-4, "next": 1e-4}
+FAINT = {"alike": 1e-5, "together": 1e-4, "next": 1e-4, "alike elsewhere": 1e-5, "together elsewhere": 1e-4}
 """The share of what a witness says below which it is as good as nothing."""
 
 
@@ -38,12 +43,13 @@ class Heard:
 class Memory:
     """Past tasks over a catalogue of `items`, those that happened first in front.
 
-    Where events are not `ordered`, nothing is said of what followed what.
+    Where events are not `ordered`, nothing is said of what followed what. Where only some items may be an answer, the
+    others, which are `elsewhere`, have witnesses of their own: what they tell is heard less before they are trusted.
     """
 
     past: Examples
-    items: int
     ordered: bool
+    elsewhere: Bool[np.ndarray, "I"]
     alike: SessionKNN
     met: Float32[np.ndarray, "I"]
     """How many past tasks met each item."""
@@ -53,18 +59,22 @@ class Memory:
     """How often an item was met right after another: (I, I)."""
 
     @classmethod
-    def of(cls, past: Examples, items: int, ordered: bool) -> "Memory":
-        nobody = np.zeros(items, dtype=np.float32)
+    def of(cls, past: Examples, ordered: bool, elsewhere: Bool[np.ndarray, "I"]) -> "Memory":
+        nobody = np.zeros(len(elsewhere), dtype=np.float32)
         alike = SessionKNN(past, nobody, neighbours=100, sample=500, decay=DECAY if ordered else 1.0)
-        return cls(past, items, ordered, alike, *_counted(past, items))
+        return cls(past, ordered, elsewhere, alike, *_counted(past, len(elsewhere)))
+
+    @property
+    def items(self) -> int:
+        return len(self.elsewhere)
 
     def followed_by(self, more: Examples) -> "Memory":
         """The same with tasks that came since; what was counted is added to."""
         met, pairs, after = _counted(more, self.items)
         return Memory(
             self.past.with_tasks(more),
-            self.items,
             self.ordered,
+            self.elsewhere,
             self.alike.with_sessions(more),
             self.met + met,
             self.pairs + pairs,
@@ -85,10 +95,15 @@ class Memory:
 
     def heard(self, support: Examples) -> Heard:
         """What past tasks that are alike met, what was met together, what followed, and what was met already."""
-        said_by = self._witnesses(support)
-        task, item, weight = (np.concatenate(column) for column in zip(*(said_by[name] for name in SAID), strict=True))
+        elsewhere = self.elsewhere[support.item]
+        said_by = self._witnesses(support.where(~elsewhere))
+        if elsewhere.any():
+            theirs = self._witnesses(support.where(elsewhere))
+            said_by |= {name + ELSEWHERE: said for name, said in theirs.items()}
+        names = [name for name in SAID if name in said_by]
+        task, item, weight = (np.concatenate(column) for column in zip(*(said_by[n] for n in names), strict=True))
         pairs, place = np.unique(task * self.items + item, return_inverse=True)
-        witness = np.repeat(np.arange(len(SAID)), [len(said_by[name].task) for name in SAID])
+        witness = np.repeat([SAID.index(name) for name in names], [len(said_by[name].task) for name in names])
         cells = np.bincount(place * len(SAID) + witness, weight, minlength=len(pairs) * len(SAID))
         said = cells.reshape(len(pairs), len(SAID)).astype(np.float32)
         for name, faint in FAINT.items():
@@ -106,6 +121,10 @@ class Memory:
     @cached_property
     def _root(self) -> Float32[np.ndarray, "I"]:
         return np.sqrt(_one_over(self.met))
+
+    def shots(self, support: Examples) -> Int64[np.ndarray, "T"]:
+        """How many events of each support set are not elsewhere."""
+        return np.bincount(support.task[~self.elsewhere[support.item]], minlength=len(support))
 
     def _witnesses(self, support: Examples) -> dict[str, Entries]:
         """What each of `SAID` gives each item after each support set.

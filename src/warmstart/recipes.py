@@ -78,6 +78,7 @@ RECIPES: dict[str, Recipe] = {
     "blend": Meta(Blend, BLEND, evidence=True),
     "core": Meta(Core, CORE, ("ranking",)),
     "stacked-core": Stacked(Meta(Core, CORE, ("ranking",))),
+    "stacked-bridge": Stacked(Classic(Bridge)),
     "stacked-blend": Stacked(Meta(Blend, BLEND, ("ranking",), evidence=True)),
     "factors": Classic(Factors, ("rating",), kind="meta", content=True),
     "in-context": Meta(InContext, WIDE),

@@ -10,18 +10,20 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int64
+from jaxtyping import Float, Float32, Int64
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from warmstart.arrays import under
-from warmstart.memory import OF_ITEM, SAID, Heard, Memory
+from warmstart.memory import OF_ITEM, SAID, Memory
 from warmstart.model import RULED_OUT
-from warmstart.scorer import Candidates, Scorer, Scores, candidates_of
+from warmstart.scorer import Candidates, Scorer, Scores, State, candidates_of
 from warmstart.tasks import Examples, Profile, TaskBatch, Tasks, batches
 
 CELLS = 8_000_000  # scores of the base that are held at once
-LIKELY, NAMED = 200, 100  # candidates of a prefix to learn from: the likeliest by the base, and by sessions alike
+LIKELY, NAMED, DRAWN = 200, 100, 100
+"""Candidates of a prefix to learn from: the likeliest by the base, those of which most is said, and some of all others,
+which stand for all others."""
 FOLDS, LOOKS = 5, 20  # every so many tasks are left out of learning; so often it is looked at how these are foreseen
 BASE, JUDGE = "base.", "judge."
 """What the names of the arrays of the two begin with."""
@@ -75,7 +77,7 @@ class Stack:
     @torch.no_grad()
     def adapt(self, support: Examples, profile: Profile = None) -> Float32[np.ndarray, "T I"]:
         base = torch.from_numpy(over_chance(self.base, support, profile))
-        heard, shots = self.memory.heard(support), self.judge.of_shots[_shots(support)]
+        heard, shots = self.memory.heard(support), self.judge.of_shots[_many(self.memory.shots(support))]
         scores = self.judge.unsaid(base, self.of_unit, shots)
         task, item = torch.from_numpy(heard.task), torch.from_numpy(heard.item)
         context = self.of_item[item] + shots[task]
@@ -92,16 +94,34 @@ class Stack:
     def arrays(self) -> dict[str, np.ndarray]:
         judge = {JUDGE + name: tensor.numpy().copy() for name, tensor in self.judge.state_dict().items()}
         past = {"past.item": self.memory.past.item, "past.start": self.memory.past.start}
-        past["past.ordered"] = np.array(self.memory.ordered)
+        past |= {"past.ordered": np.array(self.memory.ordered), "past.elsewhere": self.memory.elsewhere}
         return {**{BASE + name: array for name, array in self.base.arrays().items()}, **judge, **past}
 
     @classmethod
     def restore(cls, base: Scorer, arrays: Mapping[str, np.ndarray]) -> "Stack":
         past = Examples.plain(arrays["past.item"], arrays["past.start"])
-        memory = Memory.of(past, base.items, bool(arrays["past.ordered"]))
+        memory = Memory.of(past, bool(arrays["past.ordered"]), arrays["past.elsewhere"])
         judge = Judge(len(arrays["judge.out"]))
         judge.load_state_dict({name: torch.from_numpy(array) for name, array in under(arrays, JUDGE).items()})
         return cls(base, memory, judge)
+
+
+class Levelled:
+    """A scorer of whatever scale, its scores of the catalogue brought to one mean and spread after each support set."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self.scorer, self.items = scorer, scorer.items
+
+    def adapt(self, support: Examples, profile: Profile = None) -> State:
+        return self.scorer.adapt(support, profile)
+
+    def score(self, state: State, items: Candidates) -> Scores:
+        scores = self.scorer.score(state, np.arange(self.items))
+        off = scores - scores.mean(axis=1, keepdims=True)
+        return candidates_of((3 * off / np.maximum(scores.std(axis=1, keepdims=True), 1e-9)).astype(np.float32), items)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return self.scorer.arrays()
 
 
 def over_chance(base: Scorer, support: Examples, profile: Profile) -> Float32[np.ndarray, "T I"]:
@@ -112,23 +132,23 @@ def over_chance(base: Scorer, support: Examples, profile: Profile) -> Float32[np
 
 
 class Cases:
-    """Prefixes of tasks with the candidates for what comes next, one of which came."""
+    """Prefixes of tasks with candidates for what comes next; the first of them came."""
 
-    def __init__(self, base: Scorer, memory: Memory, batch: TaskBatch) -> None:
-        parts = [_candidates(base, memory, part) for part in batches(batch, max(1, CELLS // base.items))]
-        self.base, self.said, self.item, self.mask, self.answer, self.shots = (
+    def __init__(self, base: Scorer, memory: Memory, batch: TaskBatch, rng: np.random.Generator) -> None:
+        parts = [_candidates(base, memory, part, rng) for part in batches(batch, max(1, CELLS // base.items))]
+        self.base, self.said, self.item, self.log_weight, self.shots = (
             torch.from_numpy(np.concatenate(columns)) for columns in zip(*parts, strict=True)
         )
         self.of_items = torch.from_numpy(memory.of_items)
 
     def __len__(self) -> int:
-        return len(self.answer)
+        return len(self.shots)
 
     def loss(self, judge: Judge, these: Int64[Tensor, "B"]) -> Float[Tensor, ""]:
-        """The cross entropy of what came among the candidates."""
+        """The cross entropy of what came among all items, which the candidates stand for."""
         context = judge.of_item(self.of_items[self.item[these]]) + judge.of_shots[self.shots[these]].unsqueeze(1)
-        scores = judge(self.base[these], self.said[these], context)
-        return cross_entropy(scores.masked_fill(~self.mask[these], RULED_OUT), self.answer[these])
+        scores = judge(self.base[these], self.said[these], context) + self.log_weight[these]
+        return cross_entropy(scores, torch.zeros(len(these), dtype=torch.int64))
 
 
 def learned(
@@ -156,7 +176,7 @@ def learned(
             return judge
         sizes = (judge_cases, max(1, judge_cases // FOLDS))
         cases, others = (
-            Cases(base, memory, part.episodes(rng, size, most_shots=30, queries=1))
+            Cases(base, memory, part.episodes(rng, size, most_shots=30, queries=1), rng)
             for part, size in zip(parts, sizes, strict=True)
         )
         return _taught(judge, cases, others, judge_steps)
@@ -181,46 +201,46 @@ def _taught(judge: Judge, cases: Cases, others: Cases, steps: int) -> Judge:
     return judge
 
 
-def _candidates(base: Scorer, memory: Memory, batch: TaskBatch) -> tuple[np.ndarray, ...]:
-    """Candidates of each prefix whose answer is among them: what is said of each, which they are, and which came."""
-    likely = over_chance(base, batch.support, batch.profile)
-    heard = memory.heard(batch.support)
-    alike = np.zeros_like(likely)
-    alike[heard.task, heard.item] = heard.said.sum(axis=1)
-    answers = ~batch.question.others(base.items)
-    allowed = np.tile(answers, (len(likely), 1))
+def _candidates(base: Scorer, memory: Memory, batch: TaskBatch, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """Candidates of each prefix, in front what came: what is said of them, which they are, how many each stands for.
+
+    Whatever came is among them, wherever it stands. If only what somebody names were asked for, the judge would believe
+    the witnesses more often than they are right.
+    """
+    likely, heard, answer = (
+        over_chance(base, batch.support, batch.profile),
+        memory.heard(batch.support),
+        batch.query.item,
+    )
+    shape, tasks = likely.shape, np.arange(len(likely))[:, None]
+    allowed = np.tile(~batch.question.others(base.items), (shape[0], 1))
     if not batch.question.again:
         allowed[batch.support.task, batch.support.item] = False
-    candidate = np.zeros(likely.shape, dtype=bool)
-    for scores, most in ((likely, LIKELY), (alike, NAMED)):
-        best = np.argpartition(-scores, min(most, base.items) - 1, axis=1)[:, :most]
-        np.put_along_axis(candidate, best, True, axis=1)
-    candidate &= allowed
-    answer = batch.query.item
-    asked = np.flatnonzero(candidate[np.arange(len(likely)), answer])
-    return _rectangle(likely, heard, candidate, asked, answer, batch)
+    allowed[tasks[:, 0], answer] = False  # it stands in front, and nowhere else
+    loudness, row = np.zeros(shape, dtype=np.float32), np.full(shape, -1)
+    loudness[heard.task, heard.item] = heard.said.sum(axis=1)
+    row[heard.task, heard.item] = np.arange(len(heard.item))
+    best = [_largest(likely, LIKELY), _largest(loudness, NAMED)]
+    chosen = np.zeros(shape, dtype=bool)
+    chosen[tasks, best[0]] = True
+    best.append(np.where(chosen[tasks, best[1]], -1, best[1]))  # nobody is a candidate twice
+    chosen[tasks, best[1]] = True
+    drawn = rng.integers(0, base.items, (shape[0], DRAWN))
+    others = allowed & ~chosen
+    items = np.hstack([answer[:, None], best[0], best[2], np.where(others[tasks, drawn], drawn, -1)])
+    log_weight = np.where((items >= 0) & allowed[tasks, items], 0.0, RULED_OUT).astype(np.float32)
+    log_weight[:, 0] = 0.0
+    stand_for = others.sum(axis=1) / np.maximum((items[:, -DRAWN:] >= 0).sum(axis=1), 1)
+    log_weight[:, -DRAWN:] += np.log(np.maximum(stand_for, 1))[:, None]
+    said = np.vstack([heard.said, np.zeros((1, len(SAID)), dtype=np.float32)])[row[tasks, items]]
+    return likely[tasks, items], said, np.maximum(items, 0), log_weight, _many(memory.shots(batch.support))
 
 
-def _rectangle(
-    likely: Float32[np.ndarray, "T I"],
-    heard: Heard,
-    candidate: Bool[np.ndarray, "T I"],
-    asked: Int64[np.ndarray, "A"],
-    answer: Int64[np.ndarray, "T"],
-    batch: TaskBatch,
-) -> tuple[np.ndarray, ...]:
-    """The candidates of the prefixes that are asked, side by side: (A, C), and where among them the answer stands."""
-    width = LIKELY + NAMED  # at least as many as anybody has
-    row, item = np.nonzero(candidate[asked])
-    place = np.arange(len(row)) - np.searchsorted(row, row)
-    items, mask = np.zeros((len(asked), width), dtype=np.int64), np.zeros((len(asked), width), dtype=bool)
-    items[row, place], mask[row, place] = item, True
-    told = np.full(candidate.shape, -1)
-    told[heard.task, heard.item] = np.arange(len(heard.item))
-    said = np.vstack([heard.said, np.zeros_like(heard.said, shape=(1, len(SAID)))])[told[asked[:, None], items]]
-    came = np.argmax((items == answer[asked][:, None]) & mask, axis=1)
-    return likely[asked[:, None], items], said, items, mask, came, _shots(batch.support).numpy()[asked]
+def _largest(scores: Float32[np.ndarray, "T I"], most: int) -> Int64[np.ndarray, "T C"]:
+    """The items with the largest scores of each task, in no order."""
+    most = min(most, scores.shape[1])
+    return np.argpartition(-scores, most - 1, axis=1)[:, :most]
 
 
-def _shots(support: Examples) -> Int64[Tensor, "T"]:
-    return torch.from_numpy(np.minimum(support.counts, MANY))
+def _many(shots: Int64[np.ndarray, "T"]) -> Int64[np.ndarray, "T"]:
+    return np.minimum(shots, MANY)

@@ -10,7 +10,8 @@ import numpy as np
 from warmstart.arrays import under
 from warmstart.evaluation import Objective
 from warmstart.memory import Memory
-from warmstart.stack import BASE, Stack, learned
+from warmstart.scorer import Scorer
+from warmstart.stack import BASE, Levelled, Stack, learned
 from warmstart.tasks import Tasks
 from warmstart.tuning import Arrays, Classic, Fitted, Kind, Meta, Order, Settings, accepted, defaults
 from warmstart.validation import quality
@@ -47,9 +48,10 @@ class Stacked:
         seconds = None if order.seconds is None else FOR_BASE * order.seconds
         split = replace(order.split, train=earlier)
         based = self.base.fit(name, replace(order, split=split, settings=of_base, seconds=seconds))
-        memory = Memory.of(earlier.met, order.split.items, earlier.ordered)
-        judge = learned(based.scorer, memory, later, seed=order.seed, **own)
-        stack = Stack(based.scorer, memory.followed_by(later.met), judge)
+        base = self._as_logits(based.scorer)
+        memory = Memory.of(earlier.met, earlier.ordered, earlier.question.others(order.split.items))
+        judge = learned(base, memory, later, seed=order.seed, **own)
+        stack = Stack(base, memory.followed_by(later.met), judge)
         return replace(
             based,
             kind=self.kind,
@@ -60,7 +62,11 @@ class Stacked:
         )
 
     def restore(self, arrays: Arrays, settings: Settings) -> Stack:
-        return Stack.restore(self.base.restore(under(arrays, BASE), settings), arrays)
+        return Stack.restore(self._as_logits(self.base.restore(under(arrays, BASE), settings)), arrays)
+
+    def _as_logits(self, scorer: Scorer) -> Scorer:
+        """A network's scores are logits; a classic's are whatever it counts."""
+        return Levelled(scorer) if isinstance(self.base, Classic) else scorer
 
 
 def _in_time(train: Tasks) -> tuple[Tasks, Tasks]:

@@ -10,6 +10,7 @@ from warmstart.memory import DECAY, FAINT, OF_ITEM, SAID, SHARES, Memory
 from warmstart.tasks import Examples
 
 ITEMS = 9
+NOWHERE = np.zeros(ITEMS, dtype=bool)  # all items may be an answer
 PAST = [[0, 1, 2], [1, 2, 3, 1], [4], [], [2, 1, 5], [0, 4, 4, 6]]
 SUPPORT = [[1, 2], [4], [], [7, 0, 4, 0]]
 
@@ -58,7 +59,7 @@ def followed(item: int) -> np.ndarray:
 
 @pytest.mark.parametrize("ordered", [True, False])
 def test_what_was_met_together_is_counted_over_past_tasks(past, support, ordered):
-    found = said(Memory.of(past, ITEMS, ordered), support)[..., SAID.index("together")]
+    found = said(Memory.of(past, ordered, NOWHERE), support)[..., SAID.index("together")]
     for t, events in enumerate(SUPPORT):
         weights = [DECAY ** (len(events) - 1 - i) if ordered else 1.0 for i in range(len(events))]
         share = sum(
@@ -74,7 +75,7 @@ def cosine(item: int, other: int) -> float:
 
 
 def test_items_that_are_met_together_alone_are_near(past, support):
-    found = said(Memory.of(past, ITEMS, True), support)[..., SAID.index("cosine")]
+    found = said(Memory.of(past, True, NOWHERE), support)[..., SAID.index("cosine")]
     for t, events in enumerate(SUPPORT):
         wanted = [
             sum(DECAY ** (len(events) - 1 - i) * cosine(one, item) for i, one in enumerate(events) if one != item)
@@ -84,35 +85,35 @@ def test_items_that_are_met_together_alone_are_near(past, support):
 
 
 def test_what_followed_is_asked_of_the_last_event(past, support):
-    found = said(Memory.of(past, ITEMS, True), support)[..., SAID.index("next")]
+    found = said(Memory.of(past, True, NOWHERE), support)[..., SAID.index("next")]
     for t, events in enumerate(SUPPORT):
         share = followed(events[-1]) if events else np.zeros(ITEMS)
         np.testing.assert_allclose(found[t], [loud(one, "next") for one in share], rtol=1e-4, atol=1e-6)
 
 
 def test_places_of_events_are_marked(past, support):
-    found = said(Memory.of(past, ITEMS, True), support)
+    found = said(Memory.of(past, True, NOWHERE), support)
     for t, events in enumerate(SUPPORT):
         for name, items in (("met", events), ("last", events[-1:]), ("before_last", events[-2:-1])):
             assert set(np.flatnonzero(found[t, :, SAID.index(name)])) == set(items)
 
 
 def test_without_an_order_nothing_followed(past, support):
-    found = said(Memory.of(past, ITEMS, False), support)
+    found = said(Memory.of(past, False, NOWHERE), support)
     for name in ("next", "last", "before_last"):
         assert not found[..., SAID.index(name)].any()
-    turned = said(Memory.of(past, ITEMS, False), support.shuffled(np.random.default_rng(0)))
+    turned = said(Memory.of(past, False, NOWHERE), support.shuffled(np.random.default_rng(0)))
     np.testing.assert_allclose(found, turned, rtol=1e-6)
 
 
 def test_tasks_that_are_alike_name_what_they_met(past, support):
-    found = said(Memory.of(past, ITEMS, True), support)[..., SAID.index("alike")]
+    found = said(Memory.of(past, True, NOWHERE), support)[..., SAID.index("alike")]
     assert set(np.flatnonzero(found[1])) == {0, 4, 6}  # [4] and [0, 4, 4, 6] share the only event
     assert not found[2].any()
 
 
 def test_of_late_is_counted_among_the_latest_events(past):
-    of_items = Memory.of(past, ITEMS, True).of_items
+    of_items = Memory.of(past, True, NOWHERE).of_items
     met = [item for task in PAST for item in task]
     assert of_items.shape == (ITEMS, len(OF_ITEM))
     for column, share in enumerate(SHARES):
@@ -126,15 +127,15 @@ def test_of_late_is_counted_among_the_latest_events(past):
 def test_tasks_that_come_later_are_counted_like_those_before(past, support, examples):
     more = [[3, 8], [1, 2, 8]]
     grown, whole = (
-        Memory.of(past, ITEMS, True).followed_by(examples(more)),
-        Memory.of(examples(PAST + more), ITEMS, True),
+        Memory.of(past, True, NOWHERE).followed_by(examples(more)),
+        Memory.of(examples(PAST + more), True, NOWHERE),
     )
     np.testing.assert_array_equal(grown.of_items, whole.of_items)
     np.testing.assert_allclose(said(grown, support), said(whole, support), rtol=1e-6)
 
 
 def test_nobody_known_and_nothing_past_is_valid(support, examples):
-    memory = Memory.of(examples([[]]), ITEMS, True)
+    memory = Memory.of(examples([[]]), True, NOWHERE)
     assert np.isfinite(memory.of_items).all()
     found = said(memory, support)
     assert set(np.flatnonzero(found.any(axis=(0, 1)))) == {SAID.index(name) for name in ("met", "last", "before_last")}

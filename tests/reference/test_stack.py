@@ -19,6 +19,7 @@ from warmstart.tasks import Examples, Split, Tasks
 from warmstart.tuning import Classic, Order
 
 ITEMS = 40
+NOWHERE = np.zeros(ITEMS, dtype=bool)  # all items may be an answer
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def judge(seed: int = 0) -> Judge:
 
 @torch.no_grad()
 def test_every_score_is_the_hidden_layer_written_out(past, support):
-    memory, weigh = Memory.of(past, ITEMS, True), judge()
+    memory, weigh = Memory.of(past, True, NOWHERE), judge()
     stack = Stack(popular(past), memory, weigh)
     scores = stack.score(stack.adapt(support), np.arange(ITEMS))
     base, heard = over_chance(stack.base, support, None), memory.heard(support)
@@ -71,14 +72,14 @@ def test_the_base_is_heard_as_the_likelihood_over_chance(past, support):
 
 
 def test_before_it_has_learned_it_says_what_the_base_says(past, support):
-    stack = Stack(popular(past), Memory.of(past, ITEMS, True), Judge(8))
+    stack = Stack(popular(past), Memory.of(past, True, NOWHERE), Judge(8))
     np.testing.assert_array_equal(stack.adapt(support), over_chance(stack.base, support, None))
 
 
 def test_with_sessions_is_a_stack_whose_memory_began_with_them(past, support, examples):
     more = examples([[39, 38], [8, 39]])
-    stack = Stack(popular(past), Memory.of(past, ITEMS, True), judge())
-    whole = Stack(stack.base, Memory.of(past, ITEMS, True).followed_by(more), judge())
+    stack = Stack(popular(past), Memory.of(past, True, NOWHERE), judge())
+    whole = Stack(stack.base, Memory.of(past, True, NOWHERE).followed_by(more), judge())
     before = stack.adapt(support)
     np.testing.assert_array_equal(stack.with_sessions(more).adapt(support), whole.adapt(support))
     np.testing.assert_array_equal(stack.adapt(support), before)  # the old one is as it was
@@ -147,7 +148,7 @@ def test_a_judge_is_the_same_for_a_seed(past):
     tasks = Tasks(past, ordered=True, question=NEXT_CLICK)
     settings = {"judge_units": 4, "judge_cases": 60, "judge_steps": 10}
     one, same, other = (
-        learned(popular(past), Memory.of(past, ITEMS, True), tasks, seed=seed, **settings).of_item.weight
+        learned(popular(past), Memory.of(past, True, NOWHERE), tasks, seed=seed, **settings).of_item.weight
         for seed in (3, 3, 4)
     )
     assert one.shape == (4, len(OF_ITEM))
@@ -156,8 +157,8 @@ def test_a_judge_is_the_same_for_a_seed(past):
 
 def test_no_later_task_at_all_leaves_the_base(past, support):
     nothing = Tasks(past.take(np.array([], dtype=int)), ordered=True, question=NEXT_CLICK)
-    made = learned(popular(past), Memory.of(past, ITEMS, True), nothing, seed=0)
-    stack = Stack(popular(past), Memory.of(past, ITEMS, True), made)
+    made = learned(popular(past), Memory.of(past, True, NOWHERE), nothing, seed=0)
+    stack = Stack(popular(past), Memory.of(past, True, NOWHERE), made)
     np.testing.assert_array_equal(stack.adapt(support), over_chance(stack.base, support, None))
 
 
