@@ -21,7 +21,7 @@ def test_every_name_of_the_command_line_is_there():
     classics |= {"session-knn", "profile-knn", "profile-als", "bridge", "ptupcdr", "dropoutnet"}
     metas = {"prototype", "neural-process", "siamese-users", "reptile", "imaml", "meta-rnn", "mann", "learn2learn"}
     metas |= {"maml", "fomaml", "anil", "melu", "meta-sgd", "ridge", "matching", "siamese", "in-context"}
-    metas |= {"blend", "core", "factors", "stacked-blend", "stacked-core"}
+    metas |= {"blend", "core", "factors", "stacked-blend", "stacked-bridge", "stacked-core"}
     assert {name for name, recipe in RECIPES.items() if recipe.kind == "classic"} == classics
     assert {name for name, recipe in RECIPES.items() if recipe.kind == "meta"} == metas
     assert {name for name, recipe in RECIPES.items() if recipe.kind == "transfer"} == {"fine-tune"}

@@ -35,7 +35,7 @@ ENTRANTS: Mapping[Objective, tuple[str, ...]] = {
 """Cheap ones first: when time is short, something has always been fitted."""
 OF_CLICKS = ("popularity", "item-knn", "session-knn", "gru4rec", "stacked-core")
 """The entrants where each event is asked for."""
-FROM_ELSEWHERE = ("popularity", "item-knn", "session-knn", "ease", "bridge", "blend", "stacked-blend")
+FROM_ELSEWHERE = ("popularity", "item-knn", "session-knn", "ease", "bridge", "blend", "stacked-blend", "stacked-bridge")
 """The entrants where something is known before the first shot."""
 OTHERS = 4
 """Other settings that are tried at most."""

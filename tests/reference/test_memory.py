@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from warmstart.memory import DECAY, FAINT, OF_ITEM, SAID, SHARES, Memory
+from warmstart.memory import DECAY, ELSEWHERE, FAINT, OF_ITEM, SAID, SHARES, Memory
 from warmstart.tasks import Examples
 
 ITEMS = 9
@@ -96,6 +96,18 @@ def test_places_of_events_are_marked(past, support):
     for t, events in enumerate(SUPPORT):
         for name, items in (("met", events), ("last", events[-1:]), ("before_last", events[-2:-1])):
             assert set(np.flatnonzero(found[t, :, SAID.index(name)])) == set(items)
+
+
+def test_what_was_met_elsewhere_is_said_by_witnesses_of_its_own(past, support):
+    elsewhere = np.arange(ITEMS) % 2 == 0  # items 0, 2, 4 and so on are no answer
+    found = said(Memory.of(past, True, elsewhere), support)
+    for which, suffix in ((~elsewhere, ""), (elsewhere, ELSEWHERE)):
+        part = said(Memory.of(past, True, NOWHERE), support.where(which[support.item]))
+        for name in ("alike", "together", "cosine"):
+            np.testing.assert_array_equal(found[..., SAID.index(name + suffix)], part[..., SAID.index(name)])
+    assert not found[:, elsewhere, SAID.index("met")].any()
+    shots = Memory.of(past, True, elsewhere).shots(support)
+    assert shots.tolist() == [sum(item % 2 for item in events) for events in SUPPORT]
 
 
 def test_without_an_order_nothing_followed(past, support):

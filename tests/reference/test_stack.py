@@ -13,9 +13,9 @@ from warmstart.evaluation import evaluate
 from warmstart.memory import OF_ITEM, SAID, Memory
 from warmstart.recipes import RECIPES
 from warmstart.scenarios import NEXT_CLICK, ScenarioOptions, cross_domain
-from warmstart.stack import MANY, Judge, Stack, learned, over_chance
+from warmstart.stack import MANY, Cases, Judge, Levelled, Stack, learned, over_chance
 from warmstart.stacking import Stacked
-from warmstart.tasks import Examples, Split, Tasks
+from warmstart.tasks import Examples, Question, Split, TaskBatch, Tasks
 from warmstart.tuning import Classic, Order
 
 ITEMS = 40
@@ -84,6 +84,52 @@ def test_with_sessions_is_a_stack_whose_memory_began_with_them(past, support, ex
     np.testing.assert_array_equal(stack.with_sessions(more).adapt(support), whole.adapt(support))
     np.testing.assert_array_equal(stack.adapt(support), before)  # the old one is as it was
     assert not np.array_equal(before, whole.adapt(support))
+
+
+def prefixes(examples, question: Question) -> TaskBatch:
+    return TaskBatch(examples([[3, 8], [7, 1, 7], []]), examples([[9], [3], [0]]), question=question)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("question", [Question(again=True), Question(among=np.arange(0, ITEMS, 3)), Question()])
+def test_the_loss_is_the_cross_entropy_over_the_whole_catalogue(past, examples, question):
+    batch, weigh = prefixes(examples, question), judge()
+    stack = Stack(popular(past), Memory.of(past, True, NOWHERE), weigh)
+    cases = Cases(stack.base, stack.memory, batch, np.random.default_rng(0))
+    scores = torch.from_numpy(stack.adapt(batch.support))
+    scores[:, question.others(ITEMS)] = -torch.inf
+    if not question.again:
+        scores[batch.support.task, batch.support.item] = -torch.inf
+    wanted = torch.nn.functional.cross_entropy(scores, torch.from_numpy(batch.query.item))
+    assert float(cases.loss(weigh, torch.arange(3))) == pytest.approx(float(wanted), rel=1e-4)
+
+
+def test_the_candidates_stand_for_all_items_and_what_came_is_one_of_them(past, examples, monkeypatch):
+    for name, size in (("LIKELY", 4), ("NAMED", 3), ("DRAWN", 12)):
+        monkeypatch.setattr(f"warmstart.stack.{name}", size)
+    batch = prefixes(examples, Question())
+    cases = Cases(popular(past), Memory.of(past, True, NOWHERE), batch, np.random.default_rng(0))
+    assert cases.item[:, 0].tolist() == batch.query.item.tolist()
+    stood_for = cases.log_weight.exp().sum(dim=1)
+    np.testing.assert_allclose(stood_for, [ITEMS - len(set(events)) for events in ([3, 8], [7, 1, 7], [])], rtol=1e-4)
+    for t in range(3):
+        counted = cases.item[t, : 1 + 4 + 3][cases.log_weight[t, : 1 + 4 + 3] == 0]
+        assert len(counted.unique()) == len(counted)
+
+
+def test_scores_of_any_scale_are_heard_alike(past, support):
+    class Scaled(Popularity):
+        def score(self, state, items):
+            return 50 * super().score(state, items) - 7
+
+    one, other = (Levelled(of(popular(past).popular)) for of in (Popularity, Scaled))
+    items = np.array([5, 2])
+    found = [scorer.score(scorer.adapt(support), items) for scorer in (one, other)]
+    np.testing.assert_allclose(*found, rtol=1e-3, atol=1e-4)
+    whole = one.score(one.adapt(support), np.arange(ITEMS))
+    np.testing.assert_allclose(whole.mean(axis=1), 0, atol=1e-5)
+    np.testing.assert_allclose(whole.std(axis=1), 3, rtol=1e-4)
+    np.testing.assert_array_equal(whole[:, items], found[0])
 
 
 def drifting(sessions: int) -> Split:
