@@ -159,7 +159,7 @@ def learned(
     seed: int,
     judge_units: int = 32,
     judge_cases: int = 30000,
-    judge_steps: int = 800,
+    judge_steps: int = 2400,
 ) -> Judge:
     """A judge of what is said before the next events of tasks that are later than what the base and the memory know.
 
