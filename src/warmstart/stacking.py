@@ -1,4 +1,4 @@
-"""Stacking: how a stack is fitted, its base on earlier training tasks and its judge on later ones."""
+"""Stacking: how a stack is fitted, its bases on earlier training tasks and its judge on later ones."""
 
 import time
 from collections.abc import Mapping
@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from warmstart.arrays import under
+from warmstart.bases import Bases
 from warmstart.evaluation import Objective
+from warmstart.judge import learned
 from warmstart.memory import Memory
 from warmstart.scorer import Scorer
-from warmstart.stack import BASE, Levelled, Stack, learned
+from warmstart.stack import BASE, Stack
 from warmstart.tasks import Tasks
 from warmstart.tuning import Arrays, Classic, Fitted, Kind, Meta, Order, Settings, accepted, defaults
 from warmstart.validation import quality
@@ -22,51 +24,62 @@ FOR_BASE = 0.9  # of the seconds that a fit may take
 
 @dataclass(frozen=True)
 class Stacked:
-    """This trains `base` on all but the latest training tasks, and on these a judge of it and of the memory.
+    """This fits `bases` on all but the latest training tasks, and on these a judge of them and of the memory.
 
     Then the memory takes in the latest tasks, too. Where training tasks stand in no order of time, the last of them
-    are taken for the latest.
+    are taken for the latest. Several bases are heard as one; each has the settings whose names it knows.
     """
 
-    base: Classic | Meta
+    bases: Mapping[str, Classic | Meta]
     objectives: tuple[Objective, ...] = ("ranking",)
     kind: Kind = "meta"
 
     @property
     def cls(self) -> Any:
-        return self.base.cls
+        """What decides which settings a caller may choose by their names: the last of the bases."""
+        return list(self.bases.values())[-1].cls
 
     @property
     def options(self) -> Mapping[str, Any]:
-        return {**self.base.options, **defaults(learned)}
+        options = {name: value for base in self.bases.values() for name, value in base.options.items()}
+        return {**options, **defaults(learned)}
 
     def fit(self, name: str, order: Order) -> Fitted:
         started = time.perf_counter()
         earlier, later = _in_time(order.split.train)
         own = accepted(learned, order.settings)
-        of_base = {setting: value for setting, value in order.settings.items() if setting not in own}
-        seconds = None if order.seconds is None else FOR_BASE * order.seconds
-        split = replace(order.split, train=earlier)
-        based = self.base.fit(name, replace(order, split=split, settings=of_base, seconds=seconds))
-        base = self._as_logits(based.scorer)
+        seconds = None if order.seconds is None else FOR_BASE * order.seconds / len(self.bases)
+        for_bases = replace(order, split=replace(order.split, train=earlier), seconds=seconds)
+        fitted = {part: base.fit(part, _known_to(base, for_bases)) for part, base in self.bases.items()}
+        bases = self._heard({part: one.scorer for part, one in fitted.items()})
         memory = Memory.of(earlier.met, earlier.ordered, earlier.question.others(order.split.items))
-        judge = learned(base, memory, later, seed=order.seed, **own)
-        stack = Stack(base, memory.followed_by(later.met), judge)
-        return replace(
-            based,
+        judge = learned(bases, memory, later, seed=order.seed, **own)
+        stack = Stack(bases, memory.followed_by(later.met), judge)
+        histories = [one.history for one in fitted.values() if one.history is not None]
+        return Fitted(
+            learner=name,
             kind=self.kind,
             scorer=stack,
-            settings={**based.settings, **own},
+            settings={**{part: dict(one.settings) for part, one in fitted.items()}, **own},
             valid=quality(stack, order.split.valid, order.objective),
             fit_seconds=time.perf_counter() - started,
+            tasks=sum(one.tasks for one in fitted.values()),
+            history=histories[-1] if histories else None,
         )
 
     def restore(self, arrays: Arrays, settings: Settings) -> Stack:
-        return Stack.restore(self._as_logits(self.base.restore(under(arrays, BASE), settings)), arrays)
+        of_bases = under(arrays, BASE)
+        parts = {name: base.restore(under(of_bases, f"{name}."), settings[name]) for name, base in self.bases.items()}
+        return Stack.restore(self._heard(parts), arrays)
 
-    def _as_logits(self, scorer: Scorer) -> Scorer:
+    def _heard(self, scorers: Mapping[str, Scorer]) -> Bases:
         """A network's scores are logits; a classic's are whatever it counts."""
-        return Levelled(scorer) if isinstance(self.base, Classic) else scorer
+        return Bases(scorers, logits=[name for name in scorers if isinstance(self.bases[name], Meta)])
+
+
+def _known_to(base: Classic | Meta, order: Order) -> Order:
+    """The order with such settings alone as the base has."""
+    return replace(order, settings={name: value for name, value in order.settings.items() if name in base.options})
 
 
 def _in_time(train: Tasks) -> tuple[Tasks, Tasks]:

@@ -8,12 +8,14 @@ import pytest
 import torch
 
 from warmstart import recipes
+from warmstart.bases import Bases
 from warmstart.classics import Popularity
 from warmstart.evaluation import evaluate
+from warmstart.judge import MANY, Cases, Judge, learned
 from warmstart.memory import OF_ITEM, SAID, Memory
 from warmstart.recipes import RECIPES
 from warmstart.scenarios import NEXT_CLICK, ScenarioOptions, cross_domain
-from warmstart.stack import MANY, Cases, Judge, Levelled, Stack, learned, over_chance
+from warmstart.stack import Stack
 from warmstart.stacking import Stacked
 from warmstart.tasks import Examples, Question, Split, TaskBatch, Tasks
 from warmstart.tuning import Classic, Order
@@ -37,6 +39,10 @@ def popular(past: Examples) -> Popularity:
     return Popularity.fit(Tasks(past, ordered=True), items=ITEMS)
 
 
+def alone(past: Examples) -> Bases:
+    return Bases({"popularity": popular(past)})
+
+
 def judge(seed: int = 0) -> Judge:
     torch.manual_seed(seed)
     made = Judge(8)
@@ -48,9 +54,9 @@ def judge(seed: int = 0) -> Judge:
 @torch.no_grad()
 def test_every_score_is_the_hidden_layer_written_out(past, support):
     memory, weigh = Memory.of(past, True, NOWHERE), judge()
-    stack = Stack(popular(past), memory, weigh)
+    stack = Stack(alone(past), memory, weigh)
     scores = stack.score(stack.adapt(support), np.arange(ITEMS))
-    base, heard = over_chance(stack.base, support, None), memory.heard(support)
+    base, heard = stack.bases.said(support), memory.heard(support)
     said = np.zeros((len(support), ITEMS, len(SAID)), dtype=np.float32)
     said[heard.task, heard.item] = heard.said
     for t, shots in enumerate(support.counts):
@@ -61,25 +67,47 @@ def test_every_score_is_the_hidden_layer_written_out(past, support):
             assert scores[t, item] == pytest.approx(wanted, rel=1e-4, abs=1e-4)
 
 
-def test_the_base_is_heard_as_the_likelihood_over_chance(past, support):
-    class Twice(Popularity):
+def test_logits_are_heard_as_the_likelihood_over_chance(past, support):
+    class Logits(Popularity):
         def score(self, state, items):
             return np.log(2 * super().score(state, items) + 0.1)
 
-    found = over_chance(Twice(popular(past).popular), support, None)
+    found = Bases({"one": Logits(popular(past).popular)}, logits=["one"]).said(support)
     chance = 2 * popular(past).popular + 0.1
     np.testing.assert_allclose(found[0], np.log(chance / chance.mean()) / 3, rtol=1e-4, atol=1e-5)
 
 
+def test_scores_of_any_scale_are_heard_alike(past, support):
+    class Scaled(Popularity):
+        def score(self, state, items):
+            return 50 * super().score(state, items) - 7
+
+    one, other = (Bases({"one": of(popular(past).popular)}).said(support) for of in (Popularity, Scaled))
+    np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(one.mean(axis=1), 0, atol=1e-5)
+    np.testing.assert_allclose(one.std(axis=1), 1, rtol=1e-4)
+
+
+def test_several_bases_are_heard_as_their_mean(past, support):
+    class Turned(Popularity):
+        def score(self, state, items):
+            return -3 * super().score(state, items) ** 2
+
+    parts = {"one": popular(past), "other": Turned(popular(past).popular)}
+    found = Bases(parts, logits=["other"]).said(support)
+    apart = [Bases({name: part}, logits=["other"]).said(support) for name, part in parts.items()]
+    np.testing.assert_allclose(found, (apart[0] + apart[1]) / 2, rtol=1e-5)
+
+
 def test_before_it_has_learned_it_says_what_the_base_says(past, support):
-    stack = Stack(popular(past), Memory.of(past, True, NOWHERE), Judge(8))
-    np.testing.assert_array_equal(stack.adapt(support), over_chance(stack.base, support, None))
+    stack = Stack(alone(past), Memory.of(past, True, NOWHERE), Judge(8))
+    np.testing.assert_array_equal(stack.adapt(support), stack.bases.said(support))
 
 
 def test_with_sessions_is_a_stack_whose_memory_began_with_them(past, support, examples):
     more = examples([[39, 38], [8, 39]])
-    stack = Stack(popular(past), Memory.of(past, True, NOWHERE), judge())
-    whole = Stack(stack.base, Memory.of(past, True, NOWHERE).followed_by(more), judge())
+    stack = Stack(alone(past), Memory.of(past, True, NOWHERE), judge())
+    whole = Stack(stack.bases, Memory.of(past, True, NOWHERE).followed_by(more), judge())
     before = stack.adapt(support)
     np.testing.assert_array_equal(stack.with_sessions(more).adapt(support), whole.adapt(support))
     np.testing.assert_array_equal(stack.adapt(support), before)  # the old one is as it was
@@ -94,8 +122,8 @@ def prefixes(examples, question: Question) -> TaskBatch:
 @pytest.mark.parametrize("question", [Question(again=True), Question(among=np.arange(0, ITEMS, 3)), Question()])
 def test_the_loss_is_the_cross_entropy_over_the_whole_catalogue(past, examples, question):
     batch, weigh = prefixes(examples, question), judge()
-    stack = Stack(popular(past), Memory.of(past, True, NOWHERE), weigh)
-    cases = Cases(stack.base, stack.memory, batch, np.random.default_rng(0))
+    stack = Stack(alone(past), Memory.of(past, True, NOWHERE), weigh)
+    cases = Cases(stack.bases, stack.memory, batch, np.random.default_rng(0))
     scores = torch.from_numpy(stack.adapt(batch.support))
     scores[:, question.others(ITEMS)] = -torch.inf
     if not question.again:
@@ -106,30 +134,15 @@ def test_the_loss_is_the_cross_entropy_over_the_whole_catalogue(past, examples, 
 
 def test_the_candidates_stand_for_all_items_and_what_came_is_one_of_them(past, examples, monkeypatch):
     for name, size in (("LIKELY", 4), ("NAMED", 3), ("DRAWN", 12)):
-        monkeypatch.setattr(f"warmstart.stack.{name}", size)
+        monkeypatch.setattr(f"warmstart.judge.{name}", size)
     batch = prefixes(examples, Question())
-    cases = Cases(popular(past), Memory.of(past, True, NOWHERE), batch, np.random.default_rng(0))
+    cases = Cases(alone(past), Memory.of(past, True, NOWHERE), batch, np.random.default_rng(0))
     assert cases.item[:, 0].tolist() == batch.query.item.tolist()
     stood_for = cases.log_weight.exp().sum(dim=1)
     np.testing.assert_allclose(stood_for, [ITEMS - len(set(events)) for events in ([3, 8], [7, 1, 7], [])], rtol=1e-4)
     for t in range(3):
         counted = cases.item[t, : 1 + 4 + 3][cases.log_weight[t, : 1 + 4 + 3] == 0]
         assert len(counted.unique()) == len(counted)
-
-
-def test_scores_of_any_scale_are_heard_alike(past, support):
-    class Scaled(Popularity):
-        def score(self, state, items):
-            return 50 * super().score(state, items) - 7
-
-    one, other = (Levelled(of(popular(past).popular)) for of in (Popularity, Scaled))
-    items = np.array([5, 2])
-    found = [scorer.score(scorer.adapt(support), items) for scorer in (one, other)]
-    np.testing.assert_allclose(*found, rtol=1e-3, atol=1e-4)
-    whole = one.score(one.adapt(support), np.arange(ITEMS))
-    np.testing.assert_allclose(whole.mean(axis=1), 0, atol=1e-5)
-    np.testing.assert_allclose(whole.std(axis=1), 3, rtol=1e-4)
-    np.testing.assert_array_equal(whole[:, items], found[0])
 
 
 def drifting(sessions: int) -> Split:
@@ -150,7 +163,7 @@ def drifting(sessions: int) -> Split:
 def test_what_was_met_of_late_is_heard():
     split = drifting(2000)
     plain = recipes.fit("popularity", Order(split)).scorer
-    stack = Stacked(Classic(Popularity)).fit("stack", Order(split, settings={"judge_steps": 200}))
+    stack = Stacked({"popularity": Classic(Popularity)}).fit("stack", Order(split, settings={"judge_steps": 200}))
     reached, bar = (
         evaluate(one, split.test, shots=(1,)).values["ndcg@10"][1].mean()
         for one in (stack.scorer.with_sessions(split.valid.events), plain)
@@ -174,7 +187,7 @@ def test_the_judge_learns_from_tasks_that_its_parts_have_not_seen(monkeypatch):
     fit = Classic.fit
     monkeypatch.setattr("warmstart.stacking.learned", spied)
     monkeypatch.setattr(Classic, "fit", fitted)
-    stack = Stacked(Classic(Popularity)).fit("stack", Order(split, settings={"judge_steps": 2})).scorer
+    stack = Stacked({"popularity": Classic(Popularity)}).fit("stack", Order(split, settings={"judge_steps": 2})).scorer
     whole = split.train.events.item
     assert len(seen["later"]) == 560  # a fifth
     for part in ("base", "memory"):
@@ -186,7 +199,7 @@ def test_the_judge_learns_from_tasks_such_as_are_served(clicks, monkeypatch):
     split = cross_domain(clicks(owners=100, items=40, events=250), options=ScenarioOptions(target="films"))
     seen = []
     monkeypatch.setattr("warmstart.stacking.learned", lambda base, memory, later, **_: seen.append(later) or Judge(4))
-    Stacked(Classic(Popularity)).fit("stack", Order(split))
+    Stacked({"popularity": Classic(Popularity)}).fit("stack", Order(split))
     assert len(seen[0]) and seen[0].alike_served.all() and not split.train.alike_served.all()
 
 
@@ -194,7 +207,7 @@ def test_a_judge_is_the_same_for_a_seed(past):
     tasks = Tasks(past, ordered=True, question=NEXT_CLICK)
     settings = {"judge_units": 4, "judge_cases": 60, "judge_steps": 10}
     one, same, other = (
-        learned(popular(past), Memory.of(past, True, NOWHERE), tasks, seed=seed, **settings).of_item.weight
+        learned(alone(past), Memory.of(past, True, NOWHERE), tasks, seed=seed, **settings).of_item.weight
         for seed in (3, 3, 4)
     )
     assert one.shape == (4, len(OF_ITEM))
@@ -203,9 +216,9 @@ def test_a_judge_is_the_same_for_a_seed(past):
 
 def test_no_later_task_at_all_leaves_the_base(past, support):
     nothing = Tasks(past.take(np.array([], dtype=int)), ordered=True, question=NEXT_CLICK)
-    made = learned(popular(past), Memory.of(past, True, NOWHERE), nothing, seed=0)
-    stack = Stack(popular(past), Memory.of(past, True, NOWHERE), made)
-    np.testing.assert_array_equal(stack.adapt(support), over_chance(stack.base, support, None))
+    made = learned(alone(past), Memory.of(past, True, NOWHERE), nothing, seed=0)
+    stack = Stack(alone(past), Memory.of(past, True, NOWHERE), made)
+    np.testing.assert_array_equal(stack.adapt(support), stack.bases.said(support))
 
 
 def test_saved_and_restored_by_its_recipe(board):
