@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Bool, Float32, Int64, Integer
+from jaxtyping import Float32, Int64, Integer
 
 
 class Entries(NamedTuple):
@@ -38,7 +38,3 @@ class Entries(NamedTuple):
         """The same with the weights of each task summing to 1, but for those without any."""
         sums = np.bincount(self.task, self.weight, minlength=tasks)
         return self._replace(weight=(self.weight / np.where(sums > 0, sums, 1)[self.task]).astype(np.float32))
-
-    def ones(self, kept: Bool[np.ndarray, "N"]) -> "Entries":
-        """Some of the entries, with a one in each."""
-        return Entries(self.task[kept], self.column[kept], np.ones(kept.sum(), dtype=np.float32))

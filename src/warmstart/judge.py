@@ -90,9 +90,9 @@ def learned(
     judge_cases: int = 30000,
     judge_steps: int = 2400,
 ) -> Judge:
-    """A judge of what is said before the next events of tasks that are later than what the base and the memory know.
+    """A judge of what is said before the next events of tasks that are later than what the bases and the memory know.
 
-    Every fifth of these tasks says when the judge is best. Where there are none, or nothing is better than the base
+    Every fifth of these tasks says when the judge is best. Where there are none, or nothing is better than the bases
     alone, it stays as it begins.
     """
     rng, held_out = np.random.default_rng(seed), np.arange(len(later)) % FOLDS == 0
@@ -116,7 +116,7 @@ def _taught(judge: Judge, cases: Cases, others: Cases, steps: int) -> Judge:
     optimizer = torch.optim.AdamW(judge.parameters(), lr=0.01, weight_decay=1e-3)
     falls = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, steps)
     best, kept = math.inf, judge.state_dict()
-    for step in range(steps + 1 if len(cases) and len(others) else 0):
+    for step in range(steps + 1):
         if step % max(1, steps // LOOKS) == 0:
             with torch.no_grad():
                 loss = float(others.loss(judge, torch.arange(len(others))))
@@ -136,11 +136,8 @@ def _candidates(bases: Bases, memory: Memory, batch: TaskBatch, rng: np.random.G
     Whatever came is among them, wherever it stands. If only what somebody names were asked for, the judge would believe
     the witnesses more often than they are right.
     """
-    likely, heard, answer = (
-        bases.said(batch.support, batch.profile),
-        memory.heard(batch.support),
-        batch.query.item,
-    )
+    likely, heard = bases.said(batch.support, batch.profile), memory.heard(batch.support)
+    answer = batch.query.item
     shape, tasks = likely.shape, np.arange(len(likely))[:, None]
     allowed = np.tile(~batch.question.others(bases.items), (shape[0], 1))
     if not batch.question.again:
@@ -149,14 +146,13 @@ def _candidates(bases: Bases, memory: Memory, batch: TaskBatch, rng: np.random.G
     loudness, row = np.zeros(shape, dtype=np.float32), np.full(shape, -1)
     loudness[heard.task, heard.item] = heard.said.sum(axis=1)
     row[heard.task, heard.item] = np.arange(len(heard.item))
-    best = [_largest(likely, LIKELY), _largest(loudness, NAMED)]
-    chosen = np.zeros(shape, dtype=bool)
-    chosen[tasks, best[0]] = True
-    best.append(np.where(chosen[tasks, best[1]], -1, best[1]))  # nobody is a candidate twice
-    chosen[tasks, best[1]] = True
+    chosen, likeliest, loudest = np.zeros(shape, dtype=bool), _largest(likely, LIKELY), _largest(loudness, NAMED)
+    chosen[tasks, likeliest] = True
+    named = np.where(chosen[tasks, loudest], -1, loudest)  # nobody is a candidate twice
+    chosen[tasks, loudest] = True
     drawn = rng.integers(0, bases.items, (shape[0], DRAWN))
     others = allowed & ~chosen
-    items = np.hstack([answer[:, None], best[0], best[2], np.where(others[tasks, drawn], drawn, -1)])
+    items = np.hstack([answer[:, None], likeliest, named, np.where(others[tasks, drawn], drawn, -1)])
     log_weight = np.where((items >= 0) & allowed[tasks, items], 0.0, RULED_OUT).astype(np.float32)
     log_weight[:, 0] = 0.0
     stand_for = others.sum(axis=1) / np.maximum((items[:, -DRAWN:] >= 0).sum(axis=1), 1)

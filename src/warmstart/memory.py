@@ -47,10 +47,10 @@ class Memory:
     others, which are `elsewhere`, have witnesses of their own: what they tell is heard less before they are trusted.
     """
 
-    past: Examples
     ordered: bool
     elsewhere: Bool[np.ndarray, "I"]
     alike: SessionKNN
+    """The past tasks, and which of them are like a support set."""
     met: Float32[np.ndarray, "I"]
     """How many past tasks met each item."""
     pairs: sp.csr_array
@@ -62,7 +62,11 @@ class Memory:
     def of(cls, past: Examples, ordered: bool, elsewhere: Bool[np.ndarray, "I"]) -> "Memory":
         nobody = np.zeros(len(elsewhere), dtype=np.float32)
         alike = SessionKNN(past, nobody, neighbours=100, sample=500, decay=DECAY if ordered else 1.0)
-        return cls(past, ordered, elsewhere, alike, *_counted(past, len(elsewhere)))
+        return cls(ordered, elsewhere, alike, *_counted(past, len(elsewhere)))
+
+    @property
+    def past(self) -> Examples:
+        return self.alike.past
 
     @property
     def items(self) -> int:
@@ -72,7 +76,6 @@ class Memory:
         """The same with tasks that came since; what was counted is added to."""
         met, pairs, after = _counted(more, self.items)
         return Memory(
-            self.past.with_tasks(more),
             self.ordered,
             self.elsewhere,
             self.alike.with_sessions(more),
@@ -96,14 +99,13 @@ class Memory:
     def heard(self, support: Examples) -> Heard:
         """What past tasks that are alike met, what was met together, what followed, and what was met already."""
         elsewhere = self.elsewhere[support.item]
-        said_by = self._witnesses(support.where(~elsewhere))
+        said_by = self._of_shots(support.where(~elsewhere))
         if elsewhere.any():
-            theirs = self._witnesses(support.where(elsewhere))
+            theirs = self._of_any(support.where(elsewhere))
             said_by |= {name + ELSEWHERE: said for name, said in theirs.items()}
-        names = [name for name in SAID if name in said_by]
-        task, item, weight = (np.concatenate(column) for column in zip(*(said_by[n] for n in names), strict=True))
+        task, item, weight = (np.concatenate(column) for column in zip(*said_by.values(), strict=True))
         pairs, place = np.unique(task * self.items + item, return_inverse=True)
-        witness = np.repeat([SAID.index(name) for name in names], [len(said_by[name].task) for name in names])
+        witness = np.repeat([SAID.index(name) for name in said_by], [len(said.task) for said in said_by.values()])
         cells = np.bincount(place * len(SAID) + witness, weight, minlength=len(pairs) * len(SAID))
         said = cells.reshape(len(pairs), len(SAID)).astype(np.float32)
         for name, faint in FAINT.items():
@@ -126,20 +128,27 @@ class Memory:
         """How many events of each support set are not elsewhere."""
         return np.bincount(support.task[~self.elsewhere[support.item]], minlength=len(support))
 
-    def _witnesses(self, support: Examples) -> dict[str, Entries]:
-        """What each of `SAID` gives each item after each support set.
+    def _of_any(self, support: Examples) -> dict[str, Entries]:
+        """What the witnesses that are asked of any events give each item after each support set.
 
         A cosine is near 1 for two items that hardly anybody meets alone, such as a product that is listed twice.
         """
-        later = behind(support)
-        heard = Entries(support.task, support.item, (self.alike.settings["decay"] ** later).astype(np.float32))
-        last, before_last = (heard.ones(self.ordered & (later == place)) for place in (0, 1))
+        weight = (self.alike.settings["decay"] ** behind(support)).astype(np.float32)
+        heard = Entries(support.task, support.item, weight)
         return {
             "alike": self.alike.named(support).shares(len(support)),
             "together": heard.shares(len(support)).scaled(self._each_pair).times(self.pairs),
             "cosine": heard.scaled(self._root).times(self.pairs).scaled(self._root),
+        }
+
+    def _of_shots(self, support: Examples) -> dict[str, Entries]:
+        """The same with what followed the last of them, and which items they are: of events that are an answer."""
+        later = behind(support)
+        last, before_last = (_marked(support, self.ordered & (later == place)) for place in (0, 1))
+        return {
+            **self._of_any(support),
             "next": last.scaled(self._each_next).times(self.next),
-            "met": heard.ones(_first(support, self.items)),
+            "met": _marked(support, _first(support, self.items)),
             "last": last,
             "before_last": before_last,
         }
@@ -147,12 +156,17 @@ class Memory:
 
 def _counted(past: Examples, items: int) -> tuple[np.ndarray, sp.csr_array, sp.csr_array]:
     """How many tasks met each item, both of two, if a task met much of what it met last, and how often one followed."""
-    recent = past.window(np.maximum(past.counts - TOGETHER, 0), past.counts).matrix(items)
+    recent = past.latest(TOGETHER).matrix(items)
     pairs = sp.csr_array(recent.T @ recent)
     met = pairs.diagonal()
     pairs.setdiag(0)
     pairs.eliminate_zeros()
     return met, pairs, after(past, np.arange(items), items, 1)
+
+
+def _marked(support: Examples, kept: Bool[np.ndarray, "N"]) -> Entries:
+    """A one for each event that is kept."""
+    return Entries(support.task[kept], support.item[kept], np.ones(kept.sum(), dtype=np.float32))
 
 
 def _first(support: Examples, items: int) -> Bool[np.ndarray, "N"]:

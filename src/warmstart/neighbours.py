@@ -65,7 +65,7 @@ class Neighbours:
     @classmethod
     def fit(cls, trained: Trained, train: Tasks, **settings: Any) -> "Neighbours":
         events = train.met
-        latest = events.window(np.maximum(events.counts - LATEST, 0), events.counts)
+        latest = events.latest(LATEST)
         parts = np.split(np.arange(len(train)), range(AT_ONCE, len(train), AT_ONCE))
         places = np.concatenate([_places(trained, latest.take(part)) for part in parts])
         return cls(trained, events.matrix(trained.items), places, **settings)

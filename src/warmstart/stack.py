@@ -57,6 +57,7 @@ class Stack:
     def restore(cls, bases: Bases, arrays: Mapping[str, np.ndarray]) -> "Stack":
         past = Examples.plain(arrays["past.item"], arrays["past.start"])
         memory = Memory.of(past, bool(arrays["past.ordered"]), arrays["past.elsewhere"])
-        judge = Judge(len(arrays["judge.out"]))
-        judge.load_state_dict({name: torch.from_numpy(array) for name, array in under(arrays, JUDGE).items()})
+        of_judge = under(arrays, JUDGE)
+        judge = Judge(len(of_judge["out"]))
+        judge.load_state_dict({name: torch.from_numpy(array) for name, array in of_judge.items()})
         return cls(bases, memory, judge)

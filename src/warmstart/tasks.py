@@ -61,6 +61,10 @@ class Examples:
         rows = np.repeat(self.start[:-1] + first - start[:-1], counts) + np.arange(start[-1])
         return Examples(self.item[rows], self.value[rows], start)
 
+    def latest(self, most: int) -> "Examples":
+        """The last `most` examples of each task."""
+        return self.window(np.maximum(self.counts - most, 0), self.counts)
+
     def take(self, tasks: Int64[np.ndarray, "K"]) -> "Examples":
         """The examples of the given tasks, in that order."""
         counts = self.counts[tasks]
