@@ -26,6 +26,7 @@ LAYERS = (
     ("bases", "evaluation", "memory", "neighbours", "by_shots", "widened"),
     ("classics", "factors", "metrics", "scenarios", "model"),
     ("scorer", "encoder", "evidence", "learners", "rounds"),
+    ("foretold",),
     ("beliefs", "dual", "entries", "followers", "likeness", "precision"),
     ("head", "pool", "sequence"),
     ("learner", "tasks"),

@@ -7,14 +7,10 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 from torch.nn.functional import dropout, embedding_bag, normalize
 
+from warmstart.arrays import width
 from warmstart.learner import FIXED
 
 PRIOR = 1  # the channel of an item's mean appeal
-
-
-def _width(matrix: sp.csr_array) -> int:
-    assert matrix.shape is not None, "a sparse matrix has a shape"
-    return matrix.shape[1]
 
 
 class Rows(nn.Module):
@@ -78,7 +74,7 @@ class Encoder(nn.Module):
         drawn = torch.randn(len(appeal), free) * free**-0.5
         self.ids = nn.Parameter(drawn if directions is None else torch.from_numpy(directions))
         self.rows = None if content is None else Rows(content)
-        self.content = None if content is None else Content(_width(content), free)
+        self.content = None if content is None else Content(width(content), free)
         self.start = nn.Parameter(nn.functional.one_hot(torch.tensor(PRIOR), dim).float())
         self.profile = Content(profile_width, dim) if profile_width else None
 

@@ -2,8 +2,8 @@
 
 Witnesses that need no training and grow with the data: EASE (Steck, WWW 2019), the cosine of who met two items
 (Sarwar et al., WWW 2001), where something is known of the items how alike their content is (Lops et al., Recommender
-Systems Handbook, 2011), and where events stand in time order what tends to come soon after an item (sequential rules;
-Ludewig & Jannach, UMUAI 2018).
+Systems Handbook, 2011), where events stand in time order what tends to come soon after an item (sequential rules;
+Ludewig & Jannach, UMUAI 2018), and where tasks have columns what these foretell (see `foretold`).
 
 **Left out exactly.** A learner that is told in training what a matrix says which holds the task's own events learns to
 look the answer up. So in training every figure is what it would be had the task never been seen: for EASE by the
@@ -22,11 +22,12 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float32, Int64
 
-from warmstart.arrays import under
+from warmstart.arrays import under, width
 from warmstart.followers import after, behind, coded, matrix_of, own_followers
+from warmstart.foretold import Foretold
 from warmstart.likeness import rareness, unit_rows
 from warmstart.precision import SMALL, Precision, precision, restored, sparse_arrays, sparse_of, taking_part
-from warmstart.tasks import NEXT, Examples, TaskBatch, Tasks
+from warmstart.tasks import NEXT, Examples, Profile, TaskBatch, Tasks
 
 Table = sp.csr_array | Float32[np.ndarray, "J J"]
 Said = Float32[np.ndarray, "T J"]
@@ -38,8 +39,8 @@ RIDGES = (30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
 FEWER, ASKED = 2000, 1000  # items and training tasks by which a ridge is chosen
 CAUTION = 3.0  # content speaks at first this many times less loud than what owners did
 PLAIN = ("taken", "counts", "spread")  # what is saved as it is
-PRECISION = "precision."
-"""What the names of the arrays of the precision begin with."""
+PRECISION, FORETOLD = "precision.", "foretold."
+"""What the names of the arrays of the two begin with."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Evidence:
     together: Table  # owners that met both
     content: sp.csr_array | None  # of each a row of length 1; what many items share counts little
     after: Table | None  # how often, and how soon, the second came after the first
+    foretold: Foretold | None  # by columns of the tasks
     spread: Float32[np.ndarray, "E"]
     items: int
     shrink: float
@@ -65,6 +67,7 @@ class Evidence:
         *,
         item_features: sp.csr_array | None = None,
         ridge: float = 0.0,
+        profile_ridge: float = 0.0,
         shrink: float = 50.0,
         window: int = 20,
         limit: int = 6000,
@@ -79,7 +82,8 @@ class Evidence:
             together=_table(sp.csr_array(met.T @ met)),
             content=None if item_features is None else unit_rows(item_features[taken], rareness(item_features[taken])),
             after=_table(after(train.met, taken, items, window)) if train.ordered else None,
-            spread=np.ones(2 + (item_features is not None) + len(RECENCY) * train.ordered, dtype=np.float32),
+            foretold=None if train.profile is None else Foretold.fit(train.profile, met, ridge=profile_ridge),
+            spread=np.ones(1, dtype=np.float32),
             items=items,
             shrink=shrink,
             window=window,
@@ -91,8 +95,8 @@ class Evidence:
         """E, the number of witnesses."""
         return len(self.spread)
 
-    def of(self, support: Examples, own: Examples | None = None) -> Witnesses:
-        """What each witness says of the J items, for T support sets.
+    def of(self, support: Examples, own: Examples | None = None, profile: Profile = None) -> Witnesses:
+        """What each witness says of the J items, for T support sets and the columns of the same tasks.
 
         `own` are all events that the same tasks had in training, from the first one of their support on: what is said
         is what would be said had these never been seen.
@@ -105,11 +109,13 @@ class Evidence:
         if self.content is not None:
             found.append(_alike(events, self.content))
         found += [self._followers(events, left_out, dense, recency) for recency in self._recencies]
+        if self.foretold is not None:
+            found.append(_foretold(self.foretold, profile, row, len(support)))
         return np.stack(found, axis=-1) / self.spread
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything that `restore` needs."""
-        kinds = 0 if self.content is None else _width(self.content)
+        kinds = 0 if self.content is None else width(self.content)
         facts = np.array([self.items, self.shrink, self.window, kinds], dtype=np.float64)
         return {
             **{name: getattr(self, name) for name in PLAIN},
@@ -117,6 +123,7 @@ class Evidence:
             **sparse_arrays("together", sp.csr_array(self.together)),
             **({} if self.after is None else sparse_arrays("after", sp.csr_array(self.after))),
             **({} if self.content is None else sparse_arrays("content", self.content)),
+            **({} if self.foretold is None else {FORETOLD + name: one for name, one in self.foretold.arrays().items()}),
             "facts": facts,
         }
 
@@ -130,6 +137,7 @@ class Evidence:
             precision=restored(under(arrays, PRECISION)),
             together=_table(sparse_of("together", arrays, width)),
             content=sparse_of("content", arrays, int(kinds)) if "content.start" in arrays else None,
+            foretold=Foretold.restore(under(arrays, FORETOLD)) if f"{FORETOLD}line" in arrays else None,
             after=_table(sparse_of("after", arrays, width)) if "after.start" in arrays else None,
             items=int(items),
             shrink=float(shrink),
@@ -170,7 +178,7 @@ class Evidence:
         """The spread of each witness over items, in the mean over some training tasks."""
         rng = np.random.default_rng(0)
         batch = train.episodes(rng, TRIED, most_shots=10, queries=1)
-        spread = np.maximum(self.of(batch.support, batch.own).std(axis=1).mean(axis=0), 1e-6)
+        spread = np.maximum(self.of(batch.support, batch.own, batch.profile).std(axis=1).mean(axis=0), 1e-6)
         if self.content is not None:
             spread[2] *= CAUTION
         return spread.astype(np.float32)
@@ -187,9 +195,11 @@ def _ease(precision: Precision, support: sp.csr_array, row: sp.csr_array | None)
     return -known / (diagonal + away**2 / rest[:, None])
 
 
-def _width(matrix: sp.csr_array) -> int:
-    assert matrix.shape is not None, "a sparse matrix has a shape"
-    return matrix.shape[1]
+def _foretold(foretold: Foretold, profile: Profile, row: sp.csr_array | None, tasks: int) -> Said:
+    """What the columns foretell of each task; where none are given, what holds for everybody."""
+    if profile is None:
+        return np.tile(foretold.usual, (tasks, 1))
+    return foretold.of(profile) if row is None else foretold.of_unseen(profile, row)
 
 
 def _alike(events: Examples, content: sp.csr_array) -> Said:

@@ -93,14 +93,14 @@ class FewShot(nn.Module):
         rivals = self._rivals(vectors, drawn, met if self.learner.ranks else [], batch.question)
         asked = Query(*self._examples(vectors, query))
         if self.evidence is not None:
-            known = self._known(support, batch.support, batch.own)
+            known = self._known(support, batch.support, batch.own, batch.profile)
             rivals = replace(rivals, log_weight=rivals.log_weight + known[:, torch.from_numpy(drawn.item)])
             asked = replace(asked, known=known.gather(1, torch.from_numpy(query.item)))
         catalogue = self._catalogue(vectors, sample(self.popularity, self.inner, rng))
         loss = self.learner.loss(support, asked, catalogue, rivals)
         weight = asked.mask.sum(dim=1)
         if not self._asks_for_all(batch):
-            weight = weight.clamp(max=batch.question.next)
+            weight = weight.clamp(max=batch.question.most)
         return (loss * weight).sum() / weight.sum()
 
     def _asked(self, batch: TaskBatch) -> Examples:
@@ -122,14 +122,14 @@ class FewShot(nn.Module):
         return [] if self._asks_for_all(batch) else [query]
 
     def _asks_for_all(self, batch: TaskBatch) -> bool:
-        return self.learner.asks_for_all and batch.own is not None and batch.question.next < NEXT
+        return self.learner.asks_for_all and batch.own is not None and batch.question.most < NEXT
 
     def adapt(self, vectors: Tensor, examples: Examples, profile: Profile) -> State:
         """The learner's state after T support sets, given the vectors of all items; `Weighed` with evidence."""
         catalogue = Catalogue(vectors[self.served_item], self.served_log_weight)
         support = self._support(vectors, examples.padded(), profile)
         state = self.learner.adapt(support, catalogue)
-        return state if self.evidence is None else Weighed(state, self._known(support, examples, None))
+        return state if self.evidence is None else Weighed(state, self._known(support, examples, None, profile))
 
     def score(self, vectors: Tensor, state: State, items: Candidates) -> Float[Tensor, "T Q"]:
         """The scores of (Q,) or (T, Q) items, as they leave: ratings in the user's units."""
@@ -148,10 +148,12 @@ class FewShot(nn.Module):
     def _support(self, vectors: Tensor, examples: Padded, profile: Profile) -> Support:
         return Support(*self._examples(vectors, examples), self.encoder.priors(profile, len(examples.mask)))
 
-    def _known(self, support: Support, examples: Examples, own: Examples | None) -> Float[Tensor, "T I"]:
+    def _known(
+        self, support: Support, examples: Examples, own: Examples | None, profile: Profile
+    ) -> Float[Tensor, "T I"]:
         """What the witnesses say of each item, as far as the learner trusts them; nothing of items they do not know."""
         assert self.evidence is not None and isinstance(self.learner, Weighing), "only a learner that weighs is asked"
-        witnesses = torch.from_numpy(self.evidence.of(examples, own))
+        witnesses = torch.from_numpy(self.evidence.of(examples, own, profile))
         said = (witnesses @ self.learner.trust(support).unsqueeze(-1)).squeeze(-1)
         if len(self.evidence.taken) == len(self.popularity):
             return said

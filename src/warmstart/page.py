@@ -78,10 +78,11 @@ def _facts(report: Report) -> str:
     facts = report.dataset
     task = "the whole catalogue is ranked" if report.objective == "ranking" else "the next ratings are predicted"
     noun, asked = NOUNS[report.scenario], facts["asked"]
+    following = {None: "all that come after are", 1: "the next one is"}.get(asked, f"the next {asked} are")
     return (
         f"{facts['events']:,} events, {facts['owners']:,} users, {facts['items']:,} items. Judged on "
         f"{facts['test_tasks']:,} {noun} that no learner has seen, with at least {facts['least_events']} events each: "
-        f"the first k in {facts['order']} order are known, the next {'one is' if asked == 1 else f'{asked} are'} to be "
+        f"the first k in {facts['order']} order are known, {following} to be "
         f"predicted, and {task}. Settings were chosen on {facts['valid_tasks']:,} other {noun}. "
         f"Bands, drawn of the leaders where there are many, are 95 % bootstrap intervals over {noun}; a star marks a "
         f"gain over the best classic that holds after Holm's correction (paired, p < 0.05). Seed {report.seed}."

@@ -24,6 +24,7 @@ DEPLOY: Shares = (0.9, 0.1, 0.0)
 """The shares where a model is fitted for use: everybody teaches it, but for those who stop its training."""
 ENOUGH = (25, 15, 10, 5, 3, 2)
 """Events that an owner needs to be judged: the first of these that keeps half of the owners, or a hundred."""
+WHOEVER_COMES = Question(next=None)
 NEXT_CLICK = Question(next=1, again=True, each=True)
 
 
@@ -52,20 +53,17 @@ def user_cold_start(
     Owners are disjoint, and judged only with enough events. A repeated item counts once, at its first event. An owner's
     order in time is kept; without times it is drawn once.
     """
-    rng = np.random.default_rng(seed)
-    events = _by_owner(log, rng)
-    parts = _parts(rng.permutation(np.flatnonzero(events.counts)), shares)
-    return _split(log, Tasks(events, ordered=log.time is not None), parts)
+    return _new_owners(log, ANYTHING, seed=seed, shares=shares)
 
 
 def item_cold_start(
     log: Interactions, *, seed: int = 0, shares: Shares = BENCHMARK, options: ScenarioOptions = NO_OPTIONS
 ) -> Split:
-    """New items: each item is a task, of which some users that met it are known; others are to be found among all.
+    """New items: each item is a task, of which some users that met it are known; all others are to be found.
 
     What is known before anybody met it are its columns.
     """
-    return user_cold_start(log.swapped(), seed=seed, shares=shares)
+    return _new_owners(log.swapped(), WHOEVER_COMES, seed=seed, shares=shares)
 
 
 def session(
@@ -122,6 +120,14 @@ def cross_domain(
     among = np.unique(log.item[log.domain == target])
     tasks = Tasks(events, ordered=log.time is not None, before=before, question=replace(ANYTHING, among=among))
     return _split(with_domains(log), tasks, parts, enough=(1,))
+
+
+def _new_owners(log: Interactions, question: Question, *, seed: int, shares: Shares) -> Split:
+    """Owners split by a seeded permutation; each is asked the question."""
+    rng = np.random.default_rng(seed)
+    events = _by_owner(log, rng)
+    parts = _parts(rng.permutation(np.flatnonzero(events.counts)), shares)
+    return _split(log, Tasks(events, ordered=log.time is not None, question=question), parts)
 
 
 def _split(log: Interactions, tasks: Tasks, parts: Sequence[Owners], *, enough: Sequence[int] = ENOUGH) -> Split:

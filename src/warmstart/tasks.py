@@ -1,5 +1,6 @@
 """Tasks: the log cut into somebody's support (what is known of them) and query (what to predict)."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -118,14 +119,19 @@ class Examples:
 class Question:
     """What is asked of a task, and which answers there are."""
 
-    next: int = NEXT
-    """Events that are to be predicted after the support."""
+    next: int | None = NEXT
+    """Events that are to be predicted after the support; None: whatever comes."""
     again: bool = False
     """Whether an item of the support may come again, and is an answer like any other."""
     each: bool = False
     """Whether every event is asked for alike, and not every number of shots."""
     among: Items | None = None
     """The items that may be an answer, rising; None where all may."""
+
+    @property
+    def most(self) -> int:
+        """No more events than these are to be predicted."""
+        return sys.maxsize // 2 if self.next is None else self.next
 
     def others(self, items: int) -> Bool[np.ndarray, "I"]:
         """The items of the catalogue that are no answer."""
@@ -207,7 +213,7 @@ class Tasks:
         Where nothing else is said, as many are asked for as the tasks' question says.
         """
         able = np.flatnonzero(self.events.counts > shots)
-        asked = self.question.next if queries is None else queries
+        asked = self.question.most if queries is None else queries
         return self._cut(self.events.take(able), able, np.full(len(able), shots), asked)
 
     @cached_property
@@ -261,7 +267,7 @@ class Tasks:
         events = self.events.take(chosen)
         if not self.ordered:
             events = events.shuffled(rng)
-        batch = self._cut(events, chosen, shots, min(queries, self.question.next) if self.ordered else queries)
+        batch = self._cut(events, chosen, shots, min(queries, self.question.most) if self.ordered else queries)
         return replace(batch, own=events if self.before is None else self.before.take(chosen).followed_by(events))
 
     def _cut(self, events: Examples, chosen: Items, shots: PerTask, queries: int) -> TaskBatch:

@@ -116,7 +116,7 @@ def test_in_training_the_witnesses_have_not_seen_the_task(split):
     x = vectors[torch.from_numpy(padded.item)]
     given = Support(x, torch.ones(mask.shape), mask, model.encoder.priors(batch.profile, 5))
     scores = model.learner.adapt(given, CATALOGUE) @ vectors.mT
-    witnesses = torch.from_numpy(model.evidence.of(batch.support, batch.own))
+    witnesses = torch.from_numpy(model.evidence.of(batch.support, batch.own, batch.profile))
     scores[:, torch.from_numpy(model.evidence.taken)] += (witnesses @ model.learner.trust(given).unsqueeze(-1)).squeeze(
         -1
     )

@@ -43,8 +43,8 @@ class ProfileALS:
         usual = factors.mean(axis=0)
         line = np.zeros((0, factors.shape[1]), dtype=np.float32)
         if train.profile is not None:
-            ridge = Ridge(alpha=l2, fit_intercept=False, solver="sparse_cg", tol=1e-3)
-            line = ridge.fit(sp.csr_matrix(train.profile), factors - usual).coef_.T.astype(np.float32)
+            ridge = Ridge(alpha=l2, solver="sparse_cg", tol=1e-3).fit(sp.csr_matrix(train.profile), factors)
+            line, usual = ridge.coef_.T.astype(np.float32), ridge.intercept_.astype(np.float32)
         return cls(als, line, usual, l2=l2, caution=caution)
 
     def adapt(self, support: Examples, profile: Profile = None) -> Factors:
