@@ -33,7 +33,7 @@ from warmstart.terminal import Training
 from warmstart.tuning import Fitted, Order
 
 SETS = "citeulike-a,ml-1m,jester5k"
-LEARNERS = "popularity,item-knn,als,profile-knn,profile-als,dropoutnet,in-context,blend,stacked-blend"
+LEARNERS = "popularity,item-knn,als,profile-knn,profile-als,dropoutnet,in-context,blend"
 SHOTS, AT, GAIN, AT_ONCE, ALL = (0, 1, 3, 5, 10), 10, 0.10, 200, 10**6
 LIKED = {"jester5k": 0.0}  # ratings above it count as events
 WAYS = ("plain", "levelled", "bayes")

@@ -6,6 +6,7 @@ from jaxtyping import Bool, Float32, Float64, Int64
 Ranks = Int64[np.ndarray, "T Q"]
 Mask = Bool[np.ndarray, "T Q"]
 PerTask = Float64[np.ndarray, "T"]
+FEW = 40  # items of a task up to which it is faster to count who stands before each than to sort all
 
 
 def ranks(scores: Float32[np.ndarray, "T I"], items: Ranks, order: Int64[np.ndarray, "I"]) -> Ranks:
@@ -14,6 +15,10 @@ def ranks(scores: Float32[np.ndarray, "T I"], items: Ranks, order: Int64[np.ndar
     Equal scores rank by `order`, a permutation of the catalogue: a constant scorer gains nothing from how items are
     numbered. Candidates that are ruled out carry minus infinity.
     """
+    return _by_counting(scores, items, order) if items.shape[1] <= FEW else _by_sorting(scores, items, order)
+
+
+def _by_counting(scores: Float32[np.ndarray, "T I"], items: Ranks, order: Int64[np.ndarray, "I"]) -> Ranks:
     found = np.empty_like(items)
     rows = np.arange(len(scores))
     for column, item in enumerate(items.T):
@@ -21,6 +26,17 @@ def ranks(scores: Float32[np.ndarray, "T I"], items: Ranks, order: Int64[np.ndar
         better = (scores > own).sum(axis=1)
         tied = ((scores == own) & (order < order[item][:, None])).sum(axis=1)
         found[:, column] = 1 + better + tied
+    return found
+
+
+def _by_sorting(scores: Float32[np.ndarray, "T I"], items: Ranks, order: Int64[np.ndarray, "I"]) -> Ranks:
+    first = np.argsort(order)  # the items by the place that they have among their equals, which a stable sort keeps
+    found = np.empty_like(items)
+    for row, (own, wanted) in enumerate(zip(scores, items, strict=True)):
+        ranked = first[np.argsort(-own[first], kind="stable")]
+        rank = np.empty_like(ranked)
+        rank[ranked] = np.arange(1, len(ranked) + 1)
+        found[row] = rank[wanted]
     return found
 
 

@@ -42,6 +42,16 @@ def test_equal_scores_rank_by_the_given_order():
     assert found.tolist() == [[3, 1, 4, 2]]
 
 
+@given(st.integers(0, 10_000))
+def test_many_items_rank_as_they_do_one_by_one(seed):
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(0, 5, size=(3, 60)).astype(np.float32)  # many are equal
+    scores[rng.random(scores.shape) < 0.2] = -np.inf
+    query, order = np.stack([rng.permutation(60)[: metrics.FEW + 5] for _ in range(3)]), rng.permutation(60)
+    one_by_one = [metrics.ranks(scores, query[:, [column]], order) for column in range(query.shape[1])]
+    np.testing.assert_array_equal(metrics.ranks(scores, query, order), np.hstack(one_by_one))
+
+
 def test_items_that_are_ruled_out_rank_last():
     scores = np.array([[-np.inf, 0.5, -3.0]], dtype=np.float32)
     assert metrics.ranks(scores, np.array([[1, 2]]), np.arange(3)).tolist() == [[1, 2]]
