@@ -138,9 +138,9 @@ def test_scrambling_every_test_and_validation_label_leaves_the_weights_as_they_a
     chosen = RECIPES[name]
     if "steps" in chosen.options:
         settings = {"dim": 8, "steps": 6, "tasks": 8, "validate_every": 6}
-        settings |= {"judge_cases": 50, "judge_steps": 4} if "judge_steps" in chosen.options else {}
     else:
         settings = dict(chosen.cls.GRID[0]) if chosen.cls.GRID else {}
+    settings |= {"judge_cases": 50, "judge_steps": 4} if "judge_steps" in chosen.options else {}
 
     def fitted(part: Split) -> Fitted:
         looks = count()

@@ -14,6 +14,7 @@ from warmstart.tasks import Examples, Profile, Split, Tasks
 from warmstart.tuning import Fitted, Order
 
 SETTINGS = {"dim": 8, "steps": 4, "tasks": 8, "validate_every": 4}
+JUDGE = {"judge_cases": 50, "judge_steps": 4}
 OPTIONS = {
     "item": ScenarioOptions(),
     "session": ScenarioOptions(gap=1500.0),
@@ -31,12 +32,10 @@ def splits(clicks) -> dict[str, Split]:
 def order(split: Split, name: str) -> Order:
     """Little training, and the first settings of a grid."""
     recipe = RECIPES[name]
-    if "steps" in recipe.options:
-        judge = {"judge_cases": 50, "judge_steps": 4} if "judge_steps" in recipe.options else {}
-        grid, settings = getattr(recipe, "grid", ()), {**SETTINGS, **judge}
-    else:
-        grid, settings = recipe.cls.GRID, {}
-    return Order(split, settings={**settings, **(grid[0] if grid else {})})
+    trains, judges = "steps" in recipe.options, "judge_steps" in recipe.options
+    grid = getattr(recipe, "grid", ()) if trains else recipe.cls.GRID
+    small = {**(SETTINGS if trains else {}), **(JUDGE if judges else {})}
+    return Order(split, settings={**small, **(grid[0] if grid else {})})
 
 
 def fit(split: Split, name: str) -> Fitted:

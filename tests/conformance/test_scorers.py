@@ -22,7 +22,7 @@ PERSONAL = [case for case in CASES if case[0] not in IMPERSONAL]
 
 def small(name: str) -> dict[str, object]:
     options = RECIPES[name].options
-    return {**SMALL, **(JUDGE if "judge_steps" in options else {})} if "steps" in options else {}
+    return {**(SMALL if "steps" in options else {}), **(JUDGE if "judge_steps" in options else {})}
 
 
 @pytest.fixture(scope="module")
