@@ -6,7 +6,8 @@ Amazon sport and cloth, both ways. A fifth of the users with both is tested: kno
 and the first k in the target, asked for is the next one. It is ranked among all items of the target, and among 999
 drawn ones that the user never met (published tables do that). The audit names items of the two domains that the same
 people met, which may be one product listed twice; figures are given with and without events on such twins of what is
-known. Worse: the share of users for whom the asked item ranks lower than by popularity.
+known. `auto` takes no part in training: by the number of shots it falls back on whoever validation users speak for.
+Worse: the share of users for whom the asked item ranks lower than by popularity.
 
 Ciao: the mean absolute error of the next ratings in its largest category, given all ratings in the other 27 and the
 first k in it. Beside the learners stand the mean of the item and that of the user elsewhere. Worse: the share of users
@@ -15,6 +16,7 @@ with a larger error than that of the item's mean.
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from warmstart import metrics, recipes
 from warmstart.evaluation import CELLS, evaluate, tie_order
 from warmstart.interactions import Interactions
 from warmstart.intervals import interval, resampled_means
+from warmstart.race import select
 from warmstart.scenarios import BENCHMARK, ScenarioOptions, cut
 from warmstart.scorer import Scorer
 from warmstart.tasks import Split, TaskBatch, batches
@@ -38,7 +41,7 @@ SET = "amazon-sport-cloth"
 TARGETS = ("sports_and_outdoors", "clothing_shoes_jewelry")
 RATED, RATED_TARGET = "ciao", "category_1"
 RATING_LEARNERS = "bias,factors,ridge,ptupcdr"
-LEARNERS = "popularity,item-knn,session-knn,bridge,ptupcdr,stacked-bridge,stacked-blend"
+LEARNERS = "popularity,item-knn,session-knn,bridge,ptupcdr,stacked-bridge,stacked-blend,auto"
 DRAWN, AT, GAIN = 999, 10, 0.15
 TWINS, TOGETHER = 0.8, 3  # share of the fewer people of two items that met both, and how many at least
 MEASURES = ("mrr", "hr@10", "ndcg@10")
@@ -143,12 +146,18 @@ def twins_of(log: Interactions) -> sp.csr_array:
 def compared(
     arguments: argparse.Namespace, split: Split, twins: sp.csr_array, about: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """All learners on one split, popularity first."""
-    rows, plain = [], {}
+    """All learners on one split, popularity first; `auto` chooses among those in front of it by validation users."""
+    rows, plain, ready = [], {}, {}
     for learner in arguments.learners.split(","):
         with Training(Console(stderr=True)) as training:
             training.watcher.started(learner)
-            fitted = recipes.fit(learner, Order(split, seed=arguments.seed, progress=training.watcher.trained))
+            order = Order(split, seed=arguments.seed, progress=training.watcher.trained)
+            if learner == recipes.AUTO:
+                race = select(replace(order, seconds=0.0), ready=ready)
+                print(race.explained)
+                fitted = race.fitted
+            else:
+                fitted = ready[learner] = recipes.fit(learner, order)
         for shots in map(int, arguments.shots.split(",")):
             batch = split.test.cut(shots, queries=1)
             rank, drawn = ranks(fitted.scorer, batch, arguments.seed)

@@ -3,8 +3,8 @@
 One forward pass combines what is strong in different places: an amortised set encoder (few shots; see `in_context`),
 where events stand in time order a recurrent one beside it (see `gru4rec`), a prior from profile and content (no shots),
 and closed forms over all training tasks, with the task's own row left out in training (see `evidence`): what a profile
-foretells (no shots), and EASE, item neighbours and what tends to follow (many). How far each of the latter is trusted is read off the number
-of shots and their spread, and learned with all the rest.
+foretells (no shots), and EASE, item neighbours and what tends to follow (many). How far each of the latter is trusted
+is read off the number of shots and their spread, and learned with all the rest.
 """
 
 from functools import partial
