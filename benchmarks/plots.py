@@ -113,7 +113,7 @@ def styled(rows: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, A
     for row in rows:
         if row["kind"] == "classic":
             grey = CLASSIC_GREYS[classics % len(CLASSIC_GREYS)]
-            found.append((row, {"color": grey, "dash": DASHES[classics % len(DASHES)], "width": 1.5}))
+            found.append((row, {"color": grey, "dash": DASHES[(classics + classics // len(CLASSIC_GREYS)) % len(DASHES)], "width": 1.5}))
             classics += 1
         else:
             found.append((row, {"color": COLOURS[others % len(COLOURS)], "width": 2.6}))
