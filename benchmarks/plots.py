@@ -112,8 +112,9 @@ def styled(rows: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, A
     found, classics, others = [], 0, 0
     for row in rows:
         if row["kind"] == "classic":
-            grey = CLASSIC_GREYS[classics % len(CLASSIC_GREYS)]
-            found.append((row, {"color": grey, "dash": DASHES[(classics + classics // len(CLASSIC_GREYS)) % len(DASHES)], "width": 1.5}))
+            again, place = divmod(classics, len(CLASSIC_GREYS))  # no grey twice with the same dashes
+            dash = DASHES[(place + again) % len(DASHES)]
+            found.append((row, {"color": CLASSIC_GREYS[place], "dash": dash, "width": 1.5}))
             classics += 1
         else:
             found.append((row, {"color": COLOURS[others % len(COLOURS)], "width": 2.6}))
