@@ -5,7 +5,8 @@ a mood: melancholy, energetic, romantic, playful or solemn. Moods lean towards g
 events in five follow the mood, the fifth is of any genre. A third of the people is known on both sides, the others on
 one alone. No model ever sees a mood.
 
-`--data DIR/amazon-sport-cloth --target clothing_shoes_jewelry` takes a real pair instead.
+`--data DIR/amazon-sport-cloth --target clothing_shoes_jewelry --learner stacked-bridge` takes a real pair instead, in
+which the same products are listed on both sides, with a learner that sees that.
 """
 
 import argparse
@@ -47,7 +48,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", help="a folder or file with a column of domains, in the place of the made-up pair")
     parser.add_argument("--target", default="films", help="the domain in which to recommend")
-    parser.add_argument("--steps", type=int, default=400, help="steps of training")
+    parser.add_argument("--learner", default="blend", help="who learns")
+    parser.add_argument("--steps", type=int, help="steps of training, of a learner that takes any")
     arguments = parser.parse_args()
     if arguments.data is None:
         events, items = made_up(np.random.default_rng(0))
@@ -55,14 +57,15 @@ def main() -> None:
     else:
         log = ws.read(arguments.data)
     across = ws.ScenarioOptions(target=arguments.target)
-    settings = {"steps": arguments.steps}
+    settings = {} if arguments.steps is None else {"steps": arguments.steps}
+    learner = arguments.learner
 
     report = ws.evaluate(
-        log, ["blend"], scenario="cross-domain", options=across, shots=[0, 1, 3], settings=settings, budget="60s"
+        log, [learner], scenario="cross-domain", options=across, shots=[0, 1, 3], settings=settings, budget="60s"
     )
     print(report)
 
-    model = ws.fit(log, learner="blend", scenario="cross-domain", options=across, settings=settings, budget="60s")
+    model = ws.fit(log, learner=learner, scenario="cross-domain", options=across, settings=settings, budget="60s")
     elsewhere = log.domain != log.domains.index(arguments.target)
     somebody = log.owner[elsewhere][-1]
     history = log.items.decode(log.item[elsewhere & (log.owner == somebody)][:5])
