@@ -59,6 +59,8 @@ def test_a_new_item_is_a_task_of_the_users_that_met_it(log):
     assert split.train.profile is not None, "what is known of an item before anybody met it are its columns"
     met = {frozenset(row) for part in (split.train, split.valid, split.test) for row in rows(part.events)}
     assert met <= {frozenset(log.owner[log.item == item].tolist()) for item in range(len(log.items))}
+    batch = split.test.cut(1)
+    assert (batch.query.counts == split.test.events.counts - 1).all(), "whoever comes is asked for"
 
 
 @given(st.integers(0, 1000), st.integers(0, 400))

@@ -13,7 +13,7 @@ def under(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def width(matrix: sp.csr_array) -> int:
+def columns_in(matrix: sp.csr_array) -> int:
     """The number of columns, which the type of a sparse matrix leaves open."""
     assert matrix.shape is not None, "a sparse matrix has a shape"
     return matrix.shape[1]

@@ -7,7 +7,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 from torch.nn.functional import dropout, embedding_bag, normalize
 
-from warmstart.arrays import width
+from warmstart.arrays import columns_in
 from warmstart.learner import FIXED
 
 PRIOR = 1  # the channel of an item's mean appeal
@@ -74,7 +74,7 @@ class Encoder(nn.Module):
         drawn = torch.randn(len(appeal), free) * free**-0.5
         self.ids = nn.Parameter(drawn if directions is None else torch.from_numpy(directions))
         self.rows = None if content is None else Rows(content)
-        self.content = None if content is None else Content(width(content), free)
+        self.content = None if content is None else Content(columns_in(content), free)
         self.start = nn.Parameter(nn.functional.one_hot(torch.tensor(PRIOR), dim).float())
         self.profile = Content(profile_width, dim) if profile_width else None
 

@@ -22,7 +22,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float32, Int64
 
-from warmstart.arrays import under, width
+from warmstart.arrays import columns_in, under
 from warmstart.followers import after, behind, coded, matrix_of, own_followers
 from warmstart.foretold import Foretold
 from warmstart.likeness import rareness, unit_rows
@@ -83,7 +83,7 @@ class Evidence:
             content=None if item_features is None else unit_rows(item_features[taken], rareness(item_features[taken])),
             after=_table(after(train.met, taken, items, window)) if train.ordered else None,
             foretold=None if train.profile is None else Foretold.fit(train.profile, met, ridge=profile_ridge),
-            spread=np.ones(1, dtype=np.float32),
+            spread=np.ones(1, dtype=np.float32),  # until it is measured
             items=items,
             shrink=shrink,
             window=window,
@@ -115,7 +115,7 @@ class Evidence:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything that `restore` needs."""
-        kinds = 0 if self.content is None else width(self.content)
+        kinds = 0 if self.content is None else columns_in(self.content)
         facts = np.array([self.items, self.shrink, self.window, kinds], dtype=np.float64)
         return {
             **{name: getattr(self, name) for name in PLAIN},

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float32, Int64
 
-from warmstart.arrays import width
+from warmstart.arrays import columns_in
 from warmstart.likeness import rareness, unit_rows
 from warmstart.precision import Precision, precision
 
@@ -42,7 +42,7 @@ class Foretold:
     @classmethod
     def fit(cls, profile: sp.csr_array, met: sp.csr_array, *, ridge: float = 0.0) -> "Foretold":
         """The regression of (T, J) events on (T, F) columns; a ridge of 0 stands for the best on tasks left out."""
-        most = min(MOST, CELLS // max(1, width(met)))
+        most = min(MOST, CELLS // max(1, columns_in(met)))
         return cls._of(profile, met, most, ridge or _best_ridge(profile, met, min(most, FEWER)))
 
     @classmethod
@@ -88,7 +88,7 @@ def _rows(columns: sp.csr_array, taken: Int64[np.ndarray, "F"], weight: Float32[
 
 def _common(profile: sp.csr_array, most: int) -> Int64[np.ndarray, "F"]:
     """The columns in which most tasks have something."""
-    counts = np.bincount(profile.indices, minlength=width(profile))
+    counts = np.bincount(profile.indices, minlength=columns_in(profile))
     return np.sort(np.argsort(-counts, kind="stable")[:most])
 
 
