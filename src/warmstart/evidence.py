@@ -37,7 +37,7 @@ RECENCY = (0.0, 1.0)
 TRIED = 256  # training tasks on which the spread of each witness is measured
 RIDGES = (30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
 FEWER, ASKED = 2000, 1000  # items and training tasks by which a ridge is chosen
-CAUTION = 3.0  # content speaks at first this many times less loud than what owners did
+CAUTION = 3.0  # content and profiles speak at first this many times less loud than what owners did
 PLAIN = ("taken", "counts", "spread")  # what is saved as it is
 PRECISION, FORETOLD = "precision.", "foretold."
 """What the names of the arrays of the two begin with."""
@@ -181,6 +181,8 @@ class Evidence:
         spread = np.maximum(self.of(batch.support, batch.own, batch.profile).std(axis=1).mean(axis=0), 1e-6)
         if self.content is not None:
             spread[2] *= CAUTION
+        if self.foretold is not None:
+            spread[-1] *= CAUTION
         return spread.astype(np.float32)
 
 
