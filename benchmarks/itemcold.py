@@ -23,6 +23,7 @@ from sklearn.linear_model import Ridge
 
 import warmstart as ws
 from warmstart import metrics, recipes
+from warmstart.bases import levelled
 from warmstart.evaluation import evaluate, tie_order
 from warmstart.interactions import Interactions
 from warmstart.intervals import interval, resampled_means
@@ -132,7 +133,7 @@ def _scores(scorer: Scorer, batch: TaskBatch, way: str) -> np.ndarray:
         return scores
     if way == "bayes":
         return log_softmax(scores, axis=1)
-    return (scores - scores.mean(axis=1, keepdims=True)) / np.maximum(scores.std(axis=1, keepdims=True), 1e-9)
+    return levelled(scores)
 
 
 def targets(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

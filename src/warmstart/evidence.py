@@ -24,9 +24,9 @@ from jaxtyping import Float32, Int64
 
 from warmstart.arrays import columns_in, under
 from warmstart.followers import after, behind, coded, matrix_of, own_followers
-from warmstart.foretold import Foretold
+from warmstart.foretold import Foretold, among_first
 from warmstart.likeness import rareness, unit_rows
-from warmstart.precision import SMALL, Precision, precision, restored, sparse_arrays, sparse_of, taking_part
+from warmstart.precision import SMALL, Precision, commonest, precision, restored, sparse_arrays, sparse_of, taking_part
 from warmstart.tasks import NEXT, Examples, Profile, TaskBatch, Tasks
 
 Table = sp.csr_array | Float32[np.ndarray, "J J"]
@@ -213,7 +213,7 @@ def _alike(events: Examples, content: sp.csr_array) -> Said:
 
 def _best_ridge(train: Tasks, items: int) -> float:
     """The ridge with which EASE, on the most popular items, finds most of what training tasks left out of it met."""
-    taken = np.sort(np.argsort(-np.bincount(train.met.item, minlength=items), kind="stable")[:FEWER])
+    taken = commonest(np.bincount(train.met.item, minlength=items), FEWER)
     batch = train.episodes(np.random.default_rng(0), ASKED, most_shots=20, queries=NEXT)
     met = train.met.matrix(items)[:, taken]
     return max(RIDGES, key=lambda ridge: _hits(precision(met, ridge), batch, taken, items))
@@ -225,8 +225,7 @@ def _hits(precision: Precision, batch: TaskBatch, taken: Int64[np.ndarray, "J"],
     support, own, query = (coded(part, taken, items) for part in (batch.support, batch.own, batch.query))
     said = _ease(precision, matrix_of(support, len(taken)), own.matrix(len(taken)))
     said[support.task, support.item] = -np.inf
-    tenth = -np.partition(-said, min(10, said.shape[1]) - 1, axis=1)[:, min(10, said.shape[1]) - 1]
-    return float((said[query.task, query.item] >= tenth[query.task]).mean()) if len(query.item) else 0.0
+    return float(among_first(said, query.task, query.item).mean()) if len(query.item) else 0.0
 
 
 def _table(matrix: sp.csr_array) -> Table:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64, Integer
 
 from warmstart.arrays import columns_in
 from warmstart.likeness import rareness, unit_rows
-from warmstart.precision import Precision, precision
+from warmstart.precision import Precision, commonest, precision
 
 Said = Float32[np.ndarray, "T J"]
 MOST, CELLS = 6000, 40_000_000  # columns that take part, and numbers that are held: 160 MB
@@ -43,16 +43,9 @@ class Foretold:
     def fit(cls, profile: sp.csr_array, met: sp.csr_array, *, ridge: float = 0.0) -> "Foretold":
         """The regression of (T, J) events on (T, F) columns; a ridge of 0 stands for the best on tasks left out."""
         most = min(MOST, CELLS // max(1, columns_in(met)))
-        return cls._of(profile, met, most, ridge or _best_ridge(profile, met, min(most, FEWER)))
-
-    @classmethod
-    def _of(cls, profile: sp.csr_array, met: sp.csr_array, most: int, ridge: float) -> "Foretold":
-        taken = _common(profile, most)
-        weight = rareness(profile[:, taken])
-        rows = _rows(profile, taken, weight)
-        inverse = precision(rows, ridge)
-        line = inverse.of(sp.csr_array(met.T @ rows)).T  # (G, J), since the inverse is its own transpose
-        return cls(taken, weight, np.ascontiguousarray(line, dtype=np.float32), inverse)
+        taken, weight, rows = _read(profile, most)
+        inverse = precision(rows, ridge or _best_ridge(profile, met, min(most, FEWER)))
+        return cls(taken, weight, _line(inverse, sp.csr_array(met.T @ rows)), inverse)
 
     @property
     def usual(self) -> Float32[np.ndarray, "J"]:
@@ -66,9 +59,7 @@ class Foretold:
     def of_unseen(self, profile: sp.csr_array, own: sp.csr_array) -> Said:
         """The same had these tasks, whose events in training are `own`, not been there."""
         assert self.precision is not None, "whoever is left out of a fit was in it"
-        rows = _rows(profile, self.taken, self.rareness)
-        weight = np.asarray(rows.multiply(self.precision.of(rows)).sum(axis=1), dtype=np.float32)[:, None]
-        return (rows @ self.line - weight * own.toarray()) / (1 - weight)  # the weight is below 1 by the ridge
+        return _unseen(_rows(profile, self.taken, self.rareness), own, self.line, self.precision)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything that `restore` needs."""
@@ -80,32 +71,54 @@ class Foretold:
         return cls(**{name: arrays[name] for name in OWN}, precision=None)
 
 
+def _read(profile: sp.csr_array, most: int) -> tuple[np.ndarray, np.ndarray, sp.csr_array]:
+    """The most common columns, the weight of each, and what they make of the profiles."""
+    taken = commonest(np.bincount(profile.indices, minlength=columns_in(profile)), most)
+    weight = rareness(profile[:, taken])
+    return taken, weight, _rows(profile, taken, weight)
+
+
 def _rows(columns: sp.csr_array, taken: Int64[np.ndarray, "F"], weight: Float32[np.ndarray, "F"]) -> sp.csr_array:
     """The columns that take part as rows of length 1, with a one behind them, which is everybody's."""
     everybody = sp.csr_array(np.ones((len(columns.indptr) - 1, 1), dtype=np.float32))
     return sp.csr_array(sp.hstack([unit_rows(columns[:, taken], weight), everybody]))
 
 
-def _common(profile: sp.csr_array, most: int) -> Int64[np.ndarray, "F"]:
-    """The columns in which most tasks have something."""
-    counts = np.bincount(profile.indices, minlength=columns_in(profile))
-    return np.sort(np.argsort(-counts, kind="stable")[:most])
+def _line(inverse: Precision, together: sp.csr_array) -> Float32[np.ndarray, "G J"]:
+    """The coefficients, by how often items and columns come together; the inverse is its own transpose."""
+    return np.ascontiguousarray(inverse.of(together).T, dtype=np.float32)
+
+
+def _unseen(rows: sp.csr_array, own: sp.csr_array, line: Float32[np.ndarray, "G J"], inverse: Precision) -> Said:
+    """What is foretold by rows that were fitted, had they with their events not been there."""
+    weight = np.asarray(rows.multiply(inverse.of(rows)).sum(axis=1), dtype=np.float32)[:, None]
+    return (rows @ line - weight * own.toarray()) / (1 - weight)  # the weight is below 1 by the ridge
 
 
 def _best_ridge(profile: sp.csr_array, met: sp.csr_array, most: int) -> float:
     """The ridge with which most of what training tasks met is foretold for them, each left out, by few columns."""
     able = np.flatnonzero(np.diff(met.indptr))
     asked = able[np.random.default_rng(0).permutation(len(able))[:ASKED]]
-    wanted, columns = sp.csr_array(met[asked]), profile[asked]
-    return max(
-        RIDGES, key=lambda ridge: _found(Foretold._of(profile, met, most, ridge).of_unseen(columns, wanted), wanted)
-    )
+    _, _, rows = _read(profile, most)
+    together, wanted, theirs = sp.csr_array(met.T @ rows), sp.csr_array(met[asked]), sp.csr_array(rows[asked])
+
+    def found(ridge: float) -> float:
+        inverse = precision(rows, ridge)
+        return _found(_unseen(theirs, wanted, _line(inverse, together), inverse), wanted)
+
+    return max(RIDGES, key=found)
 
 
 def _found(said: Said, wanted: sp.csr_array) -> float:
     """The share of what each task met, or of ten of it, that is among the first ten."""
+    counts = np.diff(wanted.indptr)
+    task = np.repeat(np.arange(len(said)), counts)
+    found = np.bincount(task, among_first(said, task, wanted.indices), minlength=len(said))
+    return float((found / np.minimum(counts, min(AT, said.shape[1]))).mean())
+
+
+def among_first(said: Said, task: Integer[np.ndarray, "N"], item: Integer[np.ndarray, "N"]) -> Bool[np.ndarray, "N"]:
+    """Which of the items are among the first ten of their tasks."""
     at = min(AT, said.shape[1])
     tenth = -np.partition(-said, at - 1, axis=1)[:, at - 1]
-    task = np.repeat(np.arange(len(said)), np.diff(wanted.indptr))
-    found = np.bincount(task, said[task, wanted.indices] >= tenth[task], minlength=len(said))
-    return float((found / np.minimum(np.diff(wanted.indptr), at)).mean())
+    return said[task, item] >= tenth[task]

@@ -90,8 +90,12 @@ def taking_part(train: Tasks, items: int, limit: int) -> Int64[np.ndarray, "J"]:
     `limit` most popular ones."""
     if min(items, len(train)) <= limit:
         return np.arange(items)
-    counts = np.bincount(train.met.item, minlength=items)
-    return np.sort(np.argsort(-counts, kind="stable")[:limit])
+    return commonest(np.bincount(train.met.item, minlength=items), limit)
+
+
+def commonest(counts: Int64[np.ndarray, "J"], most: int) -> Int64[np.ndarray, "K"]:
+    """Those that were counted most often, at most so many, rising."""
+    return np.sort(np.argsort(-counts, kind="stable")[:most])
 
 
 def sparse_arrays(name: str, matrix: sp.csr_array) -> dict[str, np.ndarray]:
