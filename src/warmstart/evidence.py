@@ -9,6 +9,9 @@ Ludewig & Jannach, UMUAI 2018), and where tasks have columns what these foretell
 look the answer up. So in training every figure is what it would be had the task never been seen: for EASE by the
 inverse of a matrix less a row (Sherman & Morrison, 1950), for counts by subtraction.
 
+**How loud at first.** What owners did speaks at full loudness, content at a third of it, and columns as much as they
+foretell more than popularity does: all of it where popularity says nothing, and not at all where it says as much.
+
 **Deviations.** Where both items and owners are more than `limit`, only the most popular items take part, so that
 memory stays bounded. The cosine is shrunk by
 `shrink` owners on both sides. A pair of events counts by the root of how far the second comes after the first, up to
@@ -37,7 +40,7 @@ RECENCY = (0.0, 1.0)
 TRIED = 256  # training tasks on which the spread of each witness is measured
 RIDGES = (30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
 FEWER, ASKED = 2000, 1000  # items and training tasks by which a ridge is chosen
-CAUTION = 3.0  # content and profiles speak at first this many times less loud than what owners did
+CAUTION = 3.0  # content speaks at first this many times less loud than what owners did
 PLAIN = ("taken", "counts", "spread")  # what is saved as it is
 PRECISION, FORETOLD = "precision.", "foretold."
 """What the names of the arrays of the two begin with."""
@@ -82,7 +85,7 @@ class Evidence:
             together=_table(sp.csr_array(met.T @ met)),
             content=None if item_features is None else unit_rows(item_features[taken], rareness(item_features[taken])),
             after=_table(after(train.met, taken, items, window)) if train.ordered else None,
-            foretold=None if train.profile is None else Foretold.fit(train.profile, met, ridge=profile_ridge),
+            foretold=None if train.profile is None else _heard(Foretold.fit(train.profile, met, ridge=profile_ridge)),
             spread=np.ones(1, dtype=np.float32),  # until it is measured
             items=items,
             shrink=shrink,
@@ -182,7 +185,7 @@ class Evidence:
         if self.content is not None:
             spread[2] *= CAUTION
         if self.foretold is not None:
-            spread[-1] *= CAUTION
+            spread[-1] /= self.foretold.gain
         return spread.astype(np.float32)
 
 
@@ -195,6 +198,11 @@ def _ease(precision: Precision, support: sp.csr_array, row: sp.csr_array | None)
     rest = 1 - np.asarray(row.multiply(away).sum(axis=1))  # 1 - x' P x, above 0 by the ridge
     known = known + np.asarray(support.multiply(away).sum(axis=1))[:, None] / rest[:, None] * away
     return -known / (diagonal + away**2 / rest[:, None])
+
+
+def _heard(foretold: Foretold) -> Foretold | None:
+    """Columns that foretell no more than popularity does are not heard at all."""
+    return foretold if foretold.gain > 0 else None
 
 
 def _foretold(foretold: Foretold, profile: Profile, row: sp.csr_array | None, tasks: int) -> Said:

@@ -1,5 +1,7 @@
 """What columns foretell against a regression written out, and of a task left out against a fit without it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -11,6 +13,7 @@ from warmstart.likeness import COMMON
 from warmstart.tasks import Examples, Tasks
 
 TASKS, COLUMNS, ITEMS, RIDGE = 40, 7, 9, 2.0
+FIRST = 4  # a few among so few items
 
 
 @pytest.fixture
@@ -82,17 +85,18 @@ def test_the_ridge_is_the_one_that_finds_most_of_tasks_left_out(profile, met):
 
 
 def _best(profile: sp.csr_array, met: sp.csr_array) -> float:
-    """By counting, for each task that met anything, what stands among the first ten."""
-    shares = []
-    for ridge in RIDGES:
-        said, events = Foretold.fit(profile, met, ridge=ridge).of_unseen(profile, met), met.toarray() > 0
-        at = min(10, events.shape[1])
-        first = [set(np.argsort(-row, kind="stable")[:at]) for row in said]
-        able = [t for t in range(len(events)) if events[t].any()]
-        shares.append(
-            np.mean([sum(i in first[t] for i in np.flatnonzero(events[t])) / min(at, events[t].sum()) for t in able])
-        )
+    events = met.toarray() > 0
+    shares = [_share(Foretold.fit(profile, met, ridge=ridge).of_unseen(profile, met), events) for ridge in RIDGES]
     return RIDGES[int(np.argmax(shares))]
+
+
+def _share(said: np.ndarray, events: np.ndarray) -> float:
+    """By counting, for each task that met anything, what stands no lower than its first few."""
+    at = FIRST
+    tenth = [sorted(row)[-at] for row in said]
+    able = [t for t in range(len(events)) if events[t].any()]
+    found = [sum(said[t, i] >= tenth[t] for i in np.flatnonzero(events[t])) / min(at, events[t].sum()) for t in able]
+    return float(np.mean(found))
 
 
 @pytest.fixture
@@ -117,6 +121,32 @@ def test_it_is_the_last_witness_of_the_evidence(tasks):
     unseen = evidence.of(episodes.support, episodes.own, episodes.profile)[..., 2] * evidence.spread[2]
     own = episodes.own.matrix(ITEMS)
     assert_allclose(unseen, evidence.foretold.of_unseen(episodes.profile, own), rtol=1e-4, atol=1e-6)
+
+
+def test_its_gain_is_what_popularity_does_not_find(profile, met):
+    """Each task left out of the counts, too; where columns are noise, nothing is gained, and nothing is heard."""
+    foretold, events = Foretold.fit(profile, met, ridge=RIDGE), met.toarray() > 0
+    by_counts = _share(events.sum(axis=0) - events, events)
+    by_columns = _share(foretold.of_unseen(profile, met), events)
+    assert by_columns > by_counts
+    assert_allclose(foretold.gain, (by_columns - by_counts) / by_columns, rtol=1e-5)
+    noise = Foretold.fit(profile[np.random.default_rng(2).permutation(TASKS)], met)
+    assert noise.gain < foretold.gain / 2
+
+
+def test_it_is_as_loud_at_first_as_it_gains(tasks, met):
+    evidence = Evidence.fit(tasks, ITEMS, ridge=1.0, profile_ridge=RIDGE)
+    assert evidence.foretold is not None
+    batch = tasks.episodes(np.random.default_rng(0), 256, most_shots=10, queries=1)
+    loud = evidence.of(batch.support, batch.own, batch.profile).std(axis=1).mean(axis=0)
+    assert_allclose(loud[:2], 1, rtol=0.1)
+    assert_allclose(loud[2], evidence.foretold.gain, rtol=0.1)
+
+
+def test_columns_that_foretell_nothing_are_not_heard(tasks):
+    alike = replace(tasks, profile=sp.csr_array(np.ones((len(tasks), 1), dtype=np.float32)))
+    evidence = Evidence.fit(alike, ITEMS, ridge=1.0)
+    assert evidence.foretold is None and evidence.width == 2
 
 
 def test_restored_it_says_the_same(tasks):
