@@ -19,15 +19,16 @@ from warmstart.tuning import Arrays, Classic, Fitted, Kind, Meta, Order, Setting
 from warmstart.validation import quality
 
 LATER, ENOUGH, MOST = 0.02, 2000, 0.2  # of the training tasks that judge: this share, but as many, up to that share
-FOR_BASE = 0.9  # of the seconds that a fit may take
+FOR_BASE, FOR_MORE = 0.82, 0.08  # of the seconds that a fit may take
 
 
 @dataclass(frozen=True)
 class Stacked:
     """This fits `bases` on all but the latest training tasks, and on these a judge of them and of the memory.
 
-    Then the memory takes in the latest tasks, too. Where training tasks stand in no order of time, the last of them
-    are taken for the latest. Several bases are heard as one; each has the settings whose names it knows.
+    Then the memory takes in the latest tasks, too, and a network goes on with all of them for a while. Where training
+    tasks stand in no order of time, the last of them are taken for the latest. Several bases are heard as one; each has
+    the settings whose names it knows.
     """
 
     bases: Mapping[str, Classic | Meta]
@@ -51,10 +52,11 @@ class Stacked:
         seconds = None if order.seconds is None else FOR_BASE * order.seconds / len(self.bases)
         for_bases = replace(order, split=replace(order.split, train=earlier), seconds=seconds)
         fitted = {part: base.fit(part, _known_to(base, for_bases)) for part, base in self.bases.items()}
-        bases = self._heard({part: one.scorer for part, one in fitted.items()})
         memory = Memory.of(earlier.met, earlier.ordered, earlier.question.others(order.split.items))
-        judge = learned(bases, memory, later, seed=order.seed, **own)
-        stack = Stack(bases, memory.followed_by(later.met), judge)
+        judge = learned(self._heard(_scorers(fitted)), memory, later, seed=order.seed, **own)
+        for_more = replace(order, seconds=order.seconds and FOR_MORE * order.seconds)
+        fitted = {part: _up_to_date(self.bases[part], one, for_more) for part, one in fitted.items()}
+        stack = Stack(self._heard(_scorers(fitted)), memory.followed_by(later.met), judge)
         histories = [one.history for one in fitted.values() if one.history is not None]
         return Fitted(
             learner=name,
@@ -75,6 +77,15 @@ class Stacked:
     def _heard(self, scorers: Mapping[str, Scorer]) -> Bases:
         """A network's scores are logits; a classic's are whatever it counts."""
         return Bases(scorers, logits=[name for name in scorers if isinstance(self.bases[name], Meta)])
+
+
+def _scorers(fitted: Mapping[str, Fitted]) -> dict[str, Scorer]:
+    return {name: one.scorer for name, one in fitted.items()}
+
+
+def _up_to_date(base: Classic | Meta, fitted: Fitted, order: Order) -> Fitted:
+    """A network that has gone on with all training tasks; closed forms stay, as do networks that hear them."""
+    return base.go_on(fitted, order) if isinstance(base, Meta) and not base.evidence else fitted
 
 
 def _known_to(base: Classic | Meta, order: Order) -> Order:

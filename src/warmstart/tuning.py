@@ -27,6 +27,8 @@ from warmstart.validation import overall, quality
 Kind = Literal["classic", "meta", "transfer"]
 Settings = Mapping[str, Any]
 Arrays = dict[str, np.ndarray]
+MORE, SLOWER, LOOKS = 0.075, 0.25, 3
+"""Of its steps and of its rate, what a network gets that goes on with new tasks; and looks at validation on the way."""
 FIXED = ("value_mean", "value_std", "profile_width", "ordered", "witnesses")  # facts of the data, not settings
 
 
@@ -167,6 +169,33 @@ class Meta:
         seen = history.steps[-1] * schedule.tasks
         return self._tuned(Fitted(name, self.kind, scorer, settings, valid, took, seen, history=history), order)
 
+    def go_on(self, fitted: Fitted, order: Order) -> Fitted:
+        """The same after more training, on tasks that came since and all others, from where it stands.
+
+        This takes `MORE` of the steps that it was given, at `SLOWER` of their rate. The best by validation stays, which
+        may be where it stood. Only for learners without evidence, which would have to be that of all these tasks.
+        """
+        started = time.perf_counter()
+        model = self._restored(fitted.scorer.arrays(), fitted.settings)
+        whole = Schedule(**accepted(Schedule, fitted.settings)).on(order.split.train)
+        steps, rate = max(1, round(MORE * whole.steps)), SLOWER * whole.rate
+        history = train(
+            model,
+            order.split.train,
+            lambda scorer: quality(scorer, order.split.valid, order.objective),
+            schedule=replace(whole, steps=steps, rate=rate, validate_every=max(1, steps // LOOKS)),
+            seed=order.seed,
+            seconds=order.seconds,
+            progress=order.progress,
+        )
+        return replace(
+            fitted,
+            scorer=in_use(model),
+            valid=history.quality[history.steps.index(history.best_step)],
+            fit_seconds=fitted.fit_seconds + time.perf_counter() - started,
+            tasks=fitted.tasks + history.steps[-1] * whole.tasks,
+        )
+
     def _tuned(self, trained: Fitted, order: Order) -> Fitted:
         """The trained scorer with the settings of the grid that are best on validation, unless the caller chose."""
         started, best = time.perf_counter(), trained
@@ -179,11 +208,15 @@ class Meta:
         return replace(best, tune_seconds=time.perf_counter() - started)
 
     def restore(self, arrays: Arrays, settings: Settings) -> Scorer:
-        model = self._model(Start.of_arrays(arrays), settings)
-        model.load_state_dict({name: torch.from_numpy(np.asarray(arrays[name])) for name in model.state_dict()})
+        model = self._restored(arrays, settings)
         if self.serve is None:
             return in_use(model)
         return self.serve.restore(in_use(model), arrays, **accepted(self.serve, settings))
+
+    def _restored(self, arrays: Arrays, settings: Settings) -> FewShot:
+        model = self._model(Start.of_arrays(arrays), settings)
+        model.load_state_dict({name: torch.from_numpy(np.asarray(arrays[name])) for name in model.state_dict()})
+        return model
 
     def _served(self, trained: Trained, order: Order, settings: Settings) -> Scorer:
         if self.serve is None:

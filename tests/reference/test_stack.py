@@ -1,6 +1,7 @@
 """The stack against its sum written out, and on a world whose new items only the latest events know."""
 
 import itertools
+from dataclasses import replace
 from functools import wraps
 
 import numpy as np
@@ -12,15 +13,19 @@ from warmstart.bases import Bases
 from warmstart.classics import Popularity
 from warmstart.evaluation import evaluate
 from warmstart.judge import MANY, Cases, Judge, learned
+from warmstart.learners import Core
 from warmstart.memory import OF_ITEM, SAID, Memory
 from warmstart.recipes import RECIPES
 from warmstart.scenarios import NEXT_CLICK, ScenarioOptions, cross_domain
 from warmstart.stack import Stack
 from warmstart.stacking import Stacked
 from warmstart.tasks import Examples, Question, Split, TaskBatch, Tasks
-from warmstart.tuning import Classic, Order
+from warmstart.training import Schedule, train
+from warmstart.tuning import Classic, Meta, Order
+from warmstart.validation import overall
 
 ITEMS = 40
+QUICK = {"judge_steps": 2, "judge_cases": 100}
 NOWHERE = np.zeros(ITEMS, dtype=bool)  # all items may be an answer
 
 
@@ -163,7 +168,9 @@ def drifting(sessions: int) -> Split:
 def test_what_was_met_of_late_is_heard():
     split = drifting(2000)
     plain = recipes.fit("popularity", Order(split)).scorer
-    stack = Stacked({"popularity": Classic(Popularity)}).fit("stack", Order(split, settings={"judge_steps": 200}))
+    stack = Stacked({"popularity": Classic(Popularity)}).fit(
+        "stack", Order(split, settings={"judge_steps": 200, "judge_cases": 4000})
+    )
     reached, bar = (
         evaluate(one, split.test, shots=(1,)).values["ndcg@10"][1].mean()
         for one in (stack.scorer.with_sessions(split.valid.events), plain)
@@ -187,7 +194,7 @@ def test_the_judge_learns_from_tasks_that_its_parts_have_not_seen(monkeypatch):
     fit = Classic.fit
     monkeypatch.setattr("warmstart.stacking.learned", spied)
     monkeypatch.setattr(Classic, "fit", fitted)
-    stack = Stacked({"popularity": Classic(Popularity)}).fit("stack", Order(split, settings={"judge_steps": 2})).scorer
+    stack = Stacked({"popularity": Classic(Popularity)}).fit("stack", Order(split, settings=QUICK)).scorer
     whole = split.train.events.item
     assert len(seen["later"]) == 560  # a fifth
     for part in ("base", "memory"):
@@ -201,6 +208,52 @@ def test_the_judge_learns_from_tasks_such_as_are_served(clicks, monkeypatch):
     monkeypatch.setattr("warmstart.stacking.learned", lambda base, memory, later, **_: seen.append(later) or Judge(4))
     Stacked({"popularity": Classic(Popularity)}).fit("stack", Order(split))
     assert len(seen[0]) and seen[0].alike_served.all() and not split.train.alike_served.all()
+
+
+CORE = Meta(Core, {"dim": 8, "steps": 40, "tasks": 64, "rate": 0.02, "validate_every": 20}, ("ranking",))
+
+
+@pytest.fixture
+def runs(monkeypatch) -> list[tuple[Tasks, Schedule]]:
+    """The tasks and the schedule of every training from here on."""
+    runs = []
+
+    def spied(model, tasks, validate, **how):
+        runs.append((tasks, how["schedule"]))
+        return train(model, tasks, validate, **how)
+
+    monkeypatch.setattr("warmstart.tuning.train", spied)
+    return runs
+
+
+def test_a_network_goes_on_with_the_tasks_that_its_judge_learned_from(runs):
+    split = drifting(2000)
+    stack = Stacked({"core": CORE}).fit("stack", Order(split, settings=QUICK))
+    (earlier, first), (whole, then) = runs
+    assert len(earlier) == 1440 and len(whole) == 1800
+    assert (first.steps, then.steps) == (40, 3) and then.rate == first.rate / 4
+    assert stack.tasks == 64 * 43
+
+
+def test_going_on_makes_it_no_worse_and_leaves_what_there_was():
+    split = drifting(2000)
+    longer = {"steps": 300, "rate": 0.05}
+    before = CORE.fit("core", Order(replace(split, train=split.train.take(np.arange(1440))), settings=longer))
+    kept = {name: array.copy() for name, array in before.scorer.arrays().items()}
+    after = CORE.go_on(before, Order(split))
+    assert overall(after.valid) > overall(before.valid)  # it had not seen the newest items before
+    assert after.fit_seconds > before.fit_seconds
+    for name, array in before.scorer.arrays().items():
+        np.testing.assert_array_equal(array, kept[name])
+    hurried = CORE.go_on(before, Order(split, settings={"rate": 1e9}, seconds=1e-3))
+    assert hurried.tasks - before.tasks == 64  # a step at least
+
+
+def test_a_network_that_hears_closed_forms_stays_with_them(board, runs):
+    settings = {"dim": 8, "steps": 4, "tasks": 8, "validate_every": 4, "judge_cases": 50, "judge_steps": 4}
+    recipes.fit("stacked-blend", Order(board, settings=settings))
+    ((tasks, _),) = runs
+    assert len(tasks) < len(board.train)
 
 
 def test_a_judge_is_the_same_for_a_seed(past):
