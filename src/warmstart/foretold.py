@@ -23,7 +23,8 @@ MOST, CELLS = 6000, 40_000_000  # columns that take part, and numbers that are h
 RIDGES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 FEWER, ASKED = 2000, 1000  # columns and training tasks by which a ridge is chosen
 AT = 10  # items among which an event counts as found
-OWN = ("taken", "rareness", "line", "gain")
+LEAST = 1e-9  # a share as small as that is none
+OWN = ("taken", "rareness", "line")
 """What is saved: all that is needed to foretell, but not to leave anybody out."""
 
 
@@ -37,7 +38,7 @@ class Foretold:
     taken: Int64[np.ndarray, "F"]
     rareness: Float32[np.ndarray, "F"]
     line: Float32[np.ndarray, "G J"]
-    gain: Float32[np.ndarray, ""]
+    gain: float
     """The share of what is found for tasks left out that popularity does not find; below 0 where it finds more."""
     precision: Precision | None
     """The inverse of how often columns come together, with a ridge; it leaves tasks out."""
@@ -49,7 +50,7 @@ class Foretold:
         taken, weight, rows = _read(profile, most)
         ridge, gain = _tried((ridge,) if ridge else RIDGES, profile, met, min(most, FEWER))
         inverse = precision(rows, ridge)
-        return cls(taken, weight, _line(inverse, sp.csr_array(met.T @ rows)), np.array(gain, dtype=np.float32), inverse)
+        return cls(taken, weight, _line(inverse, sp.csr_array(met.T @ rows)), gain, inverse)
 
     @property
     def usual(self) -> Float32[np.ndarray, "J"]:
@@ -67,12 +68,12 @@ class Foretold:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything that `restore` needs."""
-        return {name: getattr(self, name) for name in OWN}
+        return {**{name: getattr(self, name) for name in OWN}, "gain": np.array([self.gain])}
 
     @classmethod
     def restore(cls, arrays: Mapping[str, np.ndarray]) -> "Foretold":
         """What foretells as the one did of which these are the arrays."""
-        return cls(**{name: arrays[name] for name in OWN}, precision=None)
+        return cls(**{name: arrays[name] for name in OWN}, gain=float(arrays["gain"][0]), precision=None)
 
 
 def _read(profile: sp.csr_array, most: int) -> tuple[np.ndarray, np.ndarray, sp.csr_array]:
@@ -116,7 +117,7 @@ def _tried(ridges: tuple[float, ...], profile: sp.csr_array, met: sp.csr_array, 
 
     shares = [found(ridge) for ridge in ridges]
     best, by_counts = max(shares), _found(counts, wanted)
-    return ridges[shares.index(best)], (best - by_counts) / max(best, by_counts, np.finfo(np.float32).tiny)
+    return ridges[shares.index(best)], (best - by_counts) / max(best, by_counts, LEAST)
 
 
 def _found(said: Said, wanted: sp.csr_array) -> float:
