@@ -82,6 +82,26 @@ def test_fit_then_recommend_answers_with_titles(capsys, model):
     assert answer["used"] == 1 and answer["unknown"] == ["nothing"] and len(answer["items"]) == 10
 
 
+def test_recommend_says_why_in_two_languages(capsys, model):
+    code, out, _ = run(capsys, "recommend", model, "--history", "100:5,106:4", "-n", 3, "--explain")
+    assert code == 0 and "why" in out and "because" in out and "three weightiest events" in " ".join(out.split())
+    _, told, _ = run(capsys, "recommend", model, "--history", "100,106", "-n", 3, "--explain", "--language", "zh")
+    assert "因为" in told
+
+
+def test_explain_says_why_an_item_stands_where_it_does(capsys, model):
+    code, out, _ = run(capsys, "explain", model, "--history", "100,106", "--item", "103", "-n", 3)
+    told = " ".join(out.split())
+    assert code == 0 and "odd thing number 1: place" in told and "most important events alone keep" in told
+    code, out, _ = run(capsys, "explain", model, "--history", "100,106", "--item", "112", "--json", "-")
+    assert code == 0 and {"why", "reasons", "without", "with"} <= set(json.loads(out))
+
+
+def test_explain_without_an_item_shows_what_was_learned(capsys, model):
+    code, out, _ = run(capsys, "explain", model, "--history", "100,106")
+    assert code == 0 and "places moved" in out and "a taste near to this" in out
+
+
 def test_fit_prints_the_guessed_columns_and_takes_others(capsys, folder, tmp_path):
     table = pl.read_csv(folder / "interactions.csv").rename({"user_id": "who", "item_id": "what"})
     table.write_csv(tmp_path / "odd.csv")

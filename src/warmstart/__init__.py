@@ -5,7 +5,9 @@ from warmstart.checks import DataReport, check
 from warmstart.comparison import compare as evaluate
 from warmstart.efficiency import Efficiency, learning_curve
 from warmstart.errors import DataError, Misuse, NotFitted, WarmstartError
+from warmstart.explanation import Explanation
 from warmstart.fitting import fit
+from warmstart.insight import Insight
 from warmstart.interactions import Interactions
 from warmstart.reading import read
 from warmstart.recommender import Recommender, load
@@ -18,6 +20,8 @@ __all__ = [
     "DataError",
     "DataReport",
     "Efficiency",
+    "Explanation",
+    "Insight",
     "Interactions",
     "Misuse",
     "NotFitted",

@@ -19,7 +19,7 @@ from warmstart.tasks import Examples
 from warmstart.widened import Widened, likeness, widened
 
 
-class Known(NamedTuple):
+class Stock(NamedTuple):
     """A scorer and the items that it scores."""
 
     scorer: Scorer
@@ -28,7 +28,7 @@ class Known(NamedTuple):
     popular: Float32[np.ndarray, "I"]
 
 
-def added(model: Known, source: Source, met_by: Mapping[Id, Sequence[History]]) -> Known:
+def added(model: Stock, source: Source, met_by: Mapping[Id, Sequence[History]]) -> Stock:
     """The catalogue with the items of a table; see `Recommender.add_items`."""
     if model.item_table is None:
         raise Misuse("this model was fitted without a table of items, so nothing says which items a new one is like")
@@ -47,7 +47,7 @@ def added(model: Known, source: Source, met_by: Mapping[Id, Sequence[History]]) 
     )  # fmt: skip
     before = [model.scorer.likeness[kept - known.items]] if isinstance(model.scorer, Widened) else []
     stay = np.concatenate([np.arange(known.items), kept])
-    return Known(
+    return Stock(
         scorer=widened(known, sp.csr_array(sp.vstack([*before, fresh]))),
         items=Vocabulary(pl.concat([model.items.ids.gather(stay), ids])),
         item_table=pl.concat([model.item_table[stay], rows]),
@@ -55,7 +55,7 @@ def added(model: Known, source: Source, met_by: Mapping[Id, Sequence[History]]) 
     )
 
 
-def _new_items(model: Known, source: Source, known: int) -> tuple[pl.Series, pl.DataFrame]:
+def _new_items(model: Stock, source: Source, known: int) -> tuple[pl.Series, pl.DataFrame]:
     """The ids of a table of new items, and their rows in the columns of the model's table."""
     assert model.item_table is not None, "who adds items has a table"
     ids, rows = item_rows(source)
@@ -74,7 +74,7 @@ def _new_items(model: Known, source: Source, known: int) -> tuple[pl.Series, pl.
     return ids.alias(model.items.ids.name), pl.DataFrame(columns)
 
 
-def _met(model: Known, ids: pl.Series, met_by: Mapping[Id, Sequence[History]], known: int) -> tuple[Examples, Examples]:
+def _met(model: Stock, ids: pl.Series, met_by: Mapping[Id, Sequence[History]], known: int) -> tuple[Examples, Examples]:
     """The histories of all who met new items, in codes of known ones, and for each new item the places of its own."""
     own = [[list(values_of(history, 1.0)) for history in met_by.get(item, ())] for item in ids.to_list()]
     flat = [history for histories in own for history in histories]

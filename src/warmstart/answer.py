@@ -9,8 +9,8 @@ import polars as pl
 
 from warmstart.error_bars import Bars
 from warmstart.interactions import Id, Vocabulary
-
-TITLES = ("title", "name", "label", "description")
+from warmstart.reasons import Reason, title_column
+from warmstart.words import sentence
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,23 @@ class Recommendation:
     low: float | None = None
     high: float | None = None
     """The ends of the error bar of a rating: four ratings in five lie within. None where events are ranked."""
+    reasons: tuple[Reason, ...] = ()
+    """The parts of its lead over the items around it, the weightiest first; none where none were asked for."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """The item, fit for JSON; without an error bar where there is none."""
+    def why(self, language: str = "en") -> str:
+        """The reasons in a sentence, in English (en) or Chinese (zh)."""
+        return sentence(self.reasons, language)
+
+    def to_dict(self, language: str = "en") -> dict[str, Any]:
+        """The item, fit for JSON; without error bars and reasons where there are none."""
         found = {"item": self.item, "score": self.score, "title": self.title, "properties": dict(self.properties)}
-        return found if self.low is None else {**found, "low": self.low, "high": self.high}
+        bar = {} if self.low is None else {"low": self.low, "high": self.high}
+        told = (
+            {"why": self.why(language), "reasons": [reason.to_dict() for reason in self.reasons]}
+            if self.reasons
+            else {}
+        )
+        return {**found, **bar, **told}
 
 
 @dataclass(frozen=True)
@@ -40,14 +52,22 @@ class Answer:
     """Events of the history that the model knows; 0 means that the answer is the prior."""
     unknown: tuple[Id, ...]
     warnings: tuple[str, ...]
+    sufficiency: float | None = None
+    """How far the reasons carry: what the first item keeps of its discount, 1 / log2(1 + rank), with the three most
+    important events alone; None where no reasons were asked for."""
+    comprehensiveness: float | None = None
+    """What it loses of it without them."""
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self, language: str = "en") -> dict[str, Any]:
         """The answer, fit for JSON."""
+        reasoned = self.sufficiency is not None
+        fidelity = {"sufficiency": self.sufficiency, "comprehensiveness": self.comprehensiveness}
         return {
-            "items": [found.to_dict() for found in self.items],
+            "items": [found.to_dict(language) for found in self.items],
             "used": self.used,
             "unknown": list(self.unknown),
             "warnings": list(self.warnings),
+            **({"fidelity": fidelity} if reasoned else {}),
         }
 
 
@@ -68,11 +88,3 @@ def described(
         )
         for place, (identifier, score, row) in enumerate(zip(items.decode(codes), scores, rows, strict=True))
     )
-
-
-def title_column(table: pl.DataFrame | None) -> str | None:
-    """The column that names an item to people, if there is one."""
-    if table is None:
-        return None
-    texts = {name.lower(): name for name, kind in table.schema.items() if kind == pl.String}
-    return next((texts[name] for name in TITLES if name in texts), None)

@@ -1,4 +1,4 @@
-"""The command line: `warmstart up`, `data check`, `fit`, `evaluate` and `recommend`."""
+"""The command line: `warmstart up`, `data check`, `fit`, `evaluate`, `recommend` and `explain`."""
 
 import json as json_module
 import sys
@@ -19,6 +19,7 @@ from warmstart.arguments import shots as parse_shots
 from warmstart.errors import WarmstartError
 from warmstart.reading import inspect
 from warmstart.terminal import Training, answered, fitted, welcome
+from warmstart.told import explanation_told, insight_told
 
 app = typer.Typer(
     help="Recommendations that are good from the first click.",
@@ -52,6 +53,12 @@ SourceDomains = Annotated[
     str | None, typer.Option("--source", help="Cross-domain: known domains, separated by commas; else all others.")
 ]
 Target = Annotated[str | None, typer.Option(help="Cross-domain: the domain in which to recommend.")]
+Model = Annotated[Path, typer.Argument(help="Folder of a fitted model.", show_default=False)]
+HistoryOf = Annotated[
+    str, typer.Option("--history", help="Known events, oldest first: ITEM or ITEM:VALUE, and commas.")
+]
+ProfileOf = Annotated[str | None, typer.Option("--profile", help="What is known of the user: country=FR,age=25.")]
+Language = Annotated[Literal["en", "zh"], typer.Option(help="Of the reasons.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="A setting of the learner: key=value. Repeatable.")]
 
 
@@ -170,13 +177,13 @@ def evaluate(
 
 @app.command()
 def recommend(
-    model: Annotated[Path, typer.Argument(help="Folder of a fitted model.", show_default=False)],
-    history: Annotated[
-        str, typer.Option(help="Known events, oldest first: ITEM or ITEM:VALUE, separated by commas.")
-    ] = "",
-    profile: Annotated[str | None, typer.Option(help="What is known of the user: country=FR,age=25.")] = None,
+    model: Model,
+    history: HistoryOf = "",
+    profile: ProfileOf = None,
     n: Annotated[int, typer.Option("-n", help="How many items.")] = 10,
     exclude: Annotated[str, typer.Option(help="Items not to recommend, separated by commas.")] = "",
+    explain: Annotated[bool, typer.Option("--explain", help="Say why each item is recommended.")] = False,
+    language: Language = "en",
     json: Json = None,
 ) -> None:
     """Recommend items for a history; without one, for a user of whom nothing is known."""
@@ -186,10 +193,32 @@ def recommend(
         n,
         profile=pairs(profile, "--profile"),
         exclude=words(exclude),
+        explain=explain,
     )
     for warning in answer.warnings:
         ERRORS.print(f"warning: {warning}", style="yellow", soft_wrap=True)
-    _show(answered(answer), answer.to_dict(), json)
+    _show(answered(answer, language), answer.to_dict(language), json)
+
+
+@app.command("explain")
+def explain_item(
+    model: Model,
+    history: HistoryOf = "",
+    item: Annotated[str | None, typer.Option(help="The item; without, what the model learned is shown.")] = None,
+    profile: ProfileOf = None,
+    n: Annotated[int, typer.Option("-n", help="Length of the list that an item is in, or not.")] = 10,
+    language: Language = "en",
+    json: Json = None,
+) -> None:
+    """Say why an item stands where it does for a history, and what would change it."""
+    recommender = ws.load(model)
+    known = parse_history(history, recommender.items, recommender.usual_value)
+    if item is None:
+        insight = recommender.insight(known, profile=pairs(profile, "--profile"), n=n)
+        _show(insight_told(insight), insight.to_dict(), json)
+        return
+    found = recommender.explain(known, item, profile=pairs(profile, "--profile"), n=n)
+    _show(explanation_told(found, language), found.to_dict(language), json)
 
 
 @app.command()
@@ -212,7 +241,7 @@ def up(
         model = ws.fit(log, seed=seed, budget=budget, progress=training.step)
     model.save(out)
     history = log.items.decode(log.item[log.owner == log.owner[-1]][:3])
-    answer = model.recommend(history, 5)
+    answer = model.recommend(history, 5, explain=True)
     facts = {"report": report.to_dict(), "model": str(out), "history": history, "answer": answer.to_dict()}
     _show(welcome(report, model, out, history, answer), facts, json)
     if not no_serve:

@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32
 from torch import Tensor, nn
 from torch.nn.functional import dropout, embedding_bag, normalize
 
@@ -90,6 +90,21 @@ class Encoder(nn.Module):
             ids = dropout(ids, self.coordinate_dropout)
         ids = normalize(ids, dim=-1) if self.unit else ids
         return torch.cat([torch.ones_like(appeal).unsqueeze(-1), appeal.unsqueeze(-1), ids], dim=-1)
+
+    @property
+    def content_width(self) -> int:
+        """Columns of content that an item has; 0 where nothing is known of items."""
+        return 0 if self.content is None else len(self.content.weight)
+
+    def without(self, item: int, columns: Bool[Tensor, "G"]) -> Float[Tensor, "D"]:
+        """The vector that an item would have if some columns of its content were not known."""
+        assert self.rows is not None and self.content is not None, "only what is known can be left out"
+        place = slice(int(self.rows.start[item]), int(self.rows.start[item + 1]))
+        column, weight = self.rows.column[place], self.rows.weight[place]
+        rest = weight * ~columns[column]
+        ids = self.ids[item] + rest @ self.content.weight[column]
+        ids = normalize(ids, dim=-1) if self.unit else ids
+        return torch.cat([torch.ones(1), self.appeal[item, None], ids])
 
     def priors(self, profile: sp.csr_array | None, tasks: int) -> Float[Tensor, "T D"]:
         """The weights that each task starts from, given its profile; in training mode some profiles are dropped."""

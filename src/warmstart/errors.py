@@ -19,6 +19,10 @@ class Misuse(WarmstartError, ValueError):
     """A call is wrong: the message says what is possible instead."""
 
 
+class UnknownItem(WarmstartError, LookupError):
+    """An item was named that the model does not know, where one has to be known."""
+
+
 def shown(text: object) -> str:
     """Any text on a single line, cut short."""
     line = "".join(letter if letter.isprintable() else " " for letter in str(text))

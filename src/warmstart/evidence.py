@@ -18,12 +18,12 @@ memory stays bounded. The cosine is shrunk by
 `window` events. Each witness is brought to like spread, so that one trust may start for all.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 
 from warmstart.arrays import columns_in, under
 from warmstart.followers import after, behind, coded, matrix_of, own_followers
@@ -34,6 +34,7 @@ from warmstart.tasks import NEXT, Examples, Profile, TaskBatch, Tasks
 
 Table = sp.csr_array | Float32[np.ndarray, "J J"]
 Said = Float32[np.ndarray, "T J"]
+Columns = Bool[np.ndarray, "G"]
 Witnesses = Float32[np.ndarray, "T J E"]
 RECENCY = (0.0, 1.0)
 """An event that n later ones follow counts 1 / (1 + n) to this power: all alike, and the last ones above all."""
@@ -41,6 +42,7 @@ TRIED = 256  # training tasks on which the spread of each witness is measured
 RIDGES = (30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
 FEWER, ASKED = 2000, 1000  # items and training tasks by which a ridge is chosen
 CAUTION = 3.0  # content speaks at first this many times less loud than what owners did
+CONTENT = 2  # the place of the witness of content
 PLAIN = ("taken", "counts", "spread")  # what is saved as it is
 PRECISION, FORETOLD = "precision.", "foretold."
 """What the names of the arrays of the two begin with."""
@@ -116,6 +118,16 @@ class Evidence:
             found.append(_foretold(self.foretold, profile, row, len(support)))
         return np.stack(found, axis=-1) / self.spread
 
+    def by_content(self, support: Examples, item: int, columns: Sequence[Columns]) -> Float32[np.ndarray, "P"]:
+        """The part of what the witness of content says of an item to one person that is due to each set of columns."""
+        place = np.flatnonzero(self.taken == item)
+        if self.content is None or not len(place):
+            return np.zeros(len(columns), dtype=np.float32)
+        events = coded(support, self.taken, self.items)
+        read = sp.csr_array(matrix_of(events, len(self.taken)) @ self.content).toarray()[0]
+        said = sp.csr_array(self.content[place]).toarray()[0] * read / self.spread[CONTENT]
+        return np.array([said[marked].sum() for marked in columns], dtype=np.float32)
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything that `restore` needs."""
         kinds = 0 if self.content is None else columns_in(self.content)
@@ -183,7 +195,7 @@ class Evidence:
         batch = train.episodes(rng, TRIED, most_shots=10, queries=1)
         spread = np.maximum(self.of(batch.support, batch.own, batch.profile).std(axis=1).mean(axis=0), 1e-6)
         if self.content is not None:
-            spread[2] *= CAUTION
+            spread[CONTENT] *= CAUTION
         if self.foretold is not None:
             spread[-1] /= self.foretold.gain
         return spread.astype(np.float32)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import scipy.sparse as sp
+from jaxtyping import Bool
 
 from warmstart.columns import (
     Categorical,
@@ -55,6 +56,13 @@ class Features:
     def names(self) -> list[str]:
         """What each column of the matrix stands for, as `genres=Comedy`."""
         return [name for column, kind in self.columns.items() for name in kind.names(column)]
+
+    @property
+    def places(self) -> dict[str, Bool[np.ndarray, "F"]]:
+        """Which columns of the matrix are due to each column of the table."""
+        ends = np.cumsum([0, *(kind.width for kind in self.columns.values())])
+        every = np.arange(self.width)
+        return {name: (every >= ends[i]) & (every < ends[i + 1]) for i, name in enumerate(self.columns)}
 
     @property
     def described(self) -> dict[str, str]:

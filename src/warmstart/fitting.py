@@ -13,6 +13,7 @@ from warmstart.recipes import AUTO
 from warmstart.recipes import fit as fit_learner
 from warmstart.recommender import Recommender, from_log
 from warmstart.scenarios import DEPLOY, NO_OPTIONS, ScenarioOptions, cut, seen_by
+from warmstart.tastes import Tastes
 from warmstart.training import Progress
 from warmstart.tuning import Fitted, Order
 from warmstart.validation import overall
@@ -64,6 +65,7 @@ def _recommender(log: Interactions, order: Order, fitted: Fitted, scenario: str,
         settings=fitted.settings,
         profile_columns=order.split.profile_columns,
         among=order.split.train.question.among,
+        tastes=Tastes.fit(order.split.train, order.split.items),
         error_bars=ErrorBars.fit(fitted.scorer, order.split.valid) if order.objective == "rating" else None,
         facts={
             "data": {"name": log.name, "events": len(log), "owners": len(log.owners), "items": len(log.items)},

@@ -146,6 +146,15 @@ class Sampler(Protocol):
         ...
 
 
+@runtime_checkable
+class Remover(Sampler, Protocol):
+    """A learner of weights that also knows in closed form what each example adds to them."""
+
+    def added(self, support: Support, catalogue: Catalogue) -> Vectors:
+        """The weights of each task less those that it would have without each of its examples: (T, S, D)."""
+        ...
+
+
 def project(x: Items, weights: Weights) -> Scores:
     """The product of each item with each task's weights: (T, Q, D) or (Q, D), (T, D) -> (T, Q)."""
     if x.ndim == 2:

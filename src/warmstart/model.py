@@ -1,5 +1,6 @@
 """FewShot: an encoder and a learner made one model, which trains on batches of tasks and serves as a scorer."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -10,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding  # unlike indexing, its gradient is the same for any number of threads
 
 from warmstart.encoder import Encoder
-from warmstart.evidence import Evidence
-from warmstart.learner import Catalogue, Learner, Query, Sampler, Support, Weighing
+from warmstart.evidence import CONTENT, Columns, Evidence
+from warmstart.learner import Catalogue, Learner, Query, Remover, Sampler, Support, Weighing
 from warmstart.scorer import Candidates, Scores, State
 from warmstart.tasks import NEXT, Examples, Padded, Profile, Question, TaskBatch
 
@@ -126,10 +127,13 @@ class FewShot(nn.Module):
 
     def adapt(self, vectors: Tensor, examples: Examples, profile: Profile) -> State:
         """The learner's state after T support sets, given the vectors of all items; `Weighed` with evidence."""
-        catalogue = Catalogue(vectors[self.served_item], self.served_log_weight)
-        support = self._support(vectors, examples.padded(), profile)
+        support, catalogue = self.seen(vectors, examples.padded(), profile)
         state = self.learner.adapt(support, catalogue)
         return state if self.evidence is None else Weighed(state, self._known(support, examples, None, profile))
+
+    def seen(self, vectors: Tensor, examples: Padded, profile: Profile) -> tuple[Support, Catalogue]:
+        """What a learner sees of support sets in use, and of the catalogue."""
+        return self._support(vectors, examples, profile), Catalogue(vectors[self.served_item], self.served_log_weight)
 
     def score(self, vectors: Tensor, state: State, items: Candidates) -> Float[Tensor, "T Q"]:
         """The scores of (Q,) or (T, Q) items, as they leave: ratings in the user's units."""
@@ -140,6 +144,21 @@ class FewShot(nn.Module):
             return self.in_units(self.learner.score(state, x))
         known = state.known if whole else state.known[:, code] if items.ndim == 1 else state.known.gather(1, code)
         return self.in_units(self.learner.score(state.state, x) + known)
+
+    def content(
+        self, vectors: Tensor, examples: Examples, profile: Profile, item: int, columns: Sequence[Columns]
+    ) -> Float[Tensor, "P"]:
+        """What each set of columns of an item's content adds to its score for one person: with it, less without it."""
+        support, catalogue = self.seen(vectors, examples.padded(), profile)
+        state = self.learner.adapt(support, catalogue)
+        without = [self.encoder.without(item, torch.from_numpy(marked)) for marked in columns]
+        scores = self.learner.score(state, torch.stack([vectors[item], *without]))[0]
+        added = scores[0] - scores[1:]
+        if self.evidence is not None and self.evidence.content is not None:
+            assert isinstance(self.learner, Weighing), "only a learner that weighs is told by witnesses"
+            trust = self.learner.trust(support)[0, CONTENT]
+            added = added + trust * torch.from_numpy(self.evidence.by_content(examples, item, columns))
+        return added if self.learner.ranks else added * self.scale[1]
 
     def in_units(self, scores: Tensor) -> Tensor:
         """Scores as they leave: ratings in the user's units, ranking scores as they are."""
@@ -203,6 +222,18 @@ class Trained:
         """The scores of (Q,) or (T, Q) items, in the user's units where they are ratings."""
         return self.model.score(self.vectors, state, items).numpy()
 
+    @property
+    def content_width(self) -> int:
+        """Columns of content that the model knows of each item."""
+        return self.model.encoder.content_width
+
+    @torch.no_grad()
+    def content(
+        self, support: Examples, profile: Profile, item: int, columns: Sequence[Columns]
+    ) -> Float32[np.ndarray, "P"]:
+        """What each set of columns of an item's content adds to its score for one person."""
+        return self.model.content(self.vectors, support, profile, item, columns).numpy()
+
     def arrays(self) -> dict[str, np.ndarray]:
         """All parameters and buffers by name, and the evidence."""
         evidence = {} if self.model.evidence is None else self.model.evidence.arrays()
@@ -231,6 +262,24 @@ class TrainedSampler(Trained):
         return self.learner.sample(state, torch.Generator().manual_seed(int(rng.integers(2**63))))
 
 
+class TrainedRemover(TrainedSampler):
+    """A trained model whose learner also knows in closed form what each event adds."""
+
+    def __init__(self, model: FewShot, learner: Remover) -> None:
+        super().__init__(model, learner)
+        self.remover = learner
+
+    @torch.no_grad()
+    def influences(self, support: Examples, profile: Profile, items: Int64[np.ndarray, "Q"]) -> Scores:
+        """What each of the N events of all support sets adds to the scores of Q items: (N, Q)."""
+        padded = support.padded()
+        added = self.remover.added(*self.model.seen(self.vectors, padded, profile))
+        rows = added[torch.from_numpy(padded.mask)] @ self.vectors[torch.from_numpy(items)].mT
+        return (rows * (1.0 if self.model.learner.ranks else self.model.scale[1])).numpy()
+
+
 def in_use(model: FewShot) -> Trained:
-    """The model as a scorer, which can sample if its learner can."""
+    """The model as a scorer, which can do what its learner can."""
+    if isinstance(model.learner, Remover):
+        return TrainedRemover(model, model.learner)
     return TrainedSampler(model, model.learner) if isinstance(model.learner, Sampler) else Trained(model)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import scipy.sparse as sp
 import torch
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Bool, Float, Float32, Int64
 from scipy.special import softmax
 from torch import Tensor
 
@@ -87,6 +87,10 @@ class Neighbours:
         trust = state.trust[:, None]
         return candidates_of(trust * events / events.sum(axis=1, keepdims=True) + (1 - trust) * prior, items)
 
+    def read(self, support: Examples, profile: Profile = None) -> sp.csr_array:
+        """The weight of each training user for each of T support sets; those without events read nobody."""
+        return self._weights(self.adapt(support, profile), support.counts > 0)
+
     def arrays(self) -> dict[str, np.ndarray]:
         own = {"item": self.met.indices, "start": self.met.indptr, "places": self.places}
         return {**self.trained.arrays(), **{PREFIX + name: array for name, array in own.items()}}
@@ -99,10 +103,13 @@ class Neighbours:
 
     def _events(self, state: Likeness) -> Float32[np.ndarray, "T I"]:
         """How many of each task's neighbours met each item, by weight."""
+        return sp.csr_array(self._weights(state, np.ones(len(state.nearest), dtype=bool)) @ self.met).toarray()
+
+    def _weights(self, state: Likeness, heard: Bool[np.ndarray, "T"]) -> sp.csr_array:
+        """How much each training user weighs for each task that is heard."""
         tasks, width = state.nearest.shape
-        rows = (state.weight.ravel(), state.nearest.ravel(), np.arange(tasks + 1) * width)
-        weights = sp.csr_array(rows, shape=(tasks, len(self.places)))
-        return sp.csr_array(weights @ self.met).toarray()
+        rows = ((state.weight * heard[:, None]).ravel(), state.nearest.ravel(), np.arange(tasks + 1) * width)
+        return sp.csr_array(rows, shape=(tasks, len(self.places)))
 
 
 @torch.no_grad()

@@ -8,27 +8,32 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 import scipy.sparse as sp
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 
-from warmstart.additions import Known, added
+from warmstart.additions import Stock, added
 from warmstart.answer import Answer, described
 from warmstart.arrays import under
 from warmstart.error_bars import ErrorBars
-from warmstart.errors import Misuse, a_few
+from warmstart.errors import Misuse, UnknownItem, a_few
 from warmstart.evaluation import Objective
+from warmstart.explanation import Explanation, Person, explained, reasoned
 from warmstart.features import Features
 from warmstart.folder import Parts, read, write
 from warmstart.history import History, values_of
+from warmstart.influence import Known
+from warmstart.insight import Insight, insight
 from warmstart.interactions import Id, Interactions, Vocabulary
 from warmstart.precision import sparse_arrays, sparse_of
+from warmstart.reasons import Names
 from warmstart.recipes import restore
 from warmstart.scorer import Scorer, State
 from warmstart.sources import Source
 from warmstart.tasks import Examples, Question
+from warmstart.tastes import Tastes
 from warmstart.widened import Widened, widened
 
 ID = "warmstart_id"  # the column of ids beside the columns of the item table
-AMONG, POPULAR, LIKENESS = "among", "popular", "likeness"
+AMONG, POPULAR, LIKENESS, TASTES = "among", "popular", "likeness", "tastes."
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,8 @@ class Recommender:
     """The codes of the items that are recommended, rising; None where all are."""
     error_bars: ErrorBars | None = field(default=None, repr=False)
     """Of ratings; None where events are ranked."""
+    tastes: Tastes | None = field(default=None, repr=False)
+    """What groups of training tasks met; None where there were too few to show."""
 
     def recommend(
         self,
@@ -60,20 +67,50 @@ class Recommender:
         *,
         profile: Mapping[str, Any] | None = None,
         exclude: Iterable[Id] = (),
+        explain: bool = False,
     ) -> Answer:
         """The `n` best items for somebody who met those of `history` (oldest first, or item -> value).
 
-        The history and `exclude` are never recommended. Unknown ids are reported and skipped.
+        The history and `exclude` are never recommended. Unknown ids are reported and skipped. With `explain` each item
+        comes with its reasons, and the answer with how far these carry.
         """
         if n < 1:
             raise Misuse(f"n is the number of recommendations and at least 1, not {n}")
         asked = self._asked(history, profile or {})
         scores = self.scorer.score(asked.state, np.arange(len(self.items)))[0]
-        excluded = self.items.encode(exclude)
-        barred = Question(among=self.among).others(len(self.items))
-        barred[np.concatenate([asked.support.item, excluded[excluded >= 0]])] = True
+        barred = self._barred(asked, exclude)
         best = _best(scores, barred, n)
-        return self._answer(best, scores[best], asked, asked.warnings)
+        answer = self._answer(best, scores[best], asked, asked.warnings)
+        if not explain or not len(best):
+            return answer
+        person = self._person(asked, barred)
+        found = reasoned(self.scorer, person, scores, best, self._names, self.objective == "ranking")
+        items = tuple(replace(item, reasons=told) for item, told in zip(answer.items, found.reasons, strict=True))
+        sufficiency, comprehensiveness = (float(share[0]) for share in found.fidelity)
+        return replace(answer, items=items, sufficiency=sufficiency, comprehensiveness=comprehensiveness)
+
+    def explain(
+        self, history: History, item: Id, *, profile: Mapping[str, Any] | None = None, n: int = 10
+    ) -> Explanation:
+        """Why `item` stands where it does for somebody with this history, and what would change it.
+
+        What would take it out of a list of `n` is told where it is in it, else what would bring it there.
+        """
+        code = int(self.items.encode([item])[0])
+        if code < 0:
+            raise UnknownItem(f"there is no item {item!r} in the model's catalogue of {len(self.items):,}")
+        asked = self._asked(history, profile or {})
+        if code in asked.support.item:
+            raise Misuse(f"item {item!r} is in the history, and what was met is not recommended; leave it out of one")
+        person = self._person(asked, self._barred(asked, ()))
+        ranks = self.objective == "ranking"
+        return explained(self.scorer, person, code, n, self._names, ranks=ranks, value=self.usual_value)
+
+    def insight(self, history: History = (), *, profile: Mapping[str, Any] | None = None, n: int = 10) -> Insight:
+        """What the model has learned of people as a whole, and how each event of this history moves the list."""
+        asked = self._asked(history, profile or {})
+        person = self._person(asked, self._barred(asked, ()))
+        return insight(self.scorer, person, n, self._names, tastes=self.tastes, features=self.profile_columns)
 
     def predict(self, history: History, items: Iterable[Id], *, profile: Mapping[str, Any] | None = None) -> Answer:
         """The ratings, with error bars, that somebody with this history would give to `items`, in their order.
@@ -100,7 +137,7 @@ class Recommender:
         who met it, which `met_by` holds; the more there are, the more they count. An item that was added before may
         be added again, as more is known of it.
         """
-        grown = added(Known(self.scorer, self.items, self.item_table, self.popular), table, met_by or {})
+        grown = added(Stock(self.scorer, self.items, self.item_table, self.popular), table, met_by or {})
         new = np.arange(len(self.items), len(grown.items))
         among = None if self.among is None else np.union1d(self.among, new)
         return replace(self, among=among, **grown._asdict())
@@ -115,6 +152,8 @@ class Recommender:
             arrays |= sparse_arrays(LIKENESS, self.scorer.likeness)
         if self.among is not None:
             arrays[AMONG] = self.among
+        if self.tastes is not None:
+            arrays |= {f"{TASTES}{name}": array for name, array in self.tastes.arrays().items()}
         if features is not None:
             arrays |= {f"profile.{name}": array for name, array in features.arrays().items()}
         manifest = {
@@ -139,20 +178,37 @@ class Recommender:
             value=np.fromiter(values.values(), dtype=np.float32, count=len(values))[known],
             start=np.array([0, known.sum()]),
         )
-        row, warnings = self._profile(profile)
+        read, warnings = self._profile(profile)
         unknown = tuple(identifier for identifier, found in zip(values, known, strict=True) if not found)
         if unknown:
             warnings += (
                 f"{len(unknown)} of {len(values)} items of the history are unknown and were skipped: {a_few(unknown)}",
             )
-        return _Asked(support, self.scorer.adapt(support, row), unknown, warnings)
+        row = None if read is None else read.rows[[0]]
+        return _Asked(support, self.scorer.adapt(support, row), unknown, warnings, read)
+
+    def _barred(self, asked: "_Asked", exclude: Iterable[Id]) -> Bool[np.ndarray, "I"]:
+        """What cannot be recommended: what is no answer, what was met, and what is excluded."""
+        excluded = self.items.encode(exclude)
+        barred = Question(among=self.among).others(len(self.items))
+        barred[np.concatenate([asked.support.item, excluded[excluded >= 0]])] = True
+        return barred
+
+    def _person(self, asked: "_Asked", barred: Bool[np.ndarray, "I"]) -> Person:
+        if asked.read is None:
+            return Person(Known(asked.support), {}, barred)
+        return Person(Known(asked.support, asked.read.rows[[0]], asked.read.rows[1:]), asked.read.columns, barred)
+
+    @property
+    def _names(self) -> Names:
+        return Names(self.items, self.item_table)
 
     def _answer(self, codes: np.ndarray, scores: np.ndarray, asked: "_Asked", warnings: tuple[str, ...]) -> Answer:
         bars = None if self.error_bars is None else self.error_bars.of(self.scorer, asked.state, codes)
         found = described(codes, scores, bars, self.items, self.item_table)
         return Answer(found, len(asked.support.item), asked.unknown, warnings)
 
-    def _profile(self, profile: Mapping[str, Any]) -> tuple[sp.csr_array | None, tuple[str, ...]]:
+    def _profile(self, profile: Mapping[str, Any]) -> "tuple[_Read | None, tuple[str, ...]]":
         """The profile as the model reads it, and a warning for each part that the model cannot read."""
         known = {} if self.profile_columns is None else self.profile_columns.columns
         warnings = tuple(
@@ -162,8 +218,18 @@ class Recommender:
         )
         if self.profile_columns is None or not set(profile) & set(known):
             return None, warnings
-        row = pl.DataFrame({column: [value] for column, value in profile.items() if column in known})
-        return self.profile_columns.transform(row), warnings
+        told = {column: value for column, value in profile.items() if column in known}
+        table = pl.DataFrame({column: [value] * (len(told) + 1) for column, value in told.items()})
+        for place, column in enumerate(told):
+            table[place + 1, column] = None
+        return _Read(self.profile_columns.transform(table), told), warnings
+
+
+class _Read(NamedTuple):
+    """A profile as the model reads it: the first row; and in each other row without one of the columns."""
+
+    rows: sp.csr_array
+    columns: Mapping[str, Any]
 
 
 class _Asked(NamedTuple):
@@ -173,6 +239,7 @@ class _Asked(NamedTuple):
     state: State
     unknown: tuple[Id, ...]
     warnings: tuple[str, ...]
+    read: _Read | None
 
 
 def load(folder: str | Path) -> Recommender:
@@ -181,6 +248,7 @@ def load(folder: str | Path) -> Recommender:
     profile = manifest["profile_columns"]
     table = items.drop(ID)
     scorer = restore(manifest["learner"], under(arrays, "scorer."), manifest["settings"])
+    tastes = Tastes.restore(under(arrays, TASTES)) if f"{TASTES}tasks" in arrays else None
     if f"{LIKENESS}.start" in arrays:
         scorer = widened(scorer, sparse_of(LIKENESS, arrays, scorer.items))
     return Recommender(
@@ -195,6 +263,7 @@ def load(folder: str | Path) -> Recommender:
         facts=manifest["facts"],
         popular=arrays[POPULAR],
         among=arrays.get(AMONG),
+        tastes=tastes,
         error_bars=None if manifest["error_bars"] is None else ErrorBars.restore(manifest["error_bars"]),
     )
 

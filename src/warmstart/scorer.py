@@ -1,9 +1,10 @@
 """The contract that every recommender of this package fulfils, classic or learned."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 
 from warmstart.tasks import Examples, Profile
 
@@ -54,6 +55,43 @@ class Unsure(Scorer, Protocol):
 
     def spread(self, state: State, items: Candidates) -> Scores:
         """Standard deviation of the rating of (Q,) or (T, Q) items around their scores."""
+        ...
+
+
+@runtime_checkable
+class Additive(Scorer, Protocol):
+    """A scorer that knows in closed form what each event does, and need not be asked without it."""
+
+    def influences(
+        self, support: Examples, profile: Profile, items: Int64[np.ndarray, "Q"]
+    ) -> Float32[np.ndarray, "N Q"]:
+        """What each of the N events of all support sets adds to the scores of Q items: with it, less without it."""
+        ...
+
+
+@runtime_checkable
+class Describing(Scorer, Protocol):
+    """A scorer that reads the content of items, and knows what each column of it does."""
+
+    content_width: int
+    """Columns of content, of all features together."""
+
+    def content(
+        self, support: Examples, profile: Profile, item: int, columns: Sequence[Bool[np.ndarray, "G"]]
+    ) -> Float32[np.ndarray, "P"]:
+        """What each set of columns adds to the score of an item for one person: with it, less without it."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Scorer, Protocol):
+    """A scorer that reads the histories of training tasks where it is used."""
+
+    met: Any
+    """Which of the I items each training task met, sparse."""
+
+    def read(self, support: Examples, profile: Profile = None) -> Any:
+        """How much each of T support sets makes it read each training task: sparse, a row for each set."""
         ...
 
 

@@ -5,6 +5,7 @@ hour knows nothing, the last hundred clicks do.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,6 +47,15 @@ class Stack:
     def with_sessions(self, more: Examples) -> "Stack":
         """The same, with sessions that came since; nothing is trained."""
         return Stack(self.bases, self.memory.followed_by(more), self.judge)
+
+    @property
+    def met(self) -> Any:
+        """What the past tasks met."""
+        return self.memory.alike.met
+
+    def read(self, support: Examples, profile: Profile = None) -> Any:
+        """The past tasks that are like a support set, and how much."""
+        return self.memory.alike.read(support, profile)
 
     def arrays(self) -> dict[str, np.ndarray]:
         judge = {JUDGE + name: tensor.numpy().copy() for name, tensor in self.judge.state_dict().items()}

@@ -49,6 +49,12 @@ class Examples:
         """The task of each row."""
         return np.repeat(np.arange(len(self)), self.counts)
 
+    @cached_property
+    def alone(self) -> Bool[np.ndarray, "N"]:
+        """Which events are the only ones of their task on their item."""
+        _, place, count = np.unique(np.stack([self.task, self.item]), axis=1, return_inverse=True, return_counts=True)
+        return count[place.ravel()] == 1
+
     @classmethod
     def plain(cls, item: Items, start: Starts) -> "Examples":
         """Events without values, each as strong as the others."""

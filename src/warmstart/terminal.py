@@ -22,6 +22,7 @@ from warmstart.training import History
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 WIDTH = 24
+WHY = 70  # letters of a line of reasons
 
 
 class Training:
@@ -77,8 +78,8 @@ def curve(values: list[float]) -> str:
     return f"{''.join(BLOCKS[height] for height in heights)} {high:.4f}"
 
 
-def answered(answer: Answer) -> RenderableType:
-    """Recommendations as a table."""
+def answered(answer: Answer, language: str = "en") -> RenderableType:
+    """Recommendations as a table, with their reasons where they have any."""
     if not answer.items:
         return Text("nothing is left to recommend: the history and the exclusions cover the catalogue")
     table = Table(box=None, pad_edge=False)
@@ -91,11 +92,17 @@ def answered(answer: Answer) -> RenderableType:
     table.add_column("rating" if rated else "score", justify="right", style="dim")
     if rated:
         table.add_column("4 in 5 lie within", justify="right", style="dim")
+    if answer.items[0].reasons:
+        table.add_column("why", max_width=WHY)
     for place, found in enumerate(answer.items, start=1):
         title = [escape(found.title or "")] if titled else []
         bar = [f"{found.low:.1f} to {found.high:.1f}"] if rated else []
-        table.add_row(str(place), escape(str(found.item)), *title, f"{found.score:.3f}", *bar)
-    return table
+        why = [escape(found.why(language))] if found.reasons else []
+        table.add_row(str(place), escape(str(found.item)), *title, f"{found.score:.3f}", *bar, *why)
+    if answer.sufficiency is None:
+        return table
+    carried = f"the first item keeps {answer.sufficiency:.0%} of its place's worth by its three weightiest events alone"
+    return Group(table, Text(f"{carried}, and loses {answer.comprehensiveness:.0%} without them", style="dim"))
 
 
 def fitted(model: Recommender, folder: Path) -> RenderableType:

@@ -8,6 +8,7 @@ import pytest
 
 from warmstart import recipes
 from warmstart.evaluation import evaluate
+from warmstart.influence import Known, influences
 from warmstart.recipes import RECIPES
 from warmstart.scorer import Scorer
 from warmstart.tasks import Examples, batches
@@ -144,3 +145,32 @@ def test_a_checkerboard_gives_back_the_withheld_items(name, board):
         best = np.argsort(-scores, axis=1)[:, :4]  # ten of a kind: six were shown, four are left
         recovered.append((best % 2 == part.support.item[part.support.start[:-1]][:, None] % 2).mean())
     assert np.mean(recovered) > 0.97
+
+
+def test_the_influence_of_an_event_is_what_is_lost_without_it(scorer, support, split):
+    one, profile = support.take(np.array([0])), split.test.profile[:1]
+    items, rivals = np.array([11, 2, 29]), np.array([[2, 7], [29, 0], [11, 13]])
+
+    def leads(of: Examples, row) -> np.ndarray:
+        scores = scores_of(scorer, of, profile=row)[0].astype(np.float64)
+        return scores[items] - scores[rivals].mean(axis=1)
+
+    found = influences(scorer, Known(one, profile, 0 * profile), items, rivals)
+    for place in range(4):
+        without = leads(one.where(np.arange(4) != place), profile)
+        np.testing.assert_allclose(found.events[:, place], leads(one, profile) - without, atol=1e-5 * scale(scorer))
+    nothing = leads(one.where(np.zeros(4, dtype=bool)), 0 * profile)
+    np.testing.assert_allclose(found.prior, nothing, atol=1e-5 * scale(scorer))
+    np.testing.assert_allclose(
+        found.columns[:, 0], leads(one, profile) - leads(one, 0 * profile), atol=1e-5 * scale(scorer)
+    )
+    parts = found.prior + found.events.sum(axis=1) + found.columns.sum(axis=1) + found.together
+    np.testing.assert_allclose(parts, found.lead, atol=1e-5 * scale(scorer))
+
+
+def scale(scorer: Scorer) -> float:
+    """How large scores are, where they are larger than one: the precision of a number is relative."""
+    return max(
+        1.0,
+        float(np.abs(scorer.score(scorer.adapt(Examples.plain(np.array([3]), np.array([0, 1]))), np.arange(30))).max()),
+    )

@@ -10,9 +10,9 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 
-from warmstart.classics.popularity import Popular, break_ties, popularity
+from warmstart.classics.popularity import Influences, Popular, break_ties, popularity
 from warmstart.scorer import Candidates, Scores, candidates_of
 from warmstart.tasks import Examples, Profile, Tasks
 
@@ -45,6 +45,14 @@ class Bias:
 
     def score(self, state: Float32[np.ndarray, "T"], items: Candidates) -> Scores:
         return candidates_of(break_ties(self.expected + state[:, None], self.popular), items)
+
+    def influences(self, support: Examples, profile: Profile, items: Int64[np.ndarray, "Q"]) -> Influences:
+        """What an event says of its owner's kindness, which is the same for all items."""
+        surplus, counts = support.value - self.expected[support.item], support.counts[support.task]
+        others = np.bincount(support.task, weights=surplus, minlength=len(support))[support.task] - surplus
+        without = others / (counts - 1 + self.settings["owner_l2"])
+        added = (others + surplus) / (counts + self.settings["owner_l2"]) - without
+        return np.tile(added[:, None], (1, len(items))).astype(np.float32)
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {"expected": self.expected, "popular": self.popular}

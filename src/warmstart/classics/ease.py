@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from warmstart.classics.popularity import Popular, break_ties, popularity
+from warmstart.classics.popularity import Influences, Popular, break_ties, popularity
 from warmstart.precision import Precision, precision, restored, taking_part
 from warmstart.scorer import Candidates, Scores, candidates_of
 from warmstart.tasks import Examples, Profile, Tasks
@@ -44,6 +44,11 @@ class EASE:
 
     def score(self, state: Catalogue, items: Candidates) -> Scores:
         return candidates_of(break_ties(state, self.popular), items)
+
+    def influences(self, support: Examples, profile: Profile, items: Int64[np.ndarray, "Q"]) -> Influences:
+        """The rows of the map for the items met; they are summed, so each is what its event adds."""
+        alone = Examples.plain(support.item, np.arange(len(support.item) + 1))
+        return self.adapt(alone)[:, items] * support.alone[:, None]
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {**self.precision.arrays(), "taken": self.taken, "popular": self.popular}

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from jaxtyping import Int64
 
-from warmstart.classics.popularity import Popular, break_ties, popularity
+from warmstart.classics.popularity import Influences, Popular, break_ties, popularity
 from warmstart.scorer import Candidates, Scores, candidates_of
 from warmstart.tasks import Examples, Profile, Tasks
 
@@ -46,6 +47,10 @@ class ItemKNN:
 
     def score(self, state: sp.csr_array, items: Candidates) -> Scores:
         return candidates_of(break_ties(state.toarray(), self.popular), items)
+
+    def influences(self, support: Examples, profile: Profile, items: Int64[np.ndarray, "Q"]) -> Influences:
+        """The similarities of the items met to the candidates; they are summed, so each is what its event adds."""
+        return self.similarity[support.item][:, items].toarray() * support.alone[:, None]
 
     def arrays(self) -> dict[str, np.ndarray]:
         similarity = self.similarity

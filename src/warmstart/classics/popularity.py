@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 
 from warmstart.scorer import Candidates, Scores, candidates_of
 from warmstart.tasks import Examples, Profile, Tasks
 
 Popular = Float32[np.ndarray, "I"]
+Influences = Float32[np.ndarray, "N Q"]
 TIE_BREAK = 1e-6
 
 
@@ -42,6 +43,9 @@ class Popularity:
 
     def score(self, state: int, items: Candidates) -> Scores:
         return candidates_of(np.broadcast_to(self.popular, (state, self.items)), items)
+
+    def influences(self, support: Examples, profile: Profile, items: Int64[np.ndarray, "Q"]) -> Influences:
+        return np.zeros((len(support.item), len(items)), dtype=np.float32)
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {"popular": self.popular}

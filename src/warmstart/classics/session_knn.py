@@ -73,6 +73,10 @@ class SessionKNN:
         said = sp.csr_array(state @ self.met).toarray() * self.rareness
         return candidates_of(break_ties(said, self.popular), items)
 
+    def read(self, support: Examples, profile: Profile = None) -> sp.csr_array:
+        """The past sessions that are heard, and how much: the state."""
+        return self.adapt(support, profile)
+
     def named(self, support: Examples) -> Entries:
         """What the sessions alike met, each time one met it, instead of the scores of all items."""
         return Entries.of(self.adapt(support)).times(self.met).scaled(self.rareness)

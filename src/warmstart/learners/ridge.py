@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from warmstart.learner import Catalogue, Items, Learner, Query, Scores, Support, Weights, mean, project
+from warmstart.learner import Catalogue, Items, Learner, Query, Scores, Support, Vectors, Weights, mean, project
 
 DRAWS = 4  # in training
 
@@ -53,6 +53,16 @@ class Ridge(Learner):
         factor = torch.linalg.cholesky(precision)
         solution = torch.cholesky_solve(evidence, factor).squeeze(-1)
         return Posterior(support.prior + self.log_gain.exp() * solution, factor)
+
+    def added(self, support: Support, catalogue: Catalogue) -> Vectors:
+        """By the formula of a regression without one of its rows (Allen, Technometrics 1974)."""
+        state = self.adapt(support, catalogue)
+        solution = (state.mean - support.prior) / self.log_gain.exp()
+        x = torch.where(support.mask.unsqueeze(-1), support.x, 0.0)
+        reached = torch.cholesky_solve(x.mT, state.factor).mT  # (T, S, D)
+        surprise = torch.where(support.mask, self._surprise(support), 0.0) - project(x, solution)
+        weight = surprise / (1 - (reached * x).sum(dim=-1))
+        return self.log_gain.exp() * weight.unsqueeze(-1) * reached
 
     def score(self, state: Posterior, x: Items) -> Scores:
         return project(x, state.mean)

@@ -1,0 +1,78 @@
+"""Reasons: why an item is recommended, in the user's own ids."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from warmstart.influence import Influences
+from warmstart.interactions import Id, Vocabulary
+
+TITLES = ("title", "name", "label", "description")
+Kind = Literal["event", "profile", "prior", "together"]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One part of an item's lead: an event, a column of the profile, the prior, or what only they do together."""
+
+    kind: Kind
+    adds: float
+    """What it adds to the lead of the item over its rivals (of ratings: to the rating); with it, less without it."""
+    share: float
+    """The same as a share of all parts, of which those against the item are negative: their sizes are 1 in all."""
+    item: Id | None = None
+    """Of an event: what was met."""
+    title: str | None = None
+    column: str | None = None
+    """Of a profile: the column, and its value."""
+    value: Any = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The reason, fit for JSON; without what it has not."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Names:
+    """How items are called."""
+
+    items: Vocabulary
+    table: pl.DataFrame | None = field(repr=False)
+
+    def of(self, codes: np.ndarray) -> list[tuple[Id, str | None]]:
+        """The id of each item, and its title where it has one."""
+        column = title_column(self.table)
+        titles = (
+            [None] * len(codes) if column is None or self.table is None else self.table[column].gather(codes).to_list()
+        )
+        return list(zip(self.items.decode(codes), titles, strict=True))
+
+
+def reasons_of(
+    found: Influences, place: int, history: np.ndarray, profile: Mapping[str, Any], names: Names
+) -> tuple[Reason, ...]:
+    """The reasons for one of the items of `found`, the weightiest first; they are its lead in all."""
+    parts = [*found.events[place], *found.columns[place], found.prior[place], found.together[place]]
+    whole = float(np.abs(parts).sum()) or 1.0
+    sizes = [(float(part), float(part) / whole) for part in parts]
+    met = [
+        Reason("event", *size, item=item, title=title)
+        for size, (item, title) in zip(sizes, names.of(history), strict=False)
+    ]
+    told = [
+        Reason("profile", *size, column=column, value=value)
+        for size, (column, value) in zip(sizes[len(met) :], profile.items(), strict=False)
+    ]
+    rest = [Reason("prior", *sizes[-2]), Reason("together", *sizes[-1])]
+    return tuple(sorted([*met, *told, *rest], key=lambda reason: -abs(reason.share)))
+
+
+def title_column(table: pl.DataFrame | None) -> str | None:
+    """The column that names an item to people, if there is one."""
+    if table is None:
+        return None
+    texts = {name.lower(): name for name, kind in table.schema.items() if kind == pl.String}
+    return next((texts[name] for name in TITLES if name in texts), None)
