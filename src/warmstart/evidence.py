@@ -35,6 +35,7 @@ from warmstart.tasks import NEXT, Examples, Profile, TaskBatch, Tasks
 Table = sp.csr_array | Float32[np.ndarray, "J J"]
 Said = Float32[np.ndarray, "T J"]
 Columns = Bool[np.ndarray, "G"]
+Few = Int64[np.ndarray, "Q"]  # places among the items that take part
 Witnesses = Float32[np.ndarray, "T J E"]
 RECENCY = (0.0, 1.0)
 """An event that n later ones follow counts 1 / (1 + n) to this power: all alike, and the last ones above all."""
@@ -117,6 +118,31 @@ class Evidence:
         if self.foretold is not None:
             found.append(_foretold(self.foretold, profile, row, len(support)))
         return np.stack(found, axis=-1) / self.spread
+
+    def of_few(
+        self, support: Examples, profile: Profile, items: Int64[np.ndarray, "Q"]
+    ) -> Float32[np.ndarray, "T Q E"]:
+        """The same of a few items alone, in use; 0 of those that do not take part."""
+        place = np.searchsorted(self.taken, items)
+        known = np.flatnonzero(self.taken[np.minimum(place, len(self.taken) - 1)] == items)
+        few, events = place[known], coded(support, self.taken, self.items)
+        heard, column = np.unique(events.item, return_inverse=True)
+        of = replace(events, item=column)  # by their place among the U items that anybody met: all tables are (U, Q)
+        by_event, root = self.counts[events.item] + self.shrink, np.sqrt(self.counts[few] + self.shrink)
+        plain, cosine = matrix_of(of, len(heard)), matrix_of(of, len(heard), 1 / np.sqrt(by_event))
+        found = [plain @ (-self.precision.among(heard, few) / self.precision.diagonal[few])]
+        found.append(cosine @ _among(self.together, heard, few) / root)
+        if self.content is not None:
+            found.append(plain @ sp.csr_array(self.content[heard] @ self.content[few].T).toarray())
+        for recency in self._recencies:
+            assert self.after is not None, "followers are asked for where there is an order"
+            weight = (1 + behind(events)) ** -recency / by_event
+            found.append(matrix_of(of, len(heard), weight) @ _among(self.after, heard, few) / root)
+        if self.foretold is not None:
+            found.append(_foretold(self.foretold, profile, None, len(support))[:, few])
+        said = np.zeros((len(support), len(items), self.width), dtype=np.float32)
+        said[:, known] = np.stack(found, axis=-1) / self.spread
+        return said
 
     def by_content(self, support: Examples, item: int, columns: Sequence[Columns]) -> Float32[np.ndarray, "P"]:
         """The part of what the witness of content says of an item to one person that is due to each set of columns."""
@@ -256,3 +282,10 @@ def _table(matrix: sp.csr_array) -> Table:
 
 def _product(rows: sp.csr_array, table: Table) -> Said:
     return rows @ table if isinstance(table, np.ndarray) else sp.csr_array(rows @ table).toarray()
+
+
+def _among(table: Table, rows: Few, columns: Few) -> Float32[np.ndarray, "U Q"]:
+    """A few columns of a few rows of a table."""
+    if isinstance(table, np.ndarray):
+        return table[rows[:, None], columns]
+    return sp.csr_array(table[rows])[:, columns].toarray()

@@ -109,8 +109,8 @@ def reasoned(
 ) -> Reasoned:
     """The reasons for all items of a list at once, by the scores of the catalogue. `ranks`: events, not ratings."""
     found = _influences(scorer, person, scores, items, ranks)
-    history = person.known.support.item
-    told = tuple(reasons_of(found, place, history, person.profile, names) for place in range(len(items)))
+    met = names.of(person.known.support.item)
+    told = tuple(reasons_of(found, place, met, person.profile) for place in range(len(items)))
     return Reasoned(told, fidelity(scorer, person.known, items[:1], found.events[:1], person.barred))
 
 
@@ -132,7 +132,7 @@ def explained(
         score=float(scores[item]),
         rank=rank,
         lead=float(found.lead[0]),
-        reasons=reasons_of(found, 0, known.support.item, person.profile, names),
+        reasons=reasons_of(found, 0, names.of(known.support.item), person.profile),
         content=_content(scorer, known, item, names.table),
         sufficiency=float(faithful.sufficiency[0]),
         comprehensiveness=float(faithful.comprehensiveness[0]),

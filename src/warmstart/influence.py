@@ -15,8 +15,9 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Bool, Float32, Int64
 
+from warmstart.arrays import columns_in
 from warmstart.by_shots import ByShots
-from warmstart.scorer import Additive, Scorer
+from warmstart.scorer import Additive, Scorer, Selective
 from warmstart.tasks import Examples, Profile
 from warmstart.widened import Widened, widened
 
@@ -70,8 +71,7 @@ def influences(scorer: Scorer, known: Known, items: Codes, rivals: Int64[np.ndar
     place = place.reshape(len(items), -1)
     events = speaks.influences(known.support, known.profile, codes) if isinstance(speaks, Additive) else None
     kept, rows = _left_out(known, events is None)
-    state = speaks.adapt(copies(known.support, kept), rows)
-    leads = _leads(speaks.score(state, codes), place)
+    leads = _leads(_scores(speaks, copies(known.support, kept), rows, codes), place)
     full, prior, columns = leads[:, 0], leads[:, 1], leads[:, 0, None] - leads[:, 2 : 2 + known.columns]
     alone = leads[:, :1] - leads[:, 2 + known.columns :] if events is None else _leads(events, place)
     return Influences(full, prior, alone, columns)
@@ -107,6 +107,12 @@ def strongest(scores: Float32[np.ndarray, "I"], barred: Barred, items: Codes) ->
     return np.stack(others) if others else np.zeros((0, width), dtype=np.int64)
 
 
+def _scores(scorer: Scorer, support: Examples, profile: Profile, items: Codes) -> Float32[np.ndarray, "C K"]:
+    if isinstance(scorer, Selective):
+        return scorer.of_few(support, profile, items)
+    return scorer.score(scorer.adapt(support, profile), items)
+
+
 def _left_out(known: Known, each: bool) -> tuple[Kept, Profile]:
     """All that is known, nothing, all without each column; and without each event, where that must be asked."""
     shots, columns = known.shots, known.columns
@@ -114,9 +120,9 @@ def _left_out(known: Known, each: bool) -> tuple[Kept, Profile]:
     kept = np.concatenate(blocks if each else blocks[:-1]).astype(bool)
     if known.profile is None:
         return kept, None
-    without = [known.without] if columns else []
-    rows = [known.profile, 0 * known.profile, *without, same(known.profile, len(kept) - 2 - columns)]
-    return kept, sp.csr_array(sp.vstack(rows))
+    nothing = sp.csr_array((1, columns_in(known.profile)), dtype=np.float32)
+    rows = sp.csr_array(sp.vstack([known.profile, nothing, *([known.without] if columns else [])]))
+    return kept, rows if not each else rows[np.r_[: 2 + columns, np.zeros(shots, dtype=np.int64)]]
 
 
 def _leads(scores: Float32[np.ndarray, "C K"], place: Int64[np.ndarray, "N W"]) -> Float32[np.ndarray, "N C"]:

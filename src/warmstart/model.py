@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding  # unlike indexing, its gradient is the same for any number of threads
 
 from warmstart.encoder import Encoder
-from warmstart.evidence import CONTENT, Columns, Evidence
+from warmstart.evidence import CONTENT, Columns, Evidence, Few
 from warmstart.learner import Catalogue, Learner, Query, Remover, Sampler, Support, Weighing
 from warmstart.scorer import Candidates, Scores, State
 from warmstart.tasks import NEXT, Examples, Padded, Profile, Question, TaskBatch
@@ -131,6 +131,16 @@ class FewShot(nn.Module):
         state = self.learner.adapt(support, catalogue)
         return state if self.evidence is None else Weighed(state, self._known(support, examples, None, profile))
 
+    def of_few(self, vectors: Tensor, examples: Examples, profile: Profile, items: Few) -> Float[Tensor, "T Q"]:
+        """The scores of a few items after T support sets, without what is only needed for the others."""
+        support, catalogue = self.seen(vectors, examples.padded(), profile)
+        scores = self.learner.score(self.learner.adapt(support, catalogue), vectors[torch.from_numpy(items)])
+        if self.evidence is None:
+            return self.in_units(scores)
+        assert isinstance(self.learner, Weighing), "only a learner that weighs is told by witnesses"
+        witnesses = torch.from_numpy(self.evidence.of_few(examples, profile, items))
+        return self.in_units(scores + (witnesses @ self.learner.trust(support).unsqueeze(-1)).squeeze(-1))
+
     def seen(self, vectors: Tensor, examples: Padded, profile: Profile) -> tuple[Support, Catalogue]:
         """What a learner sees of support sets in use, and of the catalogue."""
         return self._support(vectors, examples, profile), Catalogue(vectors[self.served_item], self.served_log_weight)
@@ -221,6 +231,11 @@ class Trained:
     def score(self, state: State, items: Candidates) -> Scores:
         """The scores of (Q,) or (T, Q) items, in the user's units where they are ratings."""
         return self.model.score(self.vectors, state, items).numpy()
+
+    @torch.no_grad()
+    def of_few(self, support: Examples, profile: Profile, items: Few) -> Scores:
+        """The scores of a few items after T support sets."""
+        return self.model.of_few(self.vectors, support, profile, items).numpy()
 
     @property
     def content_width(self) -> int:

@@ -15,6 +15,7 @@ from scipy.linalg import get_lapack_funcs
 from warmstart.tasks import Tasks
 
 Dense = Float32[np.ndarray, "T J"]
+Places = Int64[np.ndarray, "N"]
 Square = Float32[np.ndarray, "N N"]
 SMALL = 4000  # items up to which P is held itself
 BLOCK = 4096  # items whose diagonal is computed at once
@@ -34,6 +35,10 @@ class ByItems:
         """Sparse (T, J) rows times P."""
         return rows @ self.inverse
 
+    def among(self, rows: Places, columns: Places) -> Float32[np.ndarray, "A B"]:
+        """A few columns of a few rows of P."""
+        return self.inverse[rows[:, None], columns]
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything that `restored` needs."""
         return {"inverse": self.inverse}
@@ -52,6 +57,12 @@ class ByOwners:
         """Sparse (T, J) rows times P."""
         alike = (rows @ self.met.T) @ self.inverse  # (T, U)
         return (rows.toarray() - (self.met.T @ alike.T).T) / np.float32(self.ridge)
+
+    def among(self, rows: Places, columns: Places) -> Float32[np.ndarray, "A B"]:
+        """A few columns of a few rows of P."""
+        by_item = sp.csr_array(self.met.T)
+        reached = by_item[rows] @ (by_item[columns] @ self.inverse).T
+        return ((rows[:, None] == columns) - reached).astype(np.float32) / np.float32(self.ridge)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything that `restored` needs."""

@@ -1,6 +1,6 @@
 """Reasons: why an item is recommended, in the user's own ids."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ from warmstart.influence import Influences
 from warmstart.interactions import Id, Vocabulary
 
 TITLES = ("title", "name", "label", "description")
+Named = tuple[Id, str | None]
 Kind = Literal["event", "profile", "prior", "together"]
 
 
@@ -42,7 +43,7 @@ class Names:
     items: Vocabulary
     table: pl.DataFrame | None = field(repr=False)
 
-    def of(self, codes: np.ndarray) -> list[tuple[Id, str | None]]:
+    def of(self, codes: np.ndarray) -> list[Named]:
         """The id of each item, and its title where it has one."""
         column = title_column(self.table)
         titles = (
@@ -51,23 +52,22 @@ class Names:
         return list(zip(self.items.decode(codes), titles, strict=True))
 
 
-def reasons_of(
-    found: Influences, place: int, history: np.ndarray, profile: Mapping[str, Any], names: Names
-) -> tuple[Reason, ...]:
-    """The reasons for one of the items of `found`, the weightiest first; they are its lead in all."""
+def reasons_of(found: Influences, place: int, met: Sequence[Named], profile: Mapping[str, Any]) -> tuple[Reason, ...]:
+    """The reasons for one of the items of `found`, the weightiest first; they are its lead in all.
+
+    `met` names the events, and `profile` has the columns, in the order of `found`.
+    """
     parts = [*found.events[place], *found.columns[place], found.prior[place], found.together[place]]
     whole = float(np.abs(parts).sum()) or 1.0
     sizes = [(float(part), float(part) / whole) for part in parts]
-    met = [
-        Reason("event", *size, item=item, title=title)
-        for size, (item, title) in zip(sizes, names.of(history), strict=False)
-    ]
+    shots = len(met)
+    events = [Reason("event", *size, *name) for size, name in zip(sizes[:shots], met, strict=True)]
     told = [
         Reason("profile", *size, column=column, value=value)
-        for size, (column, value) in zip(sizes[len(met) :], profile.items(), strict=False)
+        for size, (column, value) in zip(sizes[shots:-2], profile.items(), strict=True)
     ]
     rest = [Reason("prior", *sizes[-2]), Reason("together", *sizes[-1])]
-    return tuple(sorted([*met, *told, *rest], key=lambda reason: -abs(reason.share)))
+    return tuple(sorted([*events, *told, *rest], key=lambda reason: -abs(reason.share)))
 
 
 def title_column(table: pl.DataFrame | None) -> str | None:

@@ -70,6 +70,15 @@ class Additive(Scorer, Protocol):
 
 
 @runtime_checkable
+class Selective(Scorer, Protocol):
+    """A scorer that scores a few items in less time than the catalogue, where many support sets are adapted to."""
+
+    def of_few(self, support: Examples, profile: Profile, items: Int64[np.ndarray, "Q"]) -> Scores:
+        """The scores of Q items after T support sets, as `adapt` and `score` give them."""
+        ...
+
+
+@runtime_checkable
 class Describing(Scorer, Protocol):
     """A scorer that reads the content of items, and knows what each column of it does."""
 

@@ -12,6 +12,7 @@ weighted mean says nothing, so the evidence against the null example counts: the
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -61,14 +62,21 @@ class Matching(Learner):
         parts = x.split(max(1, PAIRS // len(state.mask)), dim=-2)
         return torch.cat([self._compare(state, part) for part in parts], dim=-1)
 
+    def attention(self, state: Memory, x: Items) -> Float[Tensor, "T Q S"]:
+        """How much of the look at the memory goes to each example; what is missing to 1 goes to the null example."""
+        return self._logits(state, x).softmax(dim=-1)[..., 1:]
+
     def _compare(self, state: Memory, x: Tensor) -> Tensor:
+        return project(x, state.prior) + self.log_gain.exp() * self._read(self._logits(state, x), state.labels)
+
+    def _logits(self, state: Memory, x: Tensor) -> Tensor:
+        """How well the null example and those of the memory fit each candidate: (T, Q, 1+S)."""
         look_up = self.look_up(x)
         if self.context is not None:
             look_up = self.context.of_query(look_up, state)
         similarity = normalize(look_up, dim=-1) @ normalize(state.keys, dim=-1).mT * self.log_sharpness.exp()
         null = self.null.expand(*similarity.shape[:-1], 1)
-        logits = torch.cat([null, similarity.masked_fill(~state.mask.unsqueeze(1), -torch.inf)], dim=-1)  # (T, Q, 1+S)
-        return project(x, state.prior) + self.log_gain.exp() * self._read(logits, state.labels)
+        return torch.cat([null, similarity.masked_fill(~state.mask.unsqueeze(1), -torch.inf)], dim=-1)
 
     def _read(self, logits: Tensor, labels: Tensor) -> Tensor:
         if self.ranks:
