@@ -136,7 +136,7 @@ class Evidence:
             found.append(plain @ sp.csr_array(self.content[heard] @ self.content[few].T).toarray())
         for recency in self._recencies:
             assert self.after is not None, "followers are asked for where there is an order"
-            weight = (1 + behind(events)) ** -recency / by_event
+            weight = ((1 + behind(events)) ** -recency / by_event).astype(np.float32)
             found.append(matrix_of(of, len(heard), weight) @ _among(self.after, heard, few) / root)
         if self.foretold is not None:
             found.append(_foretold(self.foretold, profile, None, len(support))[:, few])
@@ -284,7 +284,7 @@ def _product(rows: sp.csr_array, table: Table) -> Said:
     return rows @ table if isinstance(table, np.ndarray) else sp.csr_array(rows @ table).toarray()
 
 
-def _among(table: Table, rows: Few, columns: Few) -> Float32[np.ndarray, "U Q"]:
+def _among(table: Table, rows: Int64[np.ndarray, "U"], columns: Few) -> Float32[np.ndarray, "U Q"]:
     """A few columns of a few rows of a table."""
     if isinstance(table, np.ndarray):
         return table[rows[:, None], columns]

@@ -18,6 +18,8 @@ Ranks = Int64[np.ndarray, "C"]
 Order = Int64[np.ndarray, "S"]
 TOP = 3
 """Events that are to carry a recommendation."""
+FAINT = 1e-6
+"""Influences that differ by less are alike, but for rounding."""
 
 
 class Fidelity(NamedTuple):
@@ -75,8 +77,9 @@ def stability(
     fewer = known._replace(support=copies(known.support, kept[None]))
     again = influences(scorer, fewer, np.array([item]), rivals[None])
     before, after = found.events[0, kept], again.events[0]
-    if np.ptp(before) == 0 or np.ptp(after) == 0:
-        return float(np.ptp(before) == np.ptp(after))
+    differ = [np.ptp(events) > FAINT for events in (before, after)]
+    if not all(differ):
+        return float(differ[0] == differ[1])
     return float(spearmanr(before, after)[0])  # pyright: ignore[reportArgumentType]  # a number, of two rows
 
 

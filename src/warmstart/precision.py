@@ -15,7 +15,6 @@ from scipy.linalg import get_lapack_funcs
 from warmstart.tasks import Tasks
 
 Dense = Float32[np.ndarray, "T J"]
-Places = Int64[np.ndarray, "N"]
 Square = Float32[np.ndarray, "N N"]
 SMALL = 4000  # items up to which P is held itself
 BLOCK = 4096  # items whose diagonal is computed at once
@@ -35,7 +34,7 @@ class ByItems:
         """Sparse (T, J) rows times P."""
         return rows @ self.inverse
 
-    def among(self, rows: Places, columns: Places) -> Float32[np.ndarray, "A B"]:
+    def among(self, rows: Int64[np.ndarray, "A"], columns: Int64[np.ndarray, "B"]) -> Float32[np.ndarray, "A B"]:
         """A few columns of a few rows of P."""
         return self.inverse[rows[:, None], columns]
 
@@ -58,7 +57,7 @@ class ByOwners:
         alike = (rows @ self.met.T) @ self.inverse  # (T, U)
         return (rows.toarray() - (self.met.T @ alike.T).T) / np.float32(self.ridge)
 
-    def among(self, rows: Places, columns: Places) -> Float32[np.ndarray, "A B"]:
+    def among(self, rows: Int64[np.ndarray, "A"], columns: Int64[np.ndarray, "B"]) -> Float32[np.ndarray, "A B"]:
         """A few columns of a few rows of P."""
         by_item = sp.csr_array(self.met.T)
         reached = by_item[rows] @ (by_item[columns] @ self.inverse).T

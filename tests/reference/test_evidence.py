@@ -1,11 +1,14 @@
 """The evidence against sums written out, and with a task left out against what was fitted without it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose
 
 from warmstart.evidence import ASKED, CAUTION, RIDGES, Evidence
+from warmstart.foretold import Foretold
 from warmstart.likeness import COMMON
 from warmstart.tasks import NEXT, Examples, Tasks
 
@@ -99,6 +102,45 @@ def test_what_each_witness_says_is_the_sum_written_out(limit):
     assert_allclose(said[:, 2], shares[places].sum(axis=0), rtol=1e-4)
     newest_first = 1 / (1 + np.arange(len(places)))[::-1]
     assert_allclose(said[:, 3], newest_first @ shares[places], rtol=1e-4)
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("small", [0, 100])
+@pytest.mark.parametrize("limit", [ITEMS, 7])
+def test_of_a_few_items_the_witnesses_say_what_they_say_of_all(limit, small, again, monkeypatch):
+    monkeypatch.setattr("warmstart.precision.SMALL", small)
+    monkeypatch.setattr("warmstart.evidence.SMALL", small)
+    rng = np.random.default_rng(0)
+    content = sp.csr_array((rng.random((ITEMS, 9)) < 0.4).astype(np.float32))
+    profile = sp.csr_array((rng.random((25, 6)) < 0.5).astype(np.float32))
+    train = replace(tasks(ordered=True, again=again), profile=profile)
+    evidence = Evidence.fit(train, ITEMS, limit=limit, item_features=content, **SETTINGS)
+    if evidence.foretold is None:  # these columns foretell nothing, but say something
+        heard = Foretold.fit(profile, train.met.matrix(ITEMS)[:, evidence.taken], ridge=3.0)
+        evidence = replace(evidence, foretold=heard, spread=np.append(evidence.spread, np.float32(2.0)))
+    support, few = train.events.take(np.array([3, 8, 20])), np.array([11, 0, 5, 4])
+    said = evidence.of(support, None, profile[[3, 8, 20]])
+    whole = np.zeros((3, ITEMS, evidence.width), dtype=np.float32)
+    whole[:, evidence.taken] = said
+    assert_allclose(evidence.of_few(support, profile[[3, 8, 20]], few), whole[:, few], rtol=1e-4, atol=1e-5)
+
+
+def test_content_says_what_is_lost_without_its_columns():
+    rng = np.random.default_rng(0)
+    content = sp.csr_array((rng.random((ITEMS, 9)) < 0.4).astype(np.float32))
+    train = tasks(ordered=True)
+    evidence = Evidence.fit(train, ITEMS, limit=9, item_features=content, **SETTINGS)
+    support, marked = train.events.take(np.array([3])), np.arange(9) < 4
+    item = int(evidence.taken[2])
+    fewer = evidence.content.toarray()
+    fewer[2, marked] = 0.0
+    without = replace(evidence, content=sp.csr_array(fewer))
+    assert item not in support.item
+    lost = evidence.of(support)[0, 2, 2] - without.of(support)[0, 2, 2]
+    assert_allclose(evidence.by_content(support, item, [marked, ~marked])[0], lost, rtol=1e-4, atol=1e-6)
+    assert lost != 0
+    absent = int(np.setdiff1d(np.arange(ITEMS), evidence.taken)[0])
+    assert_allclose(evidence.by_content(support, absent, [marked]), 0)
 
 
 def test_without_an_order_nothing_follows():

@@ -27,6 +27,8 @@ def test_it_is_the_inverse_whichever_side_is_smaller(owners, items, kind, monkey
     rows = met(5, items)
     assert_allclose(found.of(rows), rows @ expected, rtol=1e-4, atol=1e-6)
     assert found.of(rows).dtype == np.float32
+    some, others = np.array([5, 0]), np.array([8, 5, 2])
+    assert_allclose(found.among(some, others), expected[some[:, None], others], rtol=1e-4, atol=1e-6)
     assert_array_equal(restored(found.arrays()).of(rows), found.of(rows))
 
 
