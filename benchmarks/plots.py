@@ -1,4 +1,4 @@
-"""The plots of docs/scenarios.md, from the results of the benchmarks.
+"""The plots of docs/scenarios.md and docs/explanations.md, from the results of the benchmarks.
 
 python benchmarks/plots.py [--results benchmarks/results] [--out docs/plots] [--chromium chromium]
 
@@ -36,6 +36,8 @@ def main() -> None:
         "item": items(latest(arguments.results, "itemcold")),
         "session": sessions(latest(arguments.results, "session-diginetica")),
         "cross-domain": domains(latest(arguments.results, "crossdomain")),
+        "fidelity": fidelity(latest(arguments.results, "explain")),
+        "reasons": reasons(latest(arguments.results, "explain-example")),
     }
     for name, chart in charts.items():
         if chart is None:
@@ -107,6 +109,62 @@ def domains(result: dict[str, Any] | None) -> go.Figure | None:
     return labelled(figure, "of the users known in both", "MRR, nothing known in the target")
 
 
+def fidelity(result: dict[str, Any] | None) -> go.Figure | None:
+    """Deletion by what is said to matter, and the best that any order could reach, for each learner."""
+    if result is None:
+        return None
+    sets = list(dict.fromkeys(row["set"] for row in result["rows"]))
+    figure = make_subplots(rows=1, cols=len(sets), shared_yaxes=True, subplot_titles=sets)
+    marks = {
+        "influence": ("circle", COLOURS[0]),
+        "cosine": ("x", CLASSIC_GREYS[0]),
+        "random": ("line-ns-open", "black"),
+    }
+    for column, name in enumerate(sets, start=1):
+        rows = [row for row in result["rows"] if row["set"] == name and row["best"] < 1]
+        rows.sort(key=lambda row: -row["orders"]["influence"]["deletion"])
+        learners = [row["learner"] for row in rows]
+        for order, (symbol, colour) in marks.items():
+            x = [row["orders"][order]["deletion"] for row in rows]
+            points(figure, order, x, learners, {"symbol": symbol, "color": colour, "size": 9}, column)
+        bound = [row["orders"]["influence"]["deletion"] - row["deletion_of_these"] + row["best"] for row in rows]
+        style = {"symbol": "line-ns-open", "color": COLOURS[1], "size": 12, "line": {"width": 2}}
+        points(figure, "what no order can beat", bound, learners, style, column)
+    figure.update_xaxes(title="discount left after deletion (lower is better)", range=[0.2, 1.0])
+    return plain(figure).update_layout(width=WIDTH, height=2 * HEIGHT, margin={"t": 40, "b": 90, "l": 110})
+
+
+def points(figure: go.Figure, name: str, x: list[float], y: list[str], marker: dict[str, Any], column: int) -> None:
+    figure.add_scatter(
+        x=x, y=y, name=name, legendgroup=name, showlegend=column == 1, mode="markers", marker=marker, row=1, col=column
+    )
+
+
+def reasons(result: dict[str, Any] | None) -> go.Figure | None:
+    """The parts of one item's lead, and how far each event moved the list."""
+    if result is None:
+        return None
+    told, steps = result["explanation"], result["insight"]["steps"]
+    figure = make_subplots(
+        rows=1, cols=2, horizontal_spacing=0.42,
+        subplot_titles=(f"why {told['title']} is number {told['rank']}", "places moved by each event"),
+    )  # fmt: skip
+    parts = told["reasons"][::-1]
+    kinds = {"prior": "before anything is known", "together": "together with each other"}
+    names = [
+        one.get("title") or (f"{one['column']}={one['value']}" if "column" in one else kinds[one["kind"]])
+        for one in parts
+    ]
+    colours = [COLOURS[0] if one["share"] > 0 else COLOURS[1] for one in parts]
+    shares = [100 * one["share"] for one in parts]
+    figure.add_bar(x=shares, y=names, orientation="h", marker={"color": colours}, row=1, col=1)
+    moved, events = [step["moved"] for step in steps[::-1]], [step["title"] for step in steps[::-1]]
+    figure.add_bar(x=moved, y=events, orientation="h", marker={"color": COLOURS[0]}, row=1, col=2)
+    figure.update_xaxes(title="share of its lead over the ten next, %", col=1)
+    figure.update_xaxes(title="places, mean of the first ten", col=2)
+    return plain(figure).update_layout(width=WIDTH, height=HEIGHT, margin={"t": 40, "b": 60, "l": 10}, showlegend=False)
+
+
 def styled(rows: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """The rows with the lines that they are drawn in: classics in grey and broken ones."""
     found, classics, others = [], 0, 0
@@ -149,7 +207,11 @@ def draw(figure: go.Figure, path: Path, chromium: str) -> None:
         page = Path(folder) / "chart.html"
         page.write_text(PAGE.format(chart=chart), encoding="utf-8")
         command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/profile"]
-        command += [f"--window-size={WIDTH},{HEIGHT}", "--force-device-scale-factor=2", "--hide-scrollbars"]
+        command += [
+            f"--window-size={WIDTH},{figure.layout.height}",
+            "--force-device-scale-factor=2",
+            "--hide-scrollbars",
+        ]
         command += ["--virtual-time-budget=5000", f"--screenshot={path.resolve()}", page.as_uri()]
         subprocess.run(command, check=True, capture_output=True, timeout=120)
 

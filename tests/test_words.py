@@ -1,9 +1,11 @@
 """Reasons in words, in two languages."""
 
+from typing import get_args
+
 import pytest
 
 from warmstart.errors import Misuse
-from warmstart.reasons import Reason
+from warmstart.reasons import Kind, Reason
 from warmstart.words import LANGUAGES, sentence
 
 LIKED = Reason("event", 2.0, 0.35, item=7, title="Alien")
@@ -24,6 +26,16 @@ def test_what_speaks_against_it_is_said_too():
     assert sentence([LIKED, AGAINST]) == "because you liked Alien (35 %), although Heidi speaks against it (16 %)"
 
 
+def test_the_weightiest_objection_is_told_whatever_it_is():
+    rare, all_of_it = Reason("prior", -1.0, -0.3), Reason("together", -2.0, -0.5)
+    assert sentence([LIKED, rare, AGAINST]).endswith(", although few like it (30 %)")
+    assert sentence([all_of_it, rare]) == (
+        "nothing in particular speaks for it, although all of it together speaks against it (50 %)"
+    )
+    others = Reason("profile", -1.0, -0.6, column="age", value=9)
+    assert sentence([LIKED, others], "zh").endswith("，尽管age为9的用户不太喜欢它（60 %）")
+
+
 def test_chinese_has_sentences_of_its_own():
     assert (
         sentence([LIKED, ALSO, PEOPLE], "zh")
@@ -32,6 +44,8 @@ def test_chinese_has_sentences_of_its_own():
 
 
 def test_every_language_says_everything():
+    kinds = set(get_args(Kind))
+    assert all(set(texts.speaks) == set(texts.objects) == kinds for texts in LANGUAGES.values())
     for language in LANGUAGES:
         told = sentence([LIKED, PEOPLE, PRIOR, Reason("together", 1.0, 0.2), AGAINST], language)
         assert all(name in told for name in ("Alien", "FR", "Heidi", "20 %", "10 %"))

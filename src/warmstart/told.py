@@ -9,7 +9,7 @@ from warmstart.explanation import Explanation
 from warmstart.insight import Insight, Item, Taste
 from warmstart.reasons import Reason
 
-WIDTH = 20  # letters of the longest bar
+WIDTH, COLUMNS = 20, 5  # letters of the longest bar, and columns of an item that are shown
 
 
 def explanation_told(found: Explanation, language: str) -> RenderableType:
@@ -20,9 +20,10 @@ def explanation_told(found: Explanation, language: str) -> RenderableType:
     for reason in found.reasons:
         parts.add_row(escape(_what(reason)), f"{reason.adds:+.3f}", f"{reason.share:+.0%}", _bar(reason.share))
     lines = [Text(line) for line in _changes(found)]
-    if found.content:
-        told = ", ".join(f"{column} {added:+.2f}" for column, added in found.content.items())
-        lines.append(Text(f"of its score, by what it is: {told}", style="dim"))
+    told = sorted(found.content.items(), key=lambda one: -abs(one[1]))[:COLUMNS]
+    if told:
+        parts_of = ", ".join(f"{column} {added:+.2f}" for column, added in told)
+        lines.append(Text(f"of its score, by what it is: {parts_of}", style="dim"))
     return Group(Text(head), parts, *lines)
 
 
