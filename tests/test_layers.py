@@ -8,6 +8,7 @@ import warmstart
 ROOT = Path(warmstart.__file__).parent
 LAYERS = (
     ("cli",),
+    ("service",),
     ("terminal", "arguments", "told"),
     ("efficiency",),
     ("page",),
@@ -16,7 +17,7 @@ LAYERS = (
     ("comparison", "fitting"),
     ("race",),
     ("gate", "recommender", "report"),
-    ("recipes", "folder", "answer", "additions", "cost", "budget", "intervals", "insight"),
+    ("recipes", "folder", "answer", "additions", "cost", "budget", "intervals", "insight", "exploration", "filters"),
     ("explanation",),
     ("words",),
     ("stacking",),

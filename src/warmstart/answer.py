@@ -24,6 +24,10 @@ class Recommendation:
     low: float | None = None
     high: float | None = None
     """The ends of the error bar of a rating: four ratings in five lie within. None where events are ranked."""
+    probability: float | None = None
+    """The chance that the model gives it of being next, among all that may be shown; None where it knows none."""
+    propensity: float = 1.0
+    """The chance that it is shown, below 1 where a policy explores."""
     reasons: tuple[Reason, ...] = ()
     """The parts of its lead over the items around it, the weightiest first; none where none were asked for."""
 
@@ -34,13 +38,14 @@ class Recommendation:
     def to_dict(self, language: str = "en") -> dict[str, Any]:
         """The item, fit for JSON; without error bars and reasons where there are none."""
         found = {"item": self.item, "score": self.score, "title": self.title, "properties": dict(self.properties)}
+        chance = {"probability": self.probability, "propensity": self.propensity}
         bar = {} if self.low is None else {"low": self.low, "high": self.high}
         told = (
             {"why": self.why(language), "reasons": [reason.to_dict() for reason in self.reasons]}
             if self.reasons
             else {}
         )
-        return {**found, **bar, **told}
+        return {**found, **chance, **bar, **told}
 
 
 @dataclass(frozen=True)

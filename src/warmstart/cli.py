@@ -1,4 +1,4 @@
-"""The command line: `warmstart up`, `data check`, `fit`, `evaluate`, `recommend` and `explain`."""
+"""The command line: `warmstart up`, `data check`, `fit`, `evaluate`, `recommend`, `explain` and `serve`."""
 
 import json as json_module
 import sys
@@ -222,6 +222,20 @@ def explain_item(
 
 
 @app.command()
+def serve(
+    model: Annotated[Path, typer.Argument(help="Folder of a model, or of versions of it.", show_default=False)],
+    store: Annotated[
+        str | None, typer.Option(help="Where events are kept: sqlite:///FILE or postgresql://USER@HOST/DATABASE.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address; keys are needed for any but this machine's own.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes; with PostgreSQL they share all events.")] = None,
+) -> None:
+    """Serve recommendations over HTTP; the API is documented at /docs."""
+    _serve(models=model, store=store, host=host, port=port, workers=workers)
+
+
+@app.command()
 def up(
     data: Annotated[Path | None, typer.Argument(help="Your data; without, a made-up shop.", show_default=False)] = None,
     no_serve: Annotated[bool, typer.Option("--no-serve", help="Stop after the recommendation.")] = False,
@@ -230,10 +244,11 @@ def up(
     columns: Columns = None,
     budget: Annotated[str, typer.Option(help="Time for each race: one to be judged, one for use.")] = "60s",
     out: Annotated[Path, typer.Option(help="Folder for the model.")] = Path("model"),
+    port: Annotated[int | None, typer.Option(help="Port to serve on.")] = None,
     seed: Seed = 0,
     json: Json = None,
 ) -> None:
-    """Check data, race learners against the classics, fit the best by number of known events, and recommend."""
+    """Check data, race learners, fit the best by number of known events, recommend with reasons, and serve."""
     log = _shop_or(data, items, users, columns)
     with Training(ERRORS) as training:
         report = ws.evaluate(log, ["auto"], seed=seed, budget=budget, watcher=training.watcher)
@@ -245,7 +260,13 @@ def up(
     facts = {"report": report.to_dict(), "model": str(out), "history": history, "answer": answer.to_dict()}
     _show(welcome(report, model, out, history, answer), facts, json)
     if not no_serve:
-        ERRORS.print("Serving is not part of this version yet; ask the model with `warmstart recommend`.")
+        _serve(models=out, port=port)
+
+
+def _serve(**options: Any) -> None:
+    from warmstart.service.serve import serve  # a second to import, which only who serves should wait for
+
+    serve(**options)
 
 
 def _read(data: Path, items: Path | None, users: Path | None, columns: str | None) -> ws.Interactions:

@@ -9,24 +9,28 @@ import numpy as np
 import polars as pl
 import scipy.sparse as sp
 from jaxtyping import Bool, Float32, Int64
+from scipy.special import logsumexp
 
 from warmstart.additions import Stock, added
-from warmstart.answer import Answer, described
+from warmstart.answer import Answer, Recommendation, described
 from warmstart.arrays import under
 from warmstart.error_bars import ErrorBars
 from warmstart.errors import Misuse, UnknownItem, a_few
 from warmstart.evaluation import Objective
 from warmstart.explanation import Explanation, Person, explained, reasoned
+from warmstart.exploration import DRAWS, Chosen, Policy, best, epsilon_greedy, thompson
 from warmstart.features import Features
+from warmstart.filters import Wanted, matching
 from warmstart.folder import Parts, read, write
 from warmstart.history import History, values_of
-from warmstart.influence import Known
+from warmstart.influence import Known, serving
 from warmstart.insight import Insight, insight
 from warmstart.interactions import Id, Interactions, Vocabulary
+from warmstart.model import Trained
 from warmstart.precision import sparse_arrays, sparse_of
 from warmstart.reasons import Names
 from warmstart.recipes import restore
-from warmstart.scorer import Scorer, State
+from warmstart.scorer import Sampler, Scorer, State
 from warmstart.sources import Source
 from warmstart.tasks import Examples, Question
 from warmstart.tastes import Tastes
@@ -68,26 +72,30 @@ class Recommender:
         profile: Mapping[str, Any] | None = None,
         exclude: Iterable[Id] = (),
         explain: bool = False,
+        again: bool = False,
+        where: Wanted | Bool[np.ndarray, "I"] | None = None,
+        policy: Policy | None = None,
     ) -> Answer:
         """The `n` best items for somebody who met those of `history` (oldest first, or item -> value).
 
-        The history and `exclude` are never recommended. Unknown ids are reported and skipped. With `explain` each item
-        comes with its reasons, and the answer with how far these carry.
+        What is in `exclude` is never recommended, nor is the history, unless `again` says so, nor what lacks the
+        properties of `where`, which may also say of each item whether it is allowed. Unknown ids are reported and
+        skipped. With `explain` each item comes with its reasons, and the answer with how far these carry. A `policy`
+        shows what is not known to be best, too.
         """
         if n < 1:
             raise Misuse(f"n is the number of recommendations and at least 1, not {n}")
         asked = self._asked(history, profile or {})
         scores = self.scorer.score(asked.state, np.arange(len(self.items)))[0]
-        barred = self._barred(asked, exclude)
-        best = _best(scores, barred, n)
-        answer = self._answer(best, scores[best], asked, asked.warnings)
-        if not explain or not len(best):
-            return answer
-        person = self._person(asked, barred)
-        found = reasoned(self.scorer, person, scores, best, self._names, self.objective == "ranking")
-        items = tuple(replace(item, reasons=told) for item, told in zip(answer.items, found.reasons, strict=True))
-        sufficiency, comprehensiveness = (float(share[0]) for share in found.fidelity)
-        return replace(answer, items=items, sufficiency=sufficiency, comprehensiveness=comprehensiveness)
+        barred = self._barred(asked, exclude, again=again)
+        if where is not None:
+            barred |= ~(where if isinstance(where, np.ndarray) else matching(self.item_table, where))
+        items, propensity = self._chosen(asked, scores, barred, n, policy)
+        answer = self._answer(items, scores[items], asked, asked.warnings)
+        answer = replace(
+            answer, items=_with_chances(answer.items, propensity, self._chances(asked, scores, barred, items))
+        )
+        return self._with_reasons(answer, asked, scores, barred, items) if explain and len(items) else answer
 
     def explain(
         self, history: History, item: Id, *, profile: Mapping[str, Any] | None = None, n: int = 10
@@ -187,12 +195,49 @@ class Recommender:
         row = None if read is None else read.rows[[0]]
         return _Asked(support, self.scorer.adapt(support, row), unknown, warnings, read)
 
-    def _barred(self, asked: "_Asked", exclude: Iterable[Id]) -> Bool[np.ndarray, "I"]:
+    def _barred(self, asked: "_Asked", exclude: Iterable[Id], again: bool = False) -> Bool[np.ndarray, "I"]:
         """What cannot be recommended: what is no answer, what was met, and what is excluded."""
         excluded = self.items.encode(exclude)
         barred = Question(among=self.among).others(len(self.items))
-        barred[np.concatenate([asked.support.item, excluded[excluded >= 0]])] = True
+        barred[excluded[excluded >= 0]] = True
+        if not again:
+            barred[asked.support.item] = True
         return barred
+
+    def _chosen(
+        self, asked: "_Asked", scores: np.ndarray, barred: Bool[np.ndarray, "I"], n: int, policy: Policy | None
+    ) -> Chosen:
+        """The items of a list, and the chance of each."""
+        if policy is None:
+            found = best(scores, barred, n)
+            return Chosen(found, np.ones(len(found)))
+        rng = np.random.default_rng(policy.seed)
+        if policy.strategy == "epsilon-greedy":
+            return epsilon_greedy(scores, barred, n, policy.epsilon, rng)
+        speaks = serving(self.scorer, len(asked.support.item))
+        if not isinstance(speaks, Sampler):
+            raise Misuse(f"{self.learner} does not know how unsure it is, as thompson needs it; use epsilon-greedy")
+        row = None if asked.read is None else asked.read.rows[[0]]
+        state, everything = speaks.adapt(asked.support, row), np.arange(len(self.items))
+        draws = [speaks.score(speaks.sample(state, rng), everything)[0] for _ in range(DRAWS)]
+        return thompson(np.stack(draws), barred, n)
+
+    def _chances(
+        self, asked: "_Asked", scores: np.ndarray, barred: Bool[np.ndarray, "I"], items: np.ndarray
+    ) -> list[float | None]:
+        """The chance that each item is next, where the scores are those of a softmax; among what may be shown."""
+        if self.objective != "ranking" or not isinstance(serving(self.scorer, len(asked.support.item)), Trained):
+            return [None] * len(items)
+        return np.exp(scores[items] - logsumexp(scores[~barred])).tolist()
+
+    def _with_reasons(
+        self, answer: Answer, asked: "_Asked", scores: np.ndarray, barred: Bool[np.ndarray, "I"], items: np.ndarray
+    ) -> Answer:
+        person = self._person(asked, barred)
+        found = reasoned(self.scorer, person, scores, items, self._names, self.objective == "ranking")
+        told = tuple(replace(item, reasons=why) for item, why in zip(answer.items, found.reasons, strict=True))
+        sufficiency, comprehensiveness = (float(share[0]) for share in found.fidelity)
+        return replace(answer, items=told, sufficiency=sufficiency, comprehensiveness=comprehensiveness)
 
     def _person(self, asked: "_Asked", barred: Bool[np.ndarray, "I"]) -> Person:
         if asked.read is None:
@@ -203,7 +248,13 @@ class Recommender:
     def _names(self) -> Names:
         return Names(self.items, self.item_table)
 
-    def _answer(self, codes: np.ndarray, scores: np.ndarray, asked: "_Asked", warnings: tuple[str, ...]) -> Answer:
+    def _answer(
+        self,
+        codes: np.ndarray,
+        scores: np.ndarray,
+        asked: "_Asked",
+        warnings: tuple[str, ...],
+    ) -> Answer:
         bars = None if self.error_bars is None else self.error_bars.of(self.scorer, asked.state, codes)
         found = described(codes, scores, bars, self.items, self.item_table)
         return Answer(found, len(asked.support.item), asked.unknown, warnings)
@@ -223,6 +274,13 @@ class Recommender:
         for place, column in enumerate(told):
             table[place + 1, column] = None
         return _Read(self.profile_columns.transform(table), told), warnings
+
+
+def _with_chances(
+    items: tuple[Recommendation, ...], propensity: np.ndarray, probability: list[float | None]
+) -> tuple[Recommendation, ...]:
+    chances = zip(items, propensity.tolist(), probability, strict=True)
+    return tuple(replace(item, propensity=shown, probability=wanted) for item, shown, wanted in chances)
 
 
 class _Read(NamedTuple):
@@ -273,9 +331,3 @@ def from_log(log: Interactions, **parts: Any) -> Recommender:
     usual = float(log.value.mean()) if len(log) else 1.0
     popular = np.bincount(log.item, minlength=len(log.items)).astype(np.float32)
     return Recommender(items=log.items, item_table=log.item_table, usual_value=usual, popular=popular, **parts)
-
-
-def _best(scores: np.ndarray, barred: np.ndarray, n: int) -> np.ndarray:
-    """The `n` best codes that are not barred, best first; fewer where the catalogue is small."""
-    order = np.argsort(-scores, kind="stable")
-    return order[~barred[order]][:n]

@@ -1,0 +1,66 @@
+"""Problems: what went wrong, as a problem document (RFC 9457), and never as a traceback."""
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from warmstart.errors import DataError, Misuse, NotFitted, UnknownItem
+
+LOG = logging.getLogger(__name__)
+TITLES = {
+    400: "Bad request",
+    401: "No key",
+    403: "Not allowed",
+    404: "Not found",
+    405: "No such method",
+    413: "Too large",
+    422: "Not valid",
+    500: "Our fault",
+    503: "Not ready",
+}
+STATUS = {DataError: 422, Misuse: 422, UnknownItem: 404, NotFitted: 503}
+MEDIA = "application/problem+json"
+
+
+def problem(status: int, detail: str, errors: list[dict[str, Any]] | None = None) -> JSONResponse:
+    """A problem document."""
+    body = {"type": "about:blank", "title": TITLES.get(status, "Problem"), "status": status, "detail": detail}
+    return JSONResponse(body if errors is None else {**body, "errors": errors}, status, media_type=MEDIA)
+
+
+def catch(app: FastAPI) -> None:
+    """Make every error of the app a problem document."""
+    for kind, status in STATUS.items():
+        app.add_exception_handler(kind, _as(status))
+    app.add_exception_handler(RequestValidationError, _invalid)  # pyright: ignore[reportArgumentType]  # a narrower error
+    app.add_exception_handler(HTTPException, _http)  # pyright: ignore[reportArgumentType]  # a narrower error
+    app.add_exception_handler(Exception, _ours)
+
+
+def _as(status: int) -> Any:
+    async def handle(request: Request, error: Exception) -> JSONResponse:
+        return problem(status, str(error))
+
+    return handle
+
+
+async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    """Each mistake with its place in the request."""
+    errors = [{"at": ".".join(str(part) for part in one["loc"]), "expected": one["msg"]} for one in error.errors()]
+    first = errors[0]
+    return problem(422, f"{first['at']}: {first['expected']}", errors)
+
+
+async def _http(request: Request, error: HTTPException) -> JSONResponse:
+    found = problem(error.status_code, str(error.detail))
+    found.headers.update(error.headers or {})
+    return found
+
+
+async def _ours(request: Request, error: Exception) -> JSONResponse:
+    LOG.exception("%s %s", request.method, request.url.path)
+    return problem(500, "this is a mistake of ours; the log has the details under the request's id")

@@ -1,0 +1,38 @@
+"""Settings: what a service serves; options before the environment (WARMSTART_STORE, ...) before warmstart.toml."""
+
+from pathlib import Path
+
+from fastapi import FastAPI
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from warmstart.service.app import create_app
+
+
+class Settings(BaseSettings):
+    """What a service needs to know."""
+
+    model_config = SettingsConfigDict(env_prefix="WARMSTART_", toml_file="warmstart.toml", extra="ignore")
+
+    models: Path = Path("model")
+    store: str = "sqlite:///warmstart.db"
+    keys: str = ""
+    host: str = "127.0.0.1"
+    port: int = 8080
+    workers: int = 1
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def app() -> FastAPI:
+    """The service as the environment describes it: what each worker runs."""
+    found = Settings()
+    return create_app(found.models, found.store, keys=found.keys)

@@ -1,0 +1,309 @@
+"""Store: events, items and users in SQLite or PostgreSQL; what was answered as stored is on disk."""
+
+import json
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Engine, Table, create_engine, delete, event, func, insert, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+
+from warmstart.errors import Misuse, NotFitted
+from warmstart.service.tables import ANSWERED, INTERACTIONS, ITEMS, RECEIPTS, RECOMMENDATIONS, USERS, migrate
+
+BUSY = 10.0  # seconds that a writer waits for another one on SQLite
+WRITES = "warmstart_writes"  # the option of a connection that will write
+MIGRATING = 7_203_371  # the number of the lock under which one of many workers brings PostgreSQL up to date
+
+
+class Event(NamedTuple):
+    """What somebody did."""
+
+    user_id: str
+    item_id: str
+    type: str
+    value: float | None
+    time: float
+    """Seconds since 1970."""
+    recommendation_id: str | None = None
+
+
+class Logged(NamedTuple):
+    """A recommendation that was given."""
+
+    id: str
+    user_id: str | None
+    model: str
+    stage: str
+    took_ms: float
+    items: Sequence[Mapping[str, Any]]
+
+
+class Page(NamedTuple):
+    """Some rows of a list, and where the next ones begin; None behind the last."""
+
+    rows: list[dict[str, Any]]
+    cursor: str | None
+
+
+@dataclass(frozen=True)
+class Store:
+    """This keeps what happened; every method is one transaction, and has happened when it returns."""
+
+    engine: Engine
+
+    @classmethod
+    def open(cls, url: str) -> "Store":
+        """The store at a URL: sqlite:///FILE, or postgresql://USER@HOST/DATABASE; made or brought up to date."""
+        store = cls(_engine(url))
+        try:
+            with store._writing() as connection:
+                if store.on_postgresql:
+                    connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATING})"))
+                migrate(connection)
+        except NotFitted:
+            store.close()
+            raise
+        except SQLAlchemyError as error:
+            store.close()
+            raise NotFitted(f"the store {make_url(url)!r} cannot be opened: {_first_line(error)}") from error
+        return store
+
+    @property
+    def on_postgresql(self) -> bool:
+        return self.engine.dialect.name == "postgresql"
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def is_ready(self) -> bool:
+        """Whether the store answers."""
+        try:
+            with self.engine.connect() as connection:
+                connection.execute(select(1))
+        except OperationalError:
+            return False
+        return True
+
+    def add(self, events: Sequence[Event]) -> None:
+        """Keep events."""
+        with self._writing() as connection:
+            _add(connection, events)
+
+    def add_once(self, events: Sequence[Event], key: str, digest: str, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """Keep events and what is answered under a key, unless that was answered before: then that answer.
+
+        A key that was used for something else is refused.
+        """
+        with self._writing() as connection:
+            row = {"key": key, "digest": digest, "answer": json.dumps(answer), "time": time.time()}
+            change = self._insert(ANSWERED).values(row).on_conflict_do_nothing().returning(ANSWERED.c.key)
+            if connection.execute(change).first() is not None:
+                _add(connection, events)
+                return dict(answer)
+            known = connection.execute(select(ANSWERED.c.digest, ANSWERED.c.answer).where(ANSWERED.c.key == key)).one()
+        if known.digest != digest:
+            raise Misuse(f'the idempotency key "{key}" was used for another request; take a new one for each')
+        return json.loads(known.answer)
+
+    def history(self, user_id: str, most: int) -> list[Event]:
+        """The latest events of a user, at most so many, the oldest first."""
+        found = INTERACTIONS.c
+        latest = (
+            select(*(found[name] for name in Event._fields))
+            .where(found.user_id == user_id)
+            .order_by(found.time.desc(), found.id.desc())
+            .limit(most)
+        )
+        with self.engine.connect() as connection:
+            return [Event._make(row) for row in connection.execute(latest)][::-1]
+
+    def put(self, table: Table, key: str, values: Mapping[str, Any]) -> bool:
+        """Write the properties of an item, or the profile of a user; whether it is new."""
+        return self.put_many(table, {key: values}) == 1
+
+    def put_many(self, table: Table, rows: Mapping[str, Mapping[str, Any]]) -> int:
+        """The same for many; how many of them are new."""
+        identifier, content = _columns(table)
+        now = time.time()
+        values = [{identifier: key, content: json.dumps(row), "updated": now} for key, row in rows.items()]
+        with self._writing() as connection:
+            known = connection.scalar(select(func.count()).where(table.c[identifier].in_(rows))) or 0
+            change = self._insert(table)
+            kept = {name: change.excluded[name] for name in (content, "updated")}
+            connection.execute(change.on_conflict_do_update(index_elements=[identifier], set_=kept), values)
+        return len(rows) - known
+
+    def get(self, table: Table, key: str) -> dict[str, Any] | None:
+        """The properties of an item, or the profile of a user; None of what is not there."""
+        identifier, content = _columns(table)
+        with self.engine.connect() as connection:
+            found = connection.scalar(select(table.c[content]).where(table.c[identifier] == key))
+        return None if found is None else json.loads(found)
+
+    def page(self, table: Table, cursor: str | None, count: int) -> Page:
+        """Some of the items or users, in the order of their ids, from behind a cursor."""
+        identifier, content = _columns(table)
+        asked = select(table.c[identifier], table.c[content]).order_by(table.c[identifier]).limit(count + 1)
+        if cursor is not None:
+            asked = asked.where(table.c[identifier] > cursor)
+        with self.engine.connect() as connection:
+            found = connection.execute(asked).all()
+        rows = [{identifier: row[0], content: json.loads(row[1])} for row in found[:count]]
+        return Page(rows, found[count - 1][0] if len(found) > count else None)
+
+    def all_items(self) -> dict[str, dict[str, Any]]:
+        """The properties of all items, in the order of their ids."""
+        with self.engine.connect() as connection:
+            rows = connection.execute(select(ITEMS.c.item_id, ITEMS.c.properties).order_by(ITEMS.c.item_id))
+            return {item: json.loads(properties) for item, properties in rows}
+
+    def items_stamp(self, followed: Sequence[str]) -> tuple[object, ...]:
+        """What changes whenever items do, or somebody meets one of those that are followed."""
+        changed = select(func.count(), func.max(ITEMS.c.updated)).select_from(ITEMS)
+        met = select(func.count()).select_from(INTERACTIONS).where(INTERACTIONS.c.item_id.in_(followed))
+        with self.engine.connect() as connection:
+            return (*connection.execute(changed).one(), connection.scalar(met) if followed else 0)
+
+    def histories_of_items(self, items: Sequence[str], users: int, most: int) -> dict[Any, list[Any]]:
+        """For each item the histories, without the item, of the latest who met it."""
+        found: dict[Any, list[Any]] = {}
+        with self.engine.connect() as connection:
+            for item in items:
+                met = select(INTERACTIONS.c.user_id).where(INTERACTIONS.c.item_id == item).distinct().limit(users)
+                theirs = [user for (user,) in connection.execute(met)]
+                found[item] = [
+                    [one.item_id for one in self.history(user, most) if one.item_id != item] for user in theirs
+                ]
+        return {item: histories for item, histories in found.items() if histories}
+
+    def remove_item(self, item_id: str) -> bool:
+        """Forget the properties of an item; whether there were any. Its events stay."""
+        with self._writing() as connection:
+            return bool(connection.execute(delete(ITEMS).where(ITEMS.c.item_id == item_id)).rowcount)
+
+    def forget(self, user_id: str) -> dict[str, Any]:
+        """Forget all of a user; a receipt that says how much that was, and not whose."""
+        receipt = uuid.uuid4().hex
+        now = time.time()
+        with self._writing() as connection:
+            counts = {
+                table.name: connection.execute(delete(table).where(table.c.user_id == user_id)).rowcount
+                for table in (INTERACTIONS, RECOMMENDATIONS, USERS)
+            }
+            connection.execute(insert(RECEIPTS).values(id=receipt, time=now, counts=json.dumps(counts)))
+        return {"receipt": receipt, "time": now, "forgotten": counts}
+
+    def merge(self, user_id: str, into: str) -> int:
+        """Make one user's events another's, as when a guest signs in; how many events moved.
+
+        Of the profiles that of the user who stays prevails, column by column.
+        """
+        with self._writing() as connection:
+            moved = connection.execute(
+                update(INTERACTIONS).where(INTERACTIONS.c.user_id == user_id).values(user_id=into)
+            ).rowcount
+            profiles = dict(
+                connection.execute(
+                    select(USERS.c.user_id, USERS.c.profile).where(USERS.c.user_id.in_([user_id, into]))
+                ).all()
+            )
+            if user_id in profiles:
+                both = json.loads(profiles[user_id]) | json.loads(profiles.get(into, "{}"))
+                row = {"user_id": into, "profile": json.dumps(both), "updated": time.time()}
+                change = self._insert(USERS).values(row)
+                connection.execute(change.on_conflict_do_update(index_elements=["user_id"], set_=row))
+                connection.execute(delete(USERS).where(USERS.c.user_id == user_id))
+        return moved
+
+    def log(self, given: Logged) -> None:
+        """Keep a recommendation that was given, with the chance of each of its items."""
+        row = given._asdict() | {"items": json.dumps(list(given.items)), "time": time.time()}
+        with self._writing() as connection:
+            connection.execute(insert(RECOMMENDATIONS).values(row))
+
+    def counts(self) -> dict[str, int]:
+        """How many rows each table has."""
+        with self.engine.connect() as connection:
+            return {
+                table.name: connection.scalar(select(func.count()).select_from(table)) or 0
+                for table in (INTERACTIONS, ITEMS, USERS, RECOMMENDATIONS)
+            }
+
+    def events(self, at_once: int = 50_000) -> Iterator[list[Event]]:
+        """All events, in the order in which they came, some at a time."""
+        found = INTERACTIONS.c
+        last = 0
+        while True:
+            asked = select(found.id, *(found[name] for name in Event._fields)).where(found.id > last)
+            with self.engine.connect() as connection:
+                rows = connection.execute(asked.order_by(found.id).limit(at_once)).all()
+            if not rows:
+                return
+            last = rows[-1][0]
+            yield [Event._make(row[1:]) for row in rows]
+
+    def _writing(self) -> AbstractContextManager[Connection]:
+        """A transaction that writes; on SQLite it waits for its turn at its beginning, where waiting is no deadlock."""
+        return self.engine.execution_options(**{WRITES: True}).begin()
+
+    def _insert(self, table: Table) -> Any:
+        """An insert that knows what to do about a row that is there, in the words of the database."""
+        return postgresql.insert(table) if self.on_postgresql else sqlite.insert(table)
+
+
+def _add(connection: Connection, events: Sequence[Event]) -> None:
+    if events:
+        now = time.time()
+        connection.execute(insert(INTERACTIONS), [{**one._asdict(), "received": now} for one in events])
+
+
+def _columns(table: Table) -> tuple[str, str]:
+    """The id and the content of items or users."""
+    return ("item_id", "properties") if table is ITEMS else ("user_id", "profile")
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise Misuse(f'"{url}" is no store; write sqlite:///FILE or postgresql://USER@HOST/DATABASE') from None
+    if parsed.get_backend_name() == "sqlite":
+        engine = create_engine(parsed, connect_args={"timeout": BUSY})
+        event.listen(engine, "connect", _durable)
+        event.listen(engine, "begin", _begin)
+        return engine
+    if parsed.get_backend_name() == "postgresql":
+        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_size=10, pool_pre_ping=True)
+    raise Misuse(f'"{url}" is no store that is known; write sqlite:///FILE or postgresql://USER@HOST/DATABASE')
+
+
+def _durable(connection: Any, record: object) -> None:
+    """A log written ahead, so that readers do not wait; on disk when a transaction ends, even if the power fails."""
+    connection.isolation_level = None  # transactions begin where `_begin` says, and not by a guess of the driver
+    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Store]:
+    """A store that is closed at the end."""
+    store = Store.open(url)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
