@@ -22,11 +22,12 @@ class Bases:
 
     def said(self, support: Examples, profile: Profile = None) -> Said:
         """The mean of what they say of each item after each support set, each with a spread of about one."""
-        total = np.float32(0)
-        for name, scorer in self.scorers.items():
-            scores = scorer.score(scorer.adapt(support, profile), np.arange(self.items))
-            total = total + (over_chance(scores) if name in self.logits else levelled(scores))
-        return np.asarray(total / np.float32(len(self.scorers)))
+        said = [self._of(name, support, profile) for name in self.scorers]
+        return said[0] if len(said) == 1 else np.mean(said, axis=0, dtype=np.float32)
+
+    def _of(self, name: str, support: Examples, profile: Profile) -> Said:
+        scores = self.scorers[name].score(self.scorers[name].adapt(support, profile), np.arange(self.items))
+        return over_chance(scores) if name in self.logits else levelled(scores)
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {f"{name}.{key}": array for name, one in self.scorers.items() for key, array in one.arrays().items()}
@@ -34,9 +35,9 @@ class Bases:
 
 def over_chance(scores: Said) -> Said:
     """How much likelier than any item each is thought to be: the logarithm, over 3."""
-    logits = torch.tensor(scores, dtype=torch.float32)
+    logits = torch.from_numpy(scores)
     mean = logits.logsumexp(dim=1, keepdim=True) - math.log(scores.shape[1])
-    return logits.sub_(mean).div_(3).numpy()
+    return (logits - mean).div_(3).numpy()
 
 
 def levelled(scores: Said) -> Said:

@@ -52,11 +52,15 @@ class Judge(nn.Module):
     def unsaid(
         self, base: Float[Tensor, "T I"], item: Float[Tensor, "H I"], shots: Float[Tensor, "T H"]
     ) -> Float[Tensor, "T I"]:
-        """Scores of the whole catalogue as if no witness said anything; one unit at a time, so that memory is small."""
-        found, heard = base.clone(), torch.empty_like(base)
+        """Scores of the whole catalogue as if no witness said anything; one unit at a time, so that memory is small.
+
+        As max(x + s, 0) is max(x, -s) + s, what the shots say is added once, and not to every item.
+        """
+        found, heard = base + shots @ self.out.unsqueeze(1), torch.empty_like(base)
+        least = -shots[0] if len(shots) == 1 else -shots.T.unsqueeze(2)  # (H,), or (H, T, 1)
         for unit, (of_base, out) in enumerate(zip(self.of_base.tolist(), self.out.tolist(), strict=True)):
             torch.add(item[unit], base, alpha=of_base, out=heard)
-            found.add_(heard.add_(shots[:, unit, None]).relu_(), alpha=out)
+            found.add_(heard.clamp_(min=least[unit]), alpha=out)
         return found
 
 

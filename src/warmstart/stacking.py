@@ -19,7 +19,7 @@ from warmstart.tuning import Arrays, Classic, Fitted, Kind, Meta, Order, Setting
 from warmstart.validation import quality
 
 LATER, ENOUGH, MOST = 0.02, 2000, 0.2  # of the training tasks that judge: this share, but as many, up to that share
-FOR_BASE, FOR_MORE = 0.82, 0.08  # of the seconds that a fit may take
+FOR_BASE, FOR_MORE = 0.78, 0.08  # of the seconds that a fit may take
 
 
 @dataclass(frozen=True)
