@@ -146,8 +146,8 @@ def reasons(result: dict[str, Any] | None) -> go.Figure | None:
         return None
     told, steps = result["explanation"], result["insight"]["steps"]
     figure = make_subplots(
-        rows=1, cols=2, horizontal_spacing=0.42,
-        subplot_titles=(f"why {told['title']} is number {told['rank']}", "places moved by each event"),
+        rows=1, cols=2, horizontal_spacing=0.46,
+        subplot_titles=(f"why {told['title']} is number {told['rank']}", "places moved"),
     )  # fmt: skip
     parts = told["reasons"][::-1]
     kinds = {"prior": "before anything is known", "together": "together with each other"}
@@ -161,8 +161,8 @@ def reasons(result: dict[str, Any] | None) -> go.Figure | None:
     moved, events = [step["moved"] for step in steps[::-1]], [step["title"] for step in steps[::-1]]
     figure.add_bar(x=moved, y=events, orientation="h", marker={"color": COLOURS[0]}, row=1, col=2)
     figure.update_xaxes(title="share of its lead over the ten next, %", col=1)
-    figure.update_xaxes(title="places, mean of the first ten", col=2)
-    return plain(figure).update_layout(width=WIDTH, height=HEIGHT, margin={"t": 40, "b": 60, "l": 10}, showlegend=False)
+    figure.update_xaxes(title="mean of the first ten", col=2)
+    return plain(figure).update_layout(width=WIDTH, height=HEIGHT, margin={"t": 40, "b": 60, "l": 10, "r": 30}, showlegend=False)
 
 
 def styled(rows: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:

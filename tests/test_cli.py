@@ -136,6 +136,26 @@ def test_evaluate_prints_the_board_and_writes_json_and_page(capsys, folder, tmp_
     assert code == 0 and "MAE" in out
 
 
+def test_a_store_is_filled_learned_from_and_written_out(capsys, folder, tmp_path):
+    store = f"sqlite:///{tmp_path}/events.db"
+    code, out, _ = run(capsys, "import", folder, "--store", store)
+    assert code == 0 and "stored 2,593 events of 240 users" in out
+    code, out, _ = run(capsys, "fit", "--store", store, "--out", tmp_path / "model", "--learner", "ease")
+    assert code == 0 and "ease fitted" in out
+    code, out, _ = run(capsys, "export", tmp_path / "out", "--store", store)
+    assert code == 0 and (tmp_path / "out" / "interactions.parquet").exists()
+    code, _, err = run(capsys, "fit", folder, "--store", store, "--out", tmp_path / "other")
+    assert code == 2 and "and not both" in err
+
+
+def test_who_serves_others_needs_keys_and_a_model(capsys, model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(capsys, "serve", model, "--host", "0.0.0.0")
+    assert code == 2 and "give keys" in " ".join(err.split())
+    code, _, err = run(capsys, "serve", tmp_path / "nothing")
+    assert code == 2 and "holds no model" in " ".join(err.split())
+
+
 def test_up_without_data_uses_a_made_up_shop_and_says_so(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, err = run(capsys, "up", "--budget", "3s")

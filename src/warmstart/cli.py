@@ -1,4 +1,4 @@
-"""The command line: `warmstart up`, `data check`, `fit`, `evaluate`, `recommend`, `explain` and `serve`."""
+"""The command line: `warmstart up`, `data check`, `fit`, `evaluate`, `recommend`, `explain`, `serve` and more."""
 
 import json as json_module
 import sys
@@ -16,7 +16,7 @@ from warmstart.arguments import pairs, scenario_options, words
 from warmstart.arguments import settings as parse_settings
 from warmstart.arguments import shares as parse_shares
 from warmstart.arguments import shots as parse_shots
-from warmstart.errors import WarmstartError
+from warmstart.errors import Misuse, WarmstartError
 from warmstart.reading import inspect
 from warmstart.terminal import Training, answered, fitted, welcome
 from warmstart.told import explanation_told, insight_told
@@ -58,6 +58,9 @@ HistoryOf = Annotated[
     str, typer.Option("--history", help="Known events, oldest first: ITEM or ITEM:VALUE, and commas.")
 ]
 ProfileOf = Annotated[str | None, typer.Option("--profile", help="What is known of the user: country=FR,age=25.")]
+Store = Annotated[
+    str, typer.Option(help="sqlite:///FILE or postgresql://USER@HOST/DATABASE.", envvar="WARMSTART_STORE")
+]
 Language = Annotated[Literal["en", "zh"], typer.Option(help="Of the reasons.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="A setting of the learner: key=value. Repeatable.")]
 
@@ -86,7 +89,10 @@ def data_check(
 
 @app.command()
 def fit(
-    data: Data,
+    data: Annotated[
+        Path | None, typer.Argument(help="A file or folder: CSV, TSV, Parquet or JSONL.", show_default=False)
+    ] = None,
+    *,
     out: Annotated[Path, typer.Option(help="Folder for the model.", show_default=False)],
     learner: Annotated[str, typer.Option(help="Name of a learner, or auto for a race among them.")] = "auto",
     items: Items = None,
@@ -98,13 +104,14 @@ def fit(
     target: Target = None,
     objective: Objective = "ranking",
     budget: Annotated[str, typer.Option(help="Time for fitting: 60s, 10m.")] = "10m",
+    store: Annotated[str | None, typer.Option(help="Learn from what a service has stored, instead of DATA.")] = None,
     seed: Seed = 0,
     set_: Settings = None,
     json: Json = None,
 ) -> None:
     """Fit a model and save it; a run that was killed goes on where it was when started again."""
     settings = parse_settings(set_)
-    log = _read(data, items, users, columns)
+    log = _data_or_store(data, store, items, users, columns)
     checkpoint = out.with_name(out.name + ".checkpoint")
     with Training(ERRORS) as training:
         model = ws.fit(
@@ -221,6 +228,41 @@ def explain_item(
     _show(explanation_told(found, language), found.to_dict(language), json)
 
 
+@app.command("import")
+def import_data(
+    data: Data,
+    store: Store,
+    items: Items = None,
+    users: Users = None,
+    columns: Columns = None,
+    kind: Annotated[str, typer.Option("--type", help="The type that all events get.")] = "event",
+    json: Json = None,
+) -> None:
+    """Bring events, items and users into the store of a service."""
+    from warmstart.service.exchange import imported
+    from warmstart.service.store import opened
+
+    log = _read(data, items, users, columns)
+    with opened(store) as found:
+        counts = imported(found, log, kind)
+    _show(Text(f"stored {counts['interactions']:,} events of {counts['users']:,} users"), counts, json)
+
+
+@app.command("export")
+def export_data(
+    out: Annotated[Path, typer.Argument(help="A new folder for Parquet files.", show_default=False)],
+    store: Store,
+    json: Json = None,
+) -> None:
+    """Write all events, items and users of a store to Parquet files, which `import` and `fit` take."""
+    from warmstart.service.exchange import exported
+    from warmstart.service.store import opened
+
+    with opened(store) as found:
+        counts = exported(found, out)
+    _show(Text(f"wrote {counts['interactions']:,} events, {counts['items']:,} items to {out}"), counts, json)
+
+
 @app.command()
 def serve(
     model: Annotated[Path, typer.Argument(help="Folder of a model, or of versions of it.", show_default=False)],
@@ -283,6 +325,20 @@ def _read(data: Path, items: Path | None, users: Path | None, columns: str | Non
     for finding in seen.findings:
         ERRORS.print(Text(f"{finding.level}: {finding.message}", "yellow" if finding.level == "warning" else "dim"))
     return log
+
+
+def _data_or_store(
+    data: Path | None, store: str | None, items: Path | None, users: Path | None, columns: str | None
+) -> ws.Interactions:
+    if (data is None) == (store is None):
+        raise Misuse("name data to learn from, or a store with --store, and not both")
+    if data is not None:
+        return _read(data, items, users, columns)
+    from warmstart.service.exchange import stored
+    from warmstart.service.store import opened
+
+    with opened(str(store)) as found:
+        return stored(found, pairs(columns, "--columns"))
 
 
 def _shop_or(data: Path | None, items: Path | None, users: Path | None, columns: str | None) -> ws.Interactions:
