@@ -23,7 +23,7 @@ class Bases:
     def said(self, support: Examples, profile: Profile = None) -> Said:
         """The mean of what they say of each item after each support set, each with a spread of about one."""
         said = [self._of(name, support, profile) for name in self.scorers]
-        return said[0] if len(said) == 1 else np.mean(np.stack(said), axis=0, dtype=np.float32)
+        return said[0] if len(said) == 1 else np.asarray(np.mean(np.stack(said), axis=0))
 
     def _of(self, name: str, support: Examples, profile: Profile) -> Said:
         scores = self.scorers[name].score(self.scorers[name].adapt(support, profile), np.arange(self.items))

@@ -212,6 +212,27 @@ def test_it_says_how_it_is(client):
     assert client.get("/openapi.json").json()["info"]["title"] == "warmstart"
 
 
+def test_metrics_count_requests_events_and_stages(start):
+    with start() as client:
+        client.post("/v1/interactions", json={"interactions": [{"user_id": "m", "item_id": "i1"}, {"user_id": "m"}]})
+        client.get("/v1/recommend/m")
+        client.get("/made/up")
+        text = client.get("/metrics").text
+    assert 'warmstart_events_total{outcome="accepted"} 1.0' in text
+    assert 'warmstart_events_total{outcome="rejected"} 1.0' in text
+    assert 'warmstart_recommendations_total{stage="few-shot"} 1.0' in text
+    assert 'warmstart_requests_total{method="GET",route="/v1/recommend/{user_id}",status="200"} 1.0' in text
+    assert 'route="unknown",status="404"} 1.0' in text and "/made/up" not in text
+    assert "warmstart_items 80.0" in text
+
+
+def test_each_request_is_logged_once_with_its_id(start, caplog):
+    with start() as client, caplog.at_level("INFO", logger="warmstart.service.app"):
+        client.get("/health/live", headers={"X-Request-ID": "req-1"})
+    mine = [record for record in caplog.records if getattr(record, "facts", {}).get("path") == "/health/live"]
+    assert len(mine) == 1 and mine[0].facts["status"] == 200
+
+
 def test_a_version_is_promoted_and_taken_back(start, models, tmp_path):
     folder = shutil.copytree(models, tmp_path / "models")
     with start(folder=folder) as client, start("other.db", folder=folder) as other:

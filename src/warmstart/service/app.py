@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -19,6 +20,8 @@ from starlette.exceptions import HTTPException
 from warmstart.errors import Misuse, UnknownItem
 from warmstart.service.answering import Answering
 from warmstart.service.keys import Keys, Right
+from warmstart.service.logs import REQUEST
+from warmstart.service.metrics import Metrics
 from warmstart.service.models import Models
 from warmstart.service.problems import catch, problem
 from warmstart.service.schemas import (
@@ -39,6 +42,7 @@ from warmstart.service.schemas import (
 from warmstart.service.store import Event, Store
 from warmstart.service.tables import ITEMS, USERS
 
+LOG = logging.getLogger(__name__)
 LARGEST = 8 * 1024 * 1024  # bytes of a request
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text}
@@ -67,7 +71,8 @@ def create_app(models: Path, store: str, *, keys: str = "") -> FastAPI:
         lifespan=lifespan,
         responses=PROBLEMS,
     )
-    app.state.keys = Keys.read(keys)
+    app.state.keys, app.state.metrics = Keys.read(keys), Metrics()
+    app.middleware("http")(app.state.metrics.timed)
     app.middleware("http")(_limited)
     catch(app)
     for router in (HEALTH, EVENTS, ASKED, ITEM, USER, MODELS):
@@ -78,12 +83,16 @@ def create_app(models: Path, store: str, *, keys: str = "") -> FastAPI:
 async def _limited(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
     """Give each request an id, and refuse one that is too large before it is read."""
     identifier = request.headers.get("x-request-id", uuid.uuid4().hex)[:64]
+    begun, _ = time.perf_counter(), REQUEST.set(identifier)
     length = request.headers.get("content-length", "0")
     if not length.isdigit() or int(length) > LARGEST:
         answer: Response = problem(413, f"a request has at most {LARGEST:,} bytes; send less at a time")
     else:
         answer = await go_on(request)
     answer.headers["X-Request-ID"] = identifier
+    took = round(1000 * (time.perf_counter() - begun), 3)
+    facts = {"method": request.method, "path": request.url.path, "status": answer.status_code, "took_ms": took}
+    LOG.info("%s %s %s", request.method, request.url.path, answer.status_code, extra={"facts": facts})
     return answer
 
 
@@ -106,7 +115,12 @@ def _answering(request: Request) -> Answering:
     return request.app.state.answering
 
 
+def _figures(request: Request) -> Metrics:
+    return request.app.state.metrics
+
+
 Service = Annotated[Answering, Depends(_answering)]
+Figures = Annotated[Metrics, Depends(_figures)]
 HEALTH = APIRouter(tags=["health"])
 EVENTS = APIRouter(prefix="/v1", tags=["events"], dependencies=[_may("write")])
 ASKED = APIRouter(prefix="/v1", tags=["recommendations"], dependencies=[_may("read")])
@@ -129,10 +143,19 @@ def ready(service: Service) -> Any:
     return {"status": "ready", "model": service.models.serving.version}
 
 
+@HEALTH.get("/metrics", include_in_schema=False)
+def metrics(request: Request, service: Service) -> Response:
+    """Figures of this process for Prometheus."""
+    found: Metrics = request.app.state.metrics
+    found.items.set(len(service.catalogue().model.items))
+    return found.shown()
+
+
 @EVENTS.post("/interactions", response_model=Accepted)
 def add_interactions(
     body: Interactions,
     service: Service,
+    figures: Figures,
     idempotency_key: Annotated[str | None, Header(max_length=200, min_length=1)] = None,
 ) -> Any:
     """Keep events; what is counted as accepted is on disk. With the same Idempotency-Key they are kept once."""
@@ -145,6 +168,8 @@ def add_interactions(
         digest = hashlib.sha256(json.dumps(body.interactions, sort_keys=True).encode()).hexdigest()
         found = service.store.add_once(taken, idempotency_key, digest, found)
     service.look_again()
+    figures.events.labels("accepted").inc(len(taken))
+    figures.events.labels("rejected").inc(len(rejected))
     return {**found, "took_ms": 1000 * (time.perf_counter() - begun)}
 
 
@@ -169,15 +194,17 @@ def _event(row: Interaction) -> Event:
 
 
 @ASKED.post("/recommend", response_model=Recommendations, response_model_exclude_none=True)
-def recommend(body: Asked, service: Service) -> Any:
+def recommend(body: Asked, service: Service, figures: Figures) -> Any:
     """The best items for a user by all that is known now; an unknown user or item is no mistake."""
-    return service.recommend(body)
+    found = service.recommend(body)
+    figures.recommended.labels(found["user"]["stage"]).inc()
+    return found
 
 
 @ASKED.get("/recommend/{user_id}", response_model=Recommendations, response_model_exclude_none=True)
-def recommend_to(user_id: str, service: Service, count: Count = 10, explain: bool = False) -> Any:
+def recommend_to(user_id: str, service: Service, figures: Figures, count: Count = 10, explain: bool = False) -> Any:
     """The same for a user whose events are stored."""
-    return service.recommend(Asked.model_validate({"user_id": user_id, "count": count, "explain": explain}))
+    return recommend(Asked.model_validate({"user_id": user_id, "count": count, "explain": explain}), service, figures)
 
 
 @ASKED.post("/rank")

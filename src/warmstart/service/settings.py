@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from warmstart.service.app import create_app
+from warmstart.service.logs import log_as_json
 
 
 class Settings(BaseSettings):
@@ -34,5 +35,6 @@ class Settings(BaseSettings):
 
 def app() -> FastAPI:
     """The service as the environment describes it: what each worker runs."""
+    log_as_json()
     found = Settings()
     return create_app(found.models, found.store, keys=found.keys)
