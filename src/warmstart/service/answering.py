@@ -26,8 +26,10 @@ HISTORY = 200  # stored events of a user that are heard, the latest ones
 FEW = 20  # events up to which somebody is new
 PATIENCE = 1.0  # seconds until it is looked whether another worker wrote items
 MET_BY = 50  # users who met a new item, by whose histories it is placed
-NEGATIVE = frozenset({"dislike", "skip", "hide", "return"})
-"""Types of events that are kept, but say nothing for an item."""
+SILENT = frozenset({"dislike", "skip", "hide", "return", "impression", "read"})
+"""Types of events that are kept, and not shown again, but say nothing for an item."""
+HIDDEN = "is_hidden"
+"""The property of items that are not recommended to anybody."""
 
 
 class Catalogue(NamedTuple):
@@ -41,6 +43,8 @@ class Catalogue(NamedTuple):
     """The items that the model was not fitted on."""
     properties: Mapping[str, Mapping[str, Any]]
     """What the store says of items, by their ids."""
+    hidden: Sequence[str]
+    """The items that are not recommended."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class Person:
 
     history: Mapping[Id, float]
     profile: Mapping[str, Any]
+    silent: frozenset[str]
+    """Items that were met without a word for them."""
 
     @property
     def stage(self) -> str:
@@ -74,7 +80,7 @@ class Answering:
             person.history,
             asked.count,
             profile=person.profile,
-            exclude=asked.exclude_ids,
+            exclude=[*asked.exclude_ids, *catalogue.hidden, *(person.silent if asked.exclude_seen else ())],
             explain=asked.explain,
             again=not asked.exclude_seen,
             where=_where(catalogue, asked.filter) if asked.filter else None,
@@ -114,7 +120,7 @@ class Answering:
     def similar(self, item_id: str, count: int) -> dict[str, Any]:
         """What those are recommended who met one item alone."""
         catalogue = self.catalogue()
-        answer = catalogue.model.recommend([item_id], count)
+        answer = catalogue.model.recommend([item_id], count, exclude=catalogue.hidden)
         return {"model": catalogue.serving.version, "items": [_item(item, catalogue, "en") for item in answer.items]}
 
     def explain(self, user_id: str, item_id: str, count: int, language: str) -> dict[str, Any]:
@@ -147,7 +153,8 @@ class Answering:
             rows = [{"item_id": item, **_texts(properties[item])} for item in new]
             met_by: dict[Id, list[History]] = dict(self.store.histories_of_items(new, MET_BY, HISTORY))
             model = model.add_items(pl.DataFrame(rows, infer_schema_length=None), met_by=met_by)
-        return Catalogue(serving, self.store.items_stamp(new), model, new, properties)
+        hidden = [item for item, known in properties.items() if known.get(HIDDEN) is True]
+        return Catalogue(serving, self.store.items_stamp(new), model, new, properties, hidden)
 
     def _person(self, user_id: str | None, history: Sequence[str | Met], profile: Mapping[str, Any]) -> Person:
         """What is stored of a user and what the request says, of which the latter is later and counts."""
@@ -155,13 +162,14 @@ class Answering:
         met: dict[Id, float] = {}
         stored = [] if user_id is None else self.store.history(user_id, HISTORY)
         for item, value in [
-            *((one.item_id, one.value) for one in stored if one.type not in NEGATIVE),
+            *((one.item_id, one.value) for one in stored if one.type not in SILENT),
             *((one, None) if isinstance(one, str) else (one.item_id, one.value) for one in history),
         ]:
             met.pop(item, None)  # what comes again is the latest
             met[item] = model.usual_value if value is None else value
         known = {} if user_id is None else self.store.get(USERS, user_id) or {}
-        return Person(met, known | dict(profile))
+        silent = frozenset(one.item_id for one in stored if one.type in SILENT)
+        return Person(met, known | dict(profile), silent)
 
 
 def _where(catalogue: Catalogue, wanted: Mapping[str, Any]) -> Bool[np.ndarray, "I"]:

@@ -13,13 +13,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
-from fastapi.security import APIKeyHeader
 from pydantic import ValidationError
-from starlette.exceptions import HTTPException
 
 from warmstart.errors import Misuse, UnknownItem
+from warmstart.service.access import Figures, Service, may
 from warmstart.service.answering import Answering
-from warmstart.service.keys import Keys, Right
+from warmstart.service.gorse import GORSE
+from warmstart.service.keys import Keys
 from warmstart.service.logs import REQUEST
 from warmstart.service.metrics import Metrics
 from warmstart.service.models import Models
@@ -49,7 +49,6 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     for status, text in ((401, "No key"), (403, "Not allowed"), (422, "Not valid"))
 }
 NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "Not found"}}
-KEY = APIKeyHeader(name="X-API-Key", auto_error=False, description="A key that allows to read, write or administer.")
 Count = Annotated[int, Query(ge=1, le=200)]
 
 
@@ -75,7 +74,7 @@ def create_app(models: Path, store: str, *, keys: str = "") -> FastAPI:
     app.middleware("http")(app.state.metrics.timed)
     app.middleware("http")(_limited)
     catch(app)
-    for router in (HEALTH, EVENTS, ASKED, ITEM, USER, MODELS):
+    for router in (HEALTH, EVENTS, ASKED, ITEM, USER, MODELS, GORSE):
         app.include_router(router)
     return app
 
@@ -96,34 +95,9 @@ async def _limited(request: Request, go_on: Callable[[Request], Awaitable[Respon
     return answer
 
 
-def _may(right: Right) -> Any:
-    """A dependency that lets nobody through without a key that allows this."""
-
-    async def check(request: Request, key: Annotated[str | None, Depends(KEY)]) -> None:
-        keys: Keys = request.app.state.keys
-        if not keys:
-            return
-        if key is None or keys.right_of(key) is None:
-            raise HTTPException(401, "send a key that is known in the header X-API-Key")
-        if not keys.allows(key, right):
-            raise HTTPException(403, f"this needs a key with the right {right}, and that of this one is smaller")
-
-    return Depends(check)
-
-
-def _answering(request: Request) -> Answering:
-    return request.app.state.answering
-
-
-def _figures(request: Request) -> Metrics:
-    return request.app.state.metrics
-
-
-Service = Annotated[Answering, Depends(_answering)]
-Figures = Annotated[Metrics, Depends(_figures)]
 HEALTH = APIRouter(tags=["health"])
-EVENTS = APIRouter(prefix="/v1", tags=["events"], dependencies=[_may("write")])
-ASKED = APIRouter(prefix="/v1", tags=["recommendations"], dependencies=[_may("read")])
+EVENTS = APIRouter(prefix="/v1", tags=["events"], dependencies=[Depends(may("write"))])
+ASKED = APIRouter(prefix="/v1", tags=["recommendations"], dependencies=[Depends(may("read"))])
 ITEM = APIRouter(prefix="/v1/items", tags=["items"])
 USER = APIRouter(prefix="/v1/users", tags=["users"])
 MODELS = APIRouter(prefix="/v1", tags=["models"])
@@ -227,13 +201,13 @@ def similar(item_id: str, service: Service, count: Count = 10) -> Any:
     return service.similar(item_id, count)
 
 
-@ITEM.get("", response_model=Listed, dependencies=[_may("read")])
+@ITEM.get("", response_model=Listed, dependencies=[Depends(may("read"))])
 def list_items(service: Service, cursor: str | None = None, count: Count = 100) -> Any:
     """The items that were stored, in the order of their ids."""
     return service.store.page(ITEMS, cursor, count)._asdict()
 
 
-@ITEM.get("/{item_id}", responses=NOT_FOUND, dependencies=[_may("read")])
+@ITEM.get("/{item_id}", responses=NOT_FOUND, dependencies=[Depends(may("read"))])
 def get_item(item_id: str, service: Service) -> Any:
     """What is known of an item."""
     found = service.store.get(ITEMS, item_id)
@@ -243,7 +217,7 @@ def get_item(item_id: str, service: Service) -> Any:
     return {"item_id": item_id, "properties": found or {}, "recommendable": code >= 0}
 
 
-@ITEM.put("/{item_id}", dependencies=[_may("write")])
+@ITEM.put("/{item_id}", dependencies=[Depends(may("write"))])
 def put_item(item_id: str, body: ItemIn, service: Service) -> JSONResponse:
     """Say what an item is; a new one is recommendable at once."""
     _checked(item_id)
@@ -252,7 +226,7 @@ def put_item(item_id: str, body: ItemIn, service: Service) -> JSONResponse:
     return JSONResponse({"item_id": item_id, "created": new}, 201 if new else 200)
 
 
-@ITEM.delete("/{item_id}", responses=NOT_FOUND, dependencies=[_may("write")])
+@ITEM.delete("/{item_id}", responses=NOT_FOUND, dependencies=[Depends(may("write"))])
 def delete_item(item_id: str, service: Service) -> dict[str, Any]:
     """Forget what was said of an item. One that the model was fitted on stays recommendable; exclude it by a filter."""
     if not service.store.remove_item(item_id):
@@ -261,7 +235,7 @@ def delete_item(item_id: str, service: Service) -> dict[str, Any]:
     return {"item_id": item_id, "deleted": True}
 
 
-@MODELS.post("/items:batch", tags=["items"], dependencies=[_may("write")])
+@MODELS.post("/items:batch", tags=["items"], dependencies=[Depends(may("write"))])
 def put_items(body: ItemsIn, service: Service) -> dict[str, Any]:
     """Say what many items are."""
     created = service.store.put_many(ITEMS, body.items) if body.items else 0
@@ -269,13 +243,13 @@ def put_items(body: ItemsIn, service: Service) -> dict[str, Any]:
     return {"stored": len(body.items), "created": created}
 
 
-@USER.get("", response_model=Listed, dependencies=[_may("read")])
+@USER.get("", response_model=Listed, dependencies=[Depends(may("read"))])
 def list_users(service: Service, cursor: str | None = None, count: Count = 100) -> Any:
     """The users of whom a profile is stored, in the order of their ids."""
     return service.store.page(USERS, cursor, count)._asdict()
 
 
-@USER.get("/{user_id}", responses=NOT_FOUND, dependencies=[_may("read")])
+@USER.get("/{user_id}", responses=NOT_FOUND, dependencies=[Depends(may("read"))])
 def get_user(user_id: str, service: Service, count: Count = 100) -> Any:
     """The profile and the latest events of a user."""
     profile, events = service.store.get(USERS, user_id), service.store.history(user_id, count)
@@ -284,7 +258,7 @@ def get_user(user_id: str, service: Service, count: Count = 100) -> Any:
     return {"user_id": user_id, "profile": profile or {}, "events": [event._asdict() for event in events]}
 
 
-@USER.put("/{user_id}", dependencies=[_may("write")])
+@USER.put("/{user_id}", dependencies=[Depends(may("write"))])
 def put_user(user_id: str, body: UserIn, service: Service) -> JSONResponse:
     """Say what is known of a user."""
     _checked(user_id)
@@ -292,13 +266,13 @@ def put_user(user_id: str, body: UserIn, service: Service) -> JSONResponse:
     return JSONResponse({"user_id": user_id, "created": new}, 201 if new else 200)
 
 
-@USER.delete("/{user_id}", dependencies=[_may("write")])
+@USER.delete("/{user_id}", dependencies=[Depends(may("write"))])
 def forget_user(user_id: str, service: Service) -> Mapping[str, Any]:
     """Forget all of a user, and give a receipt."""
     return service.store.forget(user_id)
 
 
-@USER.post("/{user_id}/merge", dependencies=[_may("write")])
+@USER.post("/{user_id}/merge", dependencies=[Depends(may("write"))])
 def merge_user(user_id: str, body: MergeInto, service: Service) -> dict[str, Any]:
     """Make the events of one user those of another, as when a guest signs in."""
     if user_id == body.into:
@@ -306,25 +280,25 @@ def merge_user(user_id: str, body: MergeInto, service: Service) -> dict[str, Any
     return {"user_id": body.into, "moved": service.store.merge(user_id, body.into)}
 
 
-@MODELS.get("/models", dependencies=[_may("read")])
+@MODELS.get("/models", dependencies=[Depends(may("read"))])
 def list_models(service: Service) -> dict[str, Any]:
     """The versions there are."""
     return {"models": service.models.versions()}
 
 
-@MODELS.post("/models/{version}:promote", responses=NOT_FOUND, dependencies=[_may("admin")])
+@MODELS.post("/models/{version}:promote", responses=NOT_FOUND, dependencies=[Depends(may("admin"))])
 def promote(version: str, service: Service) -> dict[str, str]:
     """Let a version answer from now on."""
     return {"current": service.models.promote(version)}
 
 
-@MODELS.post("/models:rollback", dependencies=[_may("admin")])
+@MODELS.post("/models:rollback", dependencies=[Depends(may("admin"))])
 def rollback(service: Service) -> dict[str, str]:
     """Let the version answer that did before."""
     return {"current": service.models.rollback()}
 
 
-@MODELS.get("/stats", dependencies=[_may("read")])
+@MODELS.get("/stats", dependencies=[Depends(may("read"))])
 def stats(service: Service) -> dict[str, Any]:
     """How much is stored, and what answers."""
     catalogue = service.catalogue()

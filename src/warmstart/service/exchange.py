@@ -9,7 +9,7 @@ import polars as pl
 from warmstart.errors import DataError, Misuse
 from warmstart.interactions import Interactions
 from warmstart.reading import read
-from warmstart.service.answering import NEGATIVE
+from warmstart.service.answering import SILENT
 from warmstart.service.store import Event, Store
 from warmstart.service.tables import ITEMS, USERS
 
@@ -56,7 +56,7 @@ def imported(store: Store, log: Interactions, kind: str = "event") -> dict[str, 
 
 def stored(store: Store, columns: dict[str, str] | None = None) -> Interactions:
     """All that is stored as a log to learn from; what was disliked is no event to foresee."""
-    events = events_of(store).filter(~pl.col("type").is_in(list(NEGATIVE)))
+    events = events_of(store).filter(~pl.col("type").is_in(list(SILENT)))
     if events.is_empty():
         raise DataError("the store holds no events yet; import some with warmstart import, or let them come")
     rated = events["value"].null_count() < len(events)

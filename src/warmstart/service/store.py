@@ -248,6 +248,32 @@ class Store:
             last = rows[-1][0]
             yield [Event._make(row[1:]) for row in rows]
 
+    def events_page(self, after: int, count: int) -> tuple[list[Event], int | None]:
+        """Some events behind the number of one, in the order in which they came, and the number to go on from."""
+        found = INTERACTIONS.c
+        asked = select(found.id, *(found[name] for name in Event._fields)).where(found.id > after)
+        with self.engine.connect() as connection:
+            rows = connection.execute(asked.order_by(found.id).limit(count + 1)).all()
+        return [Event._make(row[1:]) for row in rows[:count]], rows[count - 1][0] if len(rows) > count else None
+
+    def remove_events(self, user_id: str, item_id: str) -> int:
+        """Forget what a user did with an item; how many events that was."""
+        met = (INTERACTIONS.c.user_id == user_id) & (INTERACTIONS.c.item_id == item_id)
+        with self._writing() as connection:
+            return connection.execute(delete(INTERACTIONS).where(met)).rowcount
+
+    def search(self, table: Table, text_: str, count: int) -> list[dict[str, Any]]:
+        """Items or users whose id or content holds a text, whatever its case."""
+        identifier, content = _columns(table)
+        held = [
+            func.lower(column).contains(text_.lower(), autoescape=True)
+            for column in (table.c[identifier], table.c[content])
+        ]
+        asked = select(table.c[identifier], table.c[content]).where(held[0] | held[1]).order_by(table.c[identifier])
+        with self.engine.connect() as connection:
+            rows = connection.execute(asked.limit(count)).all()
+        return [{identifier: row[0], content: json.loads(row[1])} for row in rows]
+
     def _writing(self) -> AbstractContextManager[Connection]:
         """A transaction that writes; on SQLite it waits for its turn at its beginning, where waiting is no deadlock."""
         return self.engine.execution_options(**{WRITES: True}).begin()
