@@ -148,6 +148,18 @@ def test_a_store_is_filled_learned_from_and_written_out(capsys, folder, tmp_path
     assert code == 2 and "and not both" in err
 
 
+def test_the_doctor_says_what_is_well_and_what_is_not(capsys, model, tmp_path):
+    store = f"sqlite:///{tmp_path}/events.db"
+    code, out, _ = run(capsys, "doctor", model, "--store", store, "--json", "-")
+    found = json.loads(out)
+    assert code == 0 and all(check["ok"] for check in found.values())
+    assert set(found) == {"versions", "disk", "store", "model", "latency"}
+    assert "a write on disk in" in found["store"]["detail"] and "in-context, 30 items" in found["model"]["detail"]
+    code, out, _ = run(capsys, "doctor", tmp_path / "nothing", "--store", f"sqlite:///{tmp_path}/no/such/events.db")
+    told = " ".join(out.split())
+    assert code == 1 and "holds no model" in told and "cannot be opened" in told
+
+
 def test_who_serves_others_needs_keys_and_a_model(capsys, model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, _, err = run(capsys, "serve", model, "--host", "0.0.0.0")

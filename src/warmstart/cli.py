@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console, RenderableType
+from rich.markup import escape
+from rich.table import Table
 from rich.text import Text
 
 import warmstart as ws
@@ -275,6 +277,24 @@ def serve(
 ) -> None:
     """Serve recommendations over HTTP; the API is documented at /docs."""
     _serve(models=model, store=store, host=host, port=port, workers=workers)
+
+
+@app.command()
+def doctor(
+    model: Annotated[Path, typer.Argument(help="Folder of a model, or of versions of it.")] = Path("model"),
+    store: Store = "sqlite:///warmstart.db",
+    json: Json = None,
+) -> None:
+    """Look at all that a service needs: versions, disk, store, model and its latency."""
+    from warmstart.service.doctor import checks
+
+    found = checks(model, store)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for check in found:
+        table.add_row("[green]ok[/]" if check.ok else "[red]not ok[/]", check.name, escape(check.detail))
+    _show(table, {check.name: {"ok": check.ok, "detail": check.detail} for check in found}, json)
+    if not all(check.ok for check in found):
+        raise typer.Exit(1)
 
 
 @app.command()
