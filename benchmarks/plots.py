@@ -162,7 +162,8 @@ def reasons(result: dict[str, Any] | None) -> go.Figure | None:
     figure.add_bar(x=moved, y=events, orientation="h", marker={"color": COLOURS[0]}, row=1, col=2)
     figure.update_xaxes(title="share of its lead over the ten next, %", col=1)
     figure.update_xaxes(title="mean of the first ten", col=2)
-    return plain(figure).update_layout(width=WIDTH, height=HEIGHT, margin={"t": 40, "b": 60, "l": 10, "r": 30}, showlegend=False)
+    margin = {"t": 40, "b": 60, "l": 10, "r": 30}
+    return plain(figure).update_layout(width=WIDTH, height=HEIGHT, margin=margin, showlegend=False)
 
 
 def styled(rows: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
