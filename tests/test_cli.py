@@ -2,11 +2,13 @@
 
 import json
 import re
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import httpx
 import polars as pl
 import pytest
 
@@ -168,13 +170,31 @@ def test_who_serves_others_needs_keys_and_a_model(capsys, model, tmp_path, monke
     assert code == 2 and "holds no model" in " ".join(err.split())
 
 
-def test_up_without_data_uses_a_made_up_shop_and_says_so(capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    code, out, err = run(capsys, "up", "--budget", "3s")
-    assert code == 0
-    assert "made-up shop" in err and "Serving is not part of this version yet" in err
-    assert "popularity" in out and "it recommends:" in out
-    assert (tmp_path / "model" / "model.json").exists()
+def test_up_without_data_uses_a_made_up_shop_and_serves_it(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "warmstart.cli", "up", "--budget", "3s", "--port", str(port)]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        ready = _answer(f"http://127.0.0.1:{port}/health/ready", process)
+        listed = httpx.get(f"http://127.0.0.1:{port}/v1/recommend/anybody", params={"count": 3}).json()
+    finally:
+        process.terminate()
+        out, err = process.communicate(timeout=30)
+    assert ready == {"status": "ready", "model": "model"} and len(listed["items"]) == 3
+    assert "made-up shop" in err and "popularity" in out and "it recommends:" in out and "because" in out
+    assert (tmp_path / "model" / "model.json").exists() and (tmp_path / "warmstart.db").exists()
+
+
+def _answer(url: str, process: subprocess.Popen) -> object:
+    """What a service answers once it does."""
+    while True:
+        assert process.poll() is None, "it ended before it served"
+        try:
+            return httpx.get(url).json()
+        except httpx.ConnectError:
+            time.sleep(0.2)
 
 
 def test_up_with_data_and_no_serve(capsys, folder, tmp_path):
