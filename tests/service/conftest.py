@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -67,7 +68,7 @@ def start(models, tmp_path) -> Callable[..., object]:
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory) -> Iterator[str]:
+def postgresql() -> Iterator[str]:
     """The address of an empty PostgreSQL that runs for these tests; it refuses to be run by root."""
     places = sorted(Path("/usr/lib/postgresql").glob("*/bin")) if Path("/usr/lib/postgresql").exists() else []
     initdb = shutil.which("initdb", path=os.pathsep.join([*map(str, reversed(places)), os.environ["PATH"]]))
@@ -75,9 +76,7 @@ def postgresql(tmp_path_factory) -> Iterator[str]:
         pytest.skip("PostgreSQL is not installed; on Debian: apt-get install postgresql")
     user = "postgres" if os.geteuid() == 0 else getpass.getuser()
     as_user = ["runuser", "-u", user, "--"] if os.geteuid() == 0 else []
-    folder = tmp_path_factory.mktemp("postgresql")
-    for path in (folder, *folder.parents[:3]):
-        path.chmod(0o755)
+    folder = Path(tempfile.mkdtemp(prefix="warmstart-"))  # pytest's own folders are for root's eyes alone
     shutil.chown(folder, user)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -93,6 +92,7 @@ def postgresql(tmp_path_factory) -> Iterator[str]:
     run(bin_ / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start")
     yield f"postgresql://warmstart@127.0.0.1:{port}/postgres"
     run(bin_ / "pg_ctl", "-D", data, "-m", "immediate", "stop")
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
