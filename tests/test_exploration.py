@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from warmstart.exploration import best, epsilon_greedy, thompson
+from warmstart.exploration import epsilon_greedy, thompson
+from warmstart.scorer import best
 
 SCORES = np.array([3.0, 9.0, 7.0, 7.0, 1.0, 5.0], dtype=np.float32)
 BARRED = np.array([False, False, False, False, True, False])

@@ -13,7 +13,7 @@ from jaxtyping import Int64
 
 from warmstart.fidelity import important_first, ranks
 from warmstart.influence import Barred, Kept, Known, influences, same, strongest
-from warmstart.scorer import Scorer
+from warmstart.scorer import Scorer, best
 from warmstart.tasks import Examples
 
 TRIED = 1500  # histories that are tried to prove that no smaller set will do
@@ -78,8 +78,8 @@ def addition(scorer: Scorer, known: Known, item: int, n: int, barred: Barred, va
         place = int((rank + in_front[near]).argmin())
         found.append(Addition((*found[-1].items, int(near[place])), int(rank[place])))
         history, barred[near[place]] = grown.take(np.array([place])), True
-    best = min(found, key=lambda one: one.rank + in_front[list(one.items)].sum())
-    return best if best.items else None
+    nearest = min(found, key=lambda one: one.rank + in_front[list(one.items)].sum())
+    return nearest if nearest.items else None
 
 
 def _near(scorer: Scorer, item: int, barred: Barred, value: float) -> Int64[np.ndarray, "K"]:
@@ -87,13 +87,7 @@ def _near(scorer: Scorer, item: int, barred: Barred, value: float) -> Int64[np.n
     others = barred.copy()
     others[item] = True
     alone = Examples(np.array([item]), np.array([value], dtype=np.float32), np.array([0, 1]))
-    return strongest_few(scorer.score(scorer.adapt(alone), np.arange(scorer.items))[0], others, NEAR)
-
-
-def strongest_few(scores: np.ndarray, barred: Barred, count: int) -> Int64[np.ndarray, "K"]:
-    """The codes of the best that are not barred, the best first."""
-    order = np.argsort(-scores, kind="stable")
-    return order[~barred[order]][:count]
+    return best(scorer.score(scorer.adapt(alone), np.arange(scorer.items))[0], others, NEAR)
 
 
 def _one_by_one(scorer: Scorer, known: Known, item: int, n: int, barred: Barred) -> Removal | None:
@@ -115,13 +109,13 @@ def _one_by_one(scorer: Scorer, known: Known, item: int, n: int, barred: Barred)
 def _of_size(scorer: Scorer, known: Known, item: int, n: int, barred: Barred, size: int) -> Removal | None:
     """Of all sets of so many events the one without which the item falls furthest, if it is far enough."""
     sets = combinations(range(known.shots), size)
-    best: Removal | None = None
+    furthest: Removal | None = None
     while part := list(islice(sets, AT_ONCE)):
         rank = ranks(scorer, known, _without(part, known.shots), np.full(len(part), item), barred)
         place = int(rank.argmax())
-        if rank[place] > n and (best is None or rank[place] > best.rank):
-            best = Removal(part[place], int(rank[place]), smallest=True)
-    return best
+        if rank[place] > n and (furthest is None or rank[place] > furthest.rank):
+            furthest = Removal(part[place], int(rank[place]), smallest=True)
+    return furthest
 
 
 def _without(sets: list[tuple[int, ...]], shots: int) -> Kept:

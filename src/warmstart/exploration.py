@@ -11,6 +11,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
+from warmstart.scorer import best
+
 DRAWS = 100  # by which the chances of Thompson sampling are estimated
 
 
@@ -30,17 +32,6 @@ class Chosen(NamedTuple):
 
     items: Int64[np.ndarray, "n"]
     propensity: Float64[np.ndarray, "n"]
-
-
-def best(scores: Float32[np.ndarray, "I"], barred: Bool[np.ndarray, "I"], n: int) -> Int64[np.ndarray, "n"]:
-    """The codes of the n best that are not barred, best first, of equals the first; fewer where there are fewer."""
-    allowed = np.where(barred, -np.inf, scores)
-    n = min(n, int((~barred).sum()))
-    if 2 * n < len(scores):  # all that are as good as the n-th, so that a part of the catalogue has to be sorted
-        least = -np.partition(-allowed, n - 1)[n - 1] if n else np.inf
-        few = np.flatnonzero(allowed >= least)
-        return few[np.argsort(-allowed[few], kind="stable")][:n]
-    return np.argsort(-allowed, kind="stable")[:n]
 
 
 def epsilon_greedy(

@@ -18,7 +18,7 @@ from warmstart.error_bars import ErrorBars
 from warmstart.errors import Misuse, UnknownItem, a_few
 from warmstart.evaluation import Objective
 from warmstart.explanation import Explanation, Person, explained, reasoned
-from warmstart.exploration import DRAWS, Chosen, Policy, best, epsilon_greedy, thompson
+from warmstart.exploration import DRAWS, Chosen, Policy, epsilon_greedy, thompson
 from warmstart.features import Features
 from warmstart.filters import Wanted, matching
 from warmstart.folder import Parts, read, write
@@ -30,7 +30,7 @@ from warmstart.model import Trained
 from warmstart.precision import sparse_arrays, sparse_of
 from warmstart.reasons import Names
 from warmstart.recipes import restore
-from warmstart.scorer import Sampler, Scorer, State
+from warmstart.scorer import Sampler, Scorer, State, best
 from warmstart.sources import Source
 from warmstart.tasks import Examples, Question
 from warmstart.tastes import Tastes

@@ -107,3 +107,14 @@ class Remembering(Scorer, Protocol):
 def candidates_of(scores: Float32[np.ndarray, "T I"], items: Candidates) -> Scores:
     """The candidates' part of the scores of the whole catalogue: (T, I) -> (T, Q)."""
     return np.take_along_axis(scores, items, axis=1) if items.ndim == 2 else scores[:, items]
+
+
+def best(scores: Float32[np.ndarray, "I"], barred: Bool[np.ndarray, "I"], n: int) -> Int64[np.ndarray, "n"]:
+    """The codes of the n best that are not barred, best first, of equals the first; fewer where there are fewer."""
+    allowed = np.where(barred, -np.inf, scores)
+    n = min(n, int((~barred).sum()))
+    if 2 * n < len(scores):  # all that are as good as the n-th, so that a part of the catalogue has to be sorted
+        least = -np.partition(-allowed, n - 1)[n - 1] if n else np.inf
+        few = np.flatnonzero(allowed >= least)
+        return few[np.argsort(-allowed[few], kind="stable")][:n]
+    return np.argsort(-allowed, kind="stable")[:n]

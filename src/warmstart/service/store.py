@@ -237,16 +237,11 @@ class Store:
 
     def events(self, at_once: int = 50_000) -> Iterator[list[Event]]:
         """All events, in the order in which they came, some at a time."""
-        found = INTERACTIONS.c
-        last = 0
-        while True:
-            asked = select(found.id, *(found[name] for name in Event._fields)).where(found.id > last)
-            with self.engine.connect() as connection:
-                rows = connection.execute(asked.order_by(found.id).limit(at_once)).all()
-            if not rows:
-                return
-            last = rows[-1][0]
-            yield [Event._make(row[1:]) for row in rows]
+        after: int | None = 0
+        while after is not None:
+            part, after = self.events_page(after, at_once)
+            if part:
+                yield part
 
     def events_page(self, after: int, count: int) -> tuple[list[Event], int | None]:
         """Some events behind the number of one, in the order in which they came, and the number to go on from."""
