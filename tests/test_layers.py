@@ -8,8 +8,11 @@ import warmstart
 ROOT = Path(warmstart.__file__).parent
 LAYERS = (
     ("cli",),
+    ("operations",),
     ("service",),
-    ("terminal", "arguments", "told"),
+    ("options",),
+    ("terminal", "arguments"),
+    ("told",),
     ("efficiency",),
     ("page",),
     ("charts",),
@@ -17,6 +20,8 @@ LAYERS = (
     ("comparison", "fitting"),
     ("race",),
     ("gate", "recommender", "report"),
+    ("lists",),
+    ("asked",),
     ("recipes", "folder", "answer", "additions", "cost", "budget", "intervals", "insight", "exploration", "filters"),
     ("explanation",),
     ("words",),

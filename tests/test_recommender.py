@@ -11,6 +11,8 @@ import pytest
 
 import warmstart as ws
 from warmstart.budget import seconds
+from warmstart.exploration import Policy
+from warmstart.tasks import Examples
 
 SMALL = {"dim": 8, "steps": 60, "tasks": 16, "validate_every": 30, "rate": 0.02}
 
@@ -82,6 +84,28 @@ def test_a_profile_counts_and_what_is_unknown_in_it_is_reported(model):
     answer = model.recommend(profile={"shoe": 42})
     assert answer.warnings == ('the model knows no profile column "shoe" and ignores it; it knows hint',)
     assert ids(answer) == ids(plain)
+
+
+def test_many_requests_are_answered_as_each_alone(model):
+    requests = [
+        ws.Request([100, 106]),
+        ws.Request([103], 3, profile={"hint": "odd"}, exclude=[109]),
+        ws.Request(),
+        ws.Request([9999, 112], 4, where={"kind": "odd"}, explain=True),
+        ws.Request([100], 40, again=True),
+        ws.Request([100], 5, policy=Policy(epsilon=0.5, seed=3)),
+    ]
+    for one, found in zip(requests, model.recommend_all(requests), strict=True):
+        alone = model.recommend(
+            one.history, one.n, profile=one.profile, exclude=one.exclude, explain=one.explain, again=one.again,
+            where=one.where, policy=one.policy,
+        )  # fmt: skip
+        assert ids(found) == ids(alone) and found.warnings == alone.warnings and found.used == alone.used
+        for near, exact in zip(found.items, alone.items, strict=True):
+            assert near.score == pytest.approx(exact.score, abs=1e-5)
+            assert near.probability == pytest.approx(exact.probability, abs=1e-6)
+            assert near.propensity == exact.propensity and near.why() == exact.why()
+    assert model.recommend_all([]) == []
 
 
 def test_excluded_items_are_not_recommended(model):
@@ -275,7 +299,8 @@ def test_an_item_that_is_like_no_other_is_like_all(model):
     odd_one = pl.DataFrame({"item_id": [990], "kind": [None], "title": [None]})
     grown = model.add_items(odd_one)
     scores = {found.item: found.score for found in grown.recommend(EVEN, 40).items}
-    everything = grown.scorer.score(grown.scorer.adapt(grown._asked(EVEN, {}).support), np.arange(30))[0]
+    support = Examples.plain(grown.items.encode(EVEN), np.array([0, len(EVEN)]))
+    everything = grown.scorer.score(grown.scorer.adapt(support), np.arange(30))[0]
     assert np.isclose(scores[990], everything.mean(), atol=1e-4)
 
 

@@ -1,6 +1,6 @@
 """The answer: recommended items as people see them, and what of the question could not be used."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ from warmstart.error_bars import Bars
 from warmstart.interactions import Id, Vocabulary
 from warmstart.reasons import Reason, title_column
 from warmstart.words import sentence
+
+KEPT = 50_000  # items whose properties are kept at hand
 
 
 @dataclass(frozen=True)
@@ -76,20 +78,48 @@ class Answer:
         }
 
 
+class Properties:
+    """What the table of items says of each; that of items which are shown often is kept, since a look takes long."""
+
+    def __init__(self, table: pl.DataFrame | None) -> None:
+        self.table, self.title = table, title_column(table)
+        self._kept: dict[int, dict[str, Any]] = {}
+
+    def of(self, codes: np.ndarray) -> list[dict[str, Any]]:
+        """The columns of each item that have a value."""
+        if self.table is None:
+            return [{} for _ in codes]
+        if len(self._kept) > KEPT:
+            self._kept = {}
+        kept, missing = self._kept, [code for code in set(codes.tolist()) if code not in self._kept]
+        for code, row in zip(missing, self.table[missing].to_dicts() if missing else (), strict=True):
+            kept[code] = {name: value for name, value in row.items() if value is not None}
+        return [dict(kept[code]) for code in codes.tolist()]
+
+
 def described(
-    codes: np.ndarray, scores: np.ndarray, bars: Bars | None, items: Vocabulary, table: pl.DataFrame | None
+    codes: np.ndarray,
+    scores: np.ndarray,
+    bars: Bars | None,
+    items: Vocabulary,
+    properties: Properties,
+    chances: Sequence[tuple[float | None, float]] | None = None,
 ) -> tuple[Recommendation, ...]:
-    """The items of these codes, with what the table of items says of them."""
-    rows = [{} for _ in codes] if table is None else table[codes].to_dicts()
-    title = title_column(table)
+    """The items of these codes, with what the table of items says of them.
+
+    `chances` are those of being next and of being shown.
+    """
+    rows, title = properties.of(codes), properties.title
     return tuple(
         Recommendation(
             item=identifier,
             score=float(score),
-            title=None if title is None else row[title],
-            properties={name: value for name, value in row.items() if value is not None},
+            title=None if title is None else row.get(title),
+            properties=row,
             low=None if bars is None else float(bars.low[0, place]),
             high=None if bars is None else float(bars.high[0, place]),
+            probability=None if chances is None else chances[place][0],
+            propensity=1.0 if chances is None else chances[place][1],
         )
         for place, (identifier, score, row) in enumerate(zip(items.decode(codes), scores, rows, strict=True))
     )

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -135,7 +134,9 @@ class Efficiency:
         share = self.needs(row.learner)
         return "" if share is None else f"{100 * share:.0f} %"
 
-    def _figure(self) -> go.Figure:
+    def _figure(self) -> Any:
+        import plotly.graph_objects as go  # slow to import, and only a page needs it
+
         figure = go.Figure()
         users = [report.dataset["train_tasks"] for report in self.reports]
         for row in reversed(self.whole.ordered_rows):

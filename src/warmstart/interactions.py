@@ -27,8 +27,12 @@ class Vocabulary:
         return len(self.ids)
 
     @cached_property
+    def _listed(self) -> list[Id]:
+        return self.ids.to_list()
+
+    @cached_property
     def _codes(self) -> dict[Id, int]:
-        return {identifier: code for code, identifier in enumerate(self.ids.to_list())}
+        return {identifier: code for code, identifier in enumerate(self._listed)}
 
     def encode(self, ids: Iterable[Id]) -> Codes:
         """The code of each id, -1 where the id is unknown; "7" and 7 are taken for the same id."""
@@ -37,7 +41,7 @@ class Vocabulary:
 
     def decode(self, codes: Codes) -> list[Id]:
         """The ids behind the codes, of the type in which they came."""
-        return self.ids.gather(codes).to_list()
+        return [self._listed[code] for code in codes.tolist()]
 
 
 @dataclass(frozen=True)

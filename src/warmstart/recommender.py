@@ -2,37 +2,36 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import polars as pl
-import scipy.sparse as sp
 from jaxtyping import Bool, Float32, Int64
-from scipy.special import logsumexp
 
 from warmstart.additions import Stock, added
-from warmstart.answer import Answer, Recommendation, described
+from warmstart.answer import Answer, Properties, described
 from warmstart.arrays import under
-from warmstart.error_bars import ErrorBars
+from warmstart.asked import Heard, Reader, Request, together
+from warmstart.error_bars import Bars, ErrorBars
 from warmstart.errors import Misuse, UnknownItem, a_few
 from warmstart.evaluation import Objective
 from warmstart.explanation import Explanation, Person, explained, reasoned
-from warmstart.exploration import DRAWS, Chosen, Policy, epsilon_greedy, thompson
+from warmstart.exploration import Policy
 from warmstart.features import Features
-from warmstart.filters import Wanted, matching
+from warmstart.filters import Wanted
 from warmstart.folder import Parts, read, write
-from warmstart.history import History, values_of
-from warmstart.influence import Known, serving
+from warmstart.history import History
+from warmstart.influence import Known
 from warmstart.insight import Insight, insight
 from warmstart.interactions import Id, Interactions, Vocabulary
-from warmstart.model import Trained
+from warmstart.lists import Listed, Shelf
 from warmstart.precision import sparse_arrays, sparse_of
 from warmstart.reasons import Names
 from warmstart.recipes import restore
-from warmstart.scorer import Sampler, Scorer, State, best
+from warmstart.scorer import Scorer, State
 from warmstart.sources import Source
-from warmstart.tasks import Examples, Question
 from warmstart.tastes import Tastes
 from warmstart.widened import Widened, widened
 
@@ -83,19 +82,18 @@ class Recommender:
         skipped. With `explain` each item comes with its reasons, and the answer with how far these carry. A `policy`
         shows what is not known to be best, too.
         """
-        if n < 1:
-            raise Misuse(f"n is the number of recommendations and at least 1, not {n}")
-        asked = self._asked(history, profile or {})
-        scores = self.scorer.score(asked.state, np.arange(len(self.items)))[0]
-        barred = self._barred(asked, exclude, again=again)
-        if where is not None:
-            barred |= ~(where if isinstance(where, np.ndarray) else matching(self.item_table, where))
-        items, propensity = self._chosen(asked, scores, barred, n, policy)
-        answer = self._answer(items, scores[items], asked, asked.warnings)
-        answer = replace(
-            answer, items=_with_chances(answer.items, propensity, self._chances(asked, scores, barred, items))
-        )
-        return self._with_reasons(answer, asked, scores, barred, items) if explain and len(items) else answer
+        return self.recommend_all([Request(history, n, profile or {}, exclude, explain, again, where, policy)])[0]
+
+    def recommend_all(self, requests: Sequence[Request]) -> list[Answer]:
+        """The answer to each request, as `recommend` gives it; many at once take less time than one after another."""
+        people = [self._reader.read(one.history, one.profile) for one in requests]
+        found: dict[int, Answer] = {}
+        for told in (False, True):
+            places = [place for place, person in enumerate(people) if (person.profile is not None) is told]
+            if places:
+                answers = self._answered([requests[i] for i in places], [people[i] for i in places])
+                found |= dict(zip(places, answers, strict=True))
+        return [found[place] for place in range(len(requests))]
 
     def explain(
         self, history: History, item: Id, *, profile: Mapping[str, Any] | None = None, n: int = 10
@@ -107,17 +105,19 @@ class Recommender:
         code = int(self.items.encode([item])[0])
         if code < 0:
             raise UnknownItem(f"there is no item {item!r} in the model's catalogue of {len(self.items):,}")
-        asked = self._asked(history, profile or {})
-        if code in asked.support.item:
+        request = Request(history, n, profile or {})
+        heard = self._reader.read(request.history, request.profile)
+        if code in heard.support.item:
             raise Misuse(f"item {item!r} is in the history, and what was met is not recommended; leave it out of one")
-        person = self._person(asked, self._barred(asked, ()))
+        person = _person(heard, self._shelf.barred(request, heard))
         ranks = self.objective == "ranking"
         return explained(self.scorer, person, code, n, self._names, ranks=ranks, value=self.usual_value)
 
     def insight(self, history: History = (), *, profile: Mapping[str, Any] | None = None, n: int = 10) -> Insight:
         """What the model has learned of people as a whole, and how each event of this history moves the list."""
-        asked = self._asked(history, profile or {})
-        person = self._person(asked, self._barred(asked, ()))
+        request = Request(history, n, profile or {})
+        heard = self._reader.read(request.history, request.profile)
+        person = _person(heard, self._shelf.barred(request, heard))
         return insight(self.scorer, person, n, self._names, tastes=self.tastes, features=self.profile_columns)
 
     def predict(self, history: History, items: Iterable[Id], *, profile: Mapping[str, Any] | None = None) -> Answer:
@@ -127,16 +127,19 @@ class Recommender:
         """
         if self.error_bars is None:
             raise Misuse("this model ranks events and predicts no ratings; fit one with the objective rating")
-        asked, items = self._asked(history, profile or {}), list(items)
+        heard, items = self._reader.read(history, profile or {}), list(items)
         codes = self.items.encode(items)
         missing = [str(item) for item, code in zip(items, codes, strict=True) if code < 0]
-        warnings = asked.warnings
+        warnings = heard.warnings
         if missing:
             warnings += (
                 f"{len(missing)} of {len(items)} items to rate are unknown and were skipped: {a_few(missing)}",
             )
         codes = codes[codes >= 0]
-        return self._answer(codes, self.scorer.score(asked.state, codes)[0], asked, warnings)
+        state = self.scorer.adapt(*together([heard]))
+        bars = self.error_bars.of(self.scorer, state, codes)
+        found = described(codes, self.scorer.score(state, codes)[0], bars, self.items, self._properties)
+        return Answer(found, len(heard.support.item), heard.unknown, warnings)
 
     def add_items(self, table: Source, *, met_by: Mapping[Id, Sequence[History]] | None = None) -> "Recommender":
         """A recommender that recommends the items of `table` too, at once and without fitting.
@@ -176,128 +179,65 @@ class Recommender:
         items = ids if self.item_table is None else ids.hstack(self.item_table)
         write(Path(folder), Parts(manifest, arrays, items))
 
-    def _asked(self, history: History, profile: Mapping[str, Any]) -> "_Asked":
-        """What the model makes of a history and a profile."""
-        values = values_of(history, self.usual_value)
-        codes = self.items.encode(values)
-        known = codes >= 0
-        support = Examples(
-            item=codes[known],
-            value=np.fromiter(values.values(), dtype=np.float32, count=len(values))[known],
-            start=np.array([0, known.sum()]),
-        )
-        read, warnings = self._profile(profile)
-        unknown = tuple(identifier for identifier, found in zip(values, known, strict=True) if not found)
-        if unknown:
-            warnings += (
-                f"{len(unknown)} of {len(values)} items of the history are unknown and were skipped: {a_few(unknown)}",
-            )
-        row = None if read is None else read.rows[[0]]
-        return _Asked(support, self.scorer.adapt(support, row), unknown, warnings, read)
+    @cached_property
+    def _reader(self) -> Reader:
+        return Reader(self.items, self.profile_columns, self.usual_value)
 
-    def _barred(self, asked: "_Asked", exclude: Iterable[Id], again: bool = False) -> Bool[np.ndarray, "I"]:
-        """What cannot be recommended: what is no answer, what was met, and what is excluded."""
-        excluded = self.items.encode(exclude)
-        barred = Question(among=self.among).others(len(self.items))
-        barred[excluded[excluded >= 0]] = True
-        if not again:
-            barred[asked.support.item] = True
-        return barred
+    @cached_property
+    def _shelf(self) -> Shelf:
+        return Shelf(self.scorer, self.items, self.item_table, self.among, self.objective == "ranking")
 
-    def _chosen(
-        self, asked: "_Asked", scores: np.ndarray, barred: Bool[np.ndarray, "I"], n: int, policy: Policy | None
-    ) -> Chosen:
-        """The items of a list, and the chance of each."""
-        if policy is None:
-            found = best(scores, barred, n)
-            return Chosen(found, np.ones(len(found)))
-        rng = np.random.default_rng(policy.seed)
-        if policy.strategy == "epsilon-greedy":
-            return epsilon_greedy(scores, barred, n, policy.epsilon, rng)
-        speaks = serving(self.scorer, len(asked.support.item))
-        if not isinstance(speaks, Sampler):
-            raise Misuse(f"{self.learner} does not know how unsure it is, as thompson needs it; use epsilon-greedy")
-        row = None if asked.read is None else asked.read.rows[[0]]
-        state, everything = speaks.adapt(asked.support, row), np.arange(len(self.items))
-        draws = [speaks.score(speaks.sample(state, rng), everything)[0] for _ in range(DRAWS)]
-        return thompson(np.stack(draws), barred, n)
-
-    def _chances(
-        self, asked: "_Asked", scores: np.ndarray, barred: Bool[np.ndarray, "I"], items: np.ndarray
-    ) -> list[float | None]:
-        """The chance that each item is next, where the scores are those of a softmax; among what may be shown."""
-        if self.objective != "ranking" or not isinstance(serving(self.scorer, len(asked.support.item)), Trained):
-            return [None] * len(items)
-        return np.exp(scores[items] - logsumexp(scores[~barred])).tolist()
-
-    def _with_reasons(
-        self, answer: Answer, asked: "_Asked", scores: np.ndarray, barred: Bool[np.ndarray, "I"], items: np.ndarray
-    ) -> Answer:
-        person = self._person(asked, barred)
-        found = reasoned(self.scorer, person, scores, items, self._names, self.objective == "ranking")
-        told = tuple(replace(item, reasons=why) for item, why in zip(answer.items, found.reasons, strict=True))
-        sufficiency, comprehensiveness = (float(share[0]) for share in found.fidelity)
-        return replace(answer, items=told, sufficiency=sufficiency, comprehensiveness=comprehensiveness)
-
-    def _person(self, asked: "_Asked", barred: Bool[np.ndarray, "I"]) -> Person:
-        if asked.read is None:
-            return Person(Known(asked.support), {}, barred)
-        return Person(Known(asked.support, asked.read.rows[[0]], asked.read.rows[1:]), asked.read.columns, barred)
+    @cached_property
+    def _properties(self) -> Properties:
+        return Properties(self.item_table)
 
     @property
     def _names(self) -> Names:
         return Names(self.items, self.item_table)
 
-    def _answer(
-        self,
-        codes: np.ndarray,
-        scores: np.ndarray,
-        asked: "_Asked",
-        warnings: tuple[str, ...],
-    ) -> Answer:
-        bars = None if self.error_bars is None else self.error_bars.of(self.scorer, asked.state, codes)
-        found = described(codes, scores, bars, self.items, self.item_table)
-        return Answer(found, len(asked.support.item), asked.unknown, warnings)
+    def _answered(self, requests: Sequence[Request], heard: Sequence[Heard]) -> list[Answer]:
+        """The answers to requests of which all come with a profile or none does."""
+        state, lists = self._shelf.lists(requests, heard)
+        codes = np.concatenate([one.items for one in lists])
+        scores = np.concatenate([one.scores for one in lists])
+        chances = [chance for one in lists for chance in zip(one.probability, one.propensity, strict=True)]
+        found = described(codes, scores, self._bars(state, lists), self.items, self._properties, chances)
+        ends = np.cumsum([len(one.items) for one in lists]).tolist()
+        answers = [
+            Answer(found[first:last], len(known.support.item), known.unknown, known.warnings)
+            for known, first, last in zip(heard, [0, *ends], ends, strict=False)
+        ]
+        return [
+            self._with_reasons(answer, request, known) if request.explain and answer.items else answer
+            for answer, request, known in zip(answers, requests, heard, strict=True)
+        ]
 
-    def _profile(self, profile: Mapping[str, Any]) -> "tuple[_Read | None, tuple[str, ...]]":
-        """The profile as the model reads it, and a warning for each part that the model cannot read."""
-        known = {} if self.profile_columns is None else self.profile_columns.columns
-        warnings = tuple(
-            f'the model knows no profile column "{column}" and ignores it; it knows {", ".join(known) or "none"}'
-            for column in profile
-            if column not in known
-        )
-        if self.profile_columns is None or not set(profile) & set(known):
-            return None, warnings
-        told = {column: value for column, value in profile.items() if column in known}
-        table = pl.DataFrame({column: [value] * (len(told) + 1) for column, value in told.items()})
-        for place, column in enumerate(told):
-            table[place + 1, column] = None
-        return _Read(self.profile_columns.transform(table), told), warnings
+    def _bars(self, state: State, lists: Sequence[Listed]) -> Bars | None:
+        """The error bars of all items of T lists, one list after the other."""
+        if self.error_bars is None:
+            return None
+        codes = np.zeros((len(lists), max(1, *(len(one.items) for one in lists))), dtype=np.int64)
+        listed = np.zeros(codes.shape, dtype=bool)
+        for place, one in enumerate(lists):
+            codes[place, : len(one.items)], listed[place, : len(one.items)] = one.items, True
+        bars = self.error_bars.of(self.scorer, state, codes)
+        return Bars(bars.low[listed][None], bars.high[listed][None])
 
-
-def _with_chances(
-    items: tuple[Recommendation, ...], propensity: np.ndarray, probability: list[float | None]
-) -> tuple[Recommendation, ...]:
-    chances = zip(items, propensity.tolist(), probability, strict=True)
-    return tuple(replace(item, propensity=shown, probability=wanted) for item, shown, wanted in chances)
-
-
-class _Read(NamedTuple):
-    """A profile as the model reads it: the first row; and in each other row without one of the columns."""
-
-    rows: sp.csr_array
-    columns: Mapping[str, Any]
+    def _with_reasons(self, answer: Answer, request: Request, heard: Heard) -> Answer:
+        person = _person(heard, self._shelf.barred(request, heard))
+        scores = self.scorer.score(self.scorer.adapt(*together([heard])), self._shelf.everything)[0]
+        items = self.items.encode([item.item for item in answer.items])
+        found = reasoned(self.scorer, person, scores, items, self._names, self.objective == "ranking")
+        told = tuple(replace(item, reasons=why) for item, why in zip(answer.items, found.reasons, strict=True))
+        sufficiency, comprehensiveness = (float(share[0]) for share in found.fidelity)
+        return replace(answer, items=told, sufficiency=sufficiency, comprehensiveness=comprehensiveness)
 
 
-class _Asked(NamedTuple):
-    """A history as the model sees it."""
-
-    support: Examples
-    state: State
-    unknown: tuple[Id, ...]
-    warnings: tuple[str, ...]
-    read: _Read | None
+def _person(heard: Heard, barred: Bool[np.ndarray, "I"]) -> Person:
+    if heard.profile is None:
+        return Person(Known(heard.support), {}, barred)
+    rows, columns = heard.profile
+    return Person(Known(heard.support, rows[[0]], rows[1:]), columns, barred)
 
 
 def load(folder: str | Path) -> Recommender:

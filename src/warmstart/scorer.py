@@ -11,6 +11,7 @@ from warmstart.tasks import Examples, Profile
 State = Any  # what adaptation found out about T tasks; its leading dimension is T
 Candidates = Int64[np.ndarray, "*own Q"]
 Scores = Float32[np.ndarray, "T Q"]
+STACK = 100  # items of which only the highest score is looked at when those of all are sought
 
 
 @runtime_checkable
@@ -111,10 +112,23 @@ def candidates_of(scores: Float32[np.ndarray, "T I"], items: Candidates) -> Scor
 
 def best(scores: Float32[np.ndarray, "I"], barred: Bool[np.ndarray, "I"], n: int) -> Int64[np.ndarray, "n"]:
     """The codes of the n best that are not barred, best first, of equals the first; fewer where there are fewer."""
-    allowed = np.where(barred, -np.inf, scores)
-    n = min(n, int((~barred).sum()))
-    if 2 * n < len(scores):  # all that are as good as the n-th, so that a part of the catalogue has to be sorted
-        least = -np.partition(-allowed, n - 1)[n - 1] if n else np.inf
-        few = np.flatnonzero(allowed >= least)
-        return few[np.argsort(-allowed[few], kind="stable")][:n]
-    return np.argsort(-allowed, kind="stable")[:n]
+    n = min(n, len(scores) - int(np.count_nonzero(barred)))
+    return highest(np.where(barred, np.float32(-np.inf), scores), n)
+
+
+def highest(scores: Float32[np.ndarray, "I"], n: int) -> Int64[np.ndarray, "n"]:
+    """The codes of the n highest scores, the highest first, of equals the first.
+
+    Of a large catalogue only a few are sorted: n stacks of items have a highest score no less than that of the n-th
+    best of all stacks, and only a stack like that can hold one of the n best.
+    """
+    width = len(scores) // STACK
+    if not 0 < n <= width // 2:
+        return np.argsort(-scores, kind="stable")[:n]
+    stacks = scores[: width * STACK].reshape(STACK, width)  # a stack is a column: so the maximum takes one fast pass
+    maxima = stacks.max(axis=0)
+    least = np.partition(maxima, width - n)[width - n]
+    row, column = np.nonzero(stacks[:, high := np.flatnonzero(maxima >= least)] >= least)
+    rest = np.arange(width * STACK, len(scores))
+    few = np.concatenate([row * width + high[column], rest[scores[rest] >= least]])  # rising, row by row
+    return few[np.argsort(-scores[few], kind="stable")][:n]

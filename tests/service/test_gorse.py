@@ -4,7 +4,7 @@ import httpx
 import pytest
 from gorse import Gorse, GorseException
 
-from warmstart.service.answering import HIDDEN
+from warmstart.service.catalogue import HIDDEN
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ def test_forgetting_and_merging(store):
     store.add([event("guest", "i"), event("user", "j")])
     store.put(USERS, "guest", {"a": 1, "b": 1})
     store.put(USERS, "user", {"b": 2})
-    store.log(Logged("r", "guest", "m", "prior", 1.0, [{"item_id": "i", "propensity": 0.5}]))
+    store.log([Logged("r", "guest", 1.0, "m", "prior", 1.0, [{"item_id": "i", "propensity": 0.5}])])
     assert store.merge("guest", "user") == 1
     assert store.get(USERS, "user") == {"a": 1, "b": 2} and store.get(USERS, "guest") is None
     assert store.forget("user")["forgotten"] == {"interactions": 2, "recommendations": 0, "users": 1}

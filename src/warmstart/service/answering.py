@@ -1,67 +1,38 @@
 """Answering: recommendations from the model in use, what is stored, and what comes with a request."""
 
-import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import polars as pl
-from jaxtyping import Bool
 
-from warmstart.answer import Answer
+from warmstart.answer import Answer, Recommendation
+from warmstart.asked import Request
 from warmstart.exploration import Policy
-from warmstart.filters import matching
-from warmstart.history import History
-from warmstart.interactions import Id
 from warmstart.recommender import Recommender
-from warmstart.service.models import Models, Serving
+from warmstart.service.catalogue import Catalogue, Keeper, having
+from warmstart.service.journal import DELAY, Journal
+from warmstart.service.models import Models
+from warmstart.service.people import Person, people
 from warmstart.service.schemas import Asked, Met, Ranked
 from warmstart.service.store import Logged, Store
-from warmstart.service.tables import USERS
-
-HISTORY = 200  # stored events of a user that are heard, the latest ones
-FEW = 20  # events up to which somebody is new
-PATIENCE = 1.0  # seconds until it is looked whether another worker wrote items
-MET_BY = 50  # users who met a new item, by whose histories it is placed
-SILENT = frozenset({"dislike", "skip", "hide", "return", "impression", "read"})
-"""Types of events that are kept, and not shown again, but say nothing for an item."""
-HIDDEN = "is_hidden"
-"""The property of items that are not recommended to anybody."""
 
 
-class Catalogue(NamedTuple):
-    """The model with the items that were added since, and what is known of each."""
+class Question(NamedTuple):
+    """A request for recommendations, and when it came by `time.perf_counter`."""
 
-    serving: Serving
-    stamp: tuple[object, ...]
-    """What changes in the store when it has to be made anew."""
-    model: Recommender
-    new: Sequence[str]
-    """The items that the model was not fitted on."""
-    properties: Mapping[str, Mapping[str, Any]]
-    """What the store says of items, by their ids."""
-    hidden: Sequence[str]
-    """The items that are not recommended."""
+    asked: Asked
+    begun: float
 
 
-@dataclass(frozen=True)
-class Person:
-    """What is known of whom an answer is for."""
+class Wish(NamedTuple):
+    """A request with all that is known of whom it is for: what is left is to compute."""
 
-    history: Mapping[Id, float]
-    profile: Mapping[str, Any]
-    silent: frozenset[str]
-    """Items that were met without a word for them."""
-
-    @property
-    def stage(self) -> str:
-        """How much that is: nothing, a few events, or many."""
-        if not self.history:
-            return "prior"
-        return "few-shot" if len(self.history) <= FEW else "known"
+    question: Question
+    person: Person
+    request: Request
+    catalogue: Catalogue
 
 
 class Answering:
@@ -69,42 +40,68 @@ class Answering:
 
     def __init__(self, models: Models, store: Store) -> None:
         self.models, self.store = models, store
-        self._lock, self._looked = threading.Lock(), 0.0
-        self._catalogue: Catalogue | None = None
+        self.journal, self.keeper = Journal(store), Keeper(models, store)
+
+    def close(self) -> None:
+        """Write down what was recommended, and close the store."""
+        self.keeper.close()
+        self.journal.close()
+        self.store.close()
+
+    def forget(self, user_id: str) -> dict[str, Any]:
+        """Forget all of a user; a receipt. Waits until every worker has written down what it recommended before."""
+        self.journal.flush()
+        receipt = self.store.forget(user_id)
+        time.sleep(2 * DELAY)
+        late = self.store.forget_recommendations(user_id)
+        if late:
+            receipt["forgotten"]["recommendations"] += late
+        return receipt
+
+    def prepare(self, questions: Sequence[Question]) -> list[Wish]:
+        """What the store knows of whom each of many requests is for, and which items they may be shown."""
+        catalogue = self.keeper.current
+        asked = [one.asked for one in questions]
+        whom = [(one.user_id, one.history, one.profile) for one in asked]
+        found = people(self.store, catalogue.model.usual_value, whom)
+        requests = [_request(one, person, catalogue) for one, person in zip(asked, found, strict=True)]
+        return [Wish(*one, catalogue) for one in zip(questions, found, requests, strict=True)]
+
+    def answer(self, wishes: Sequence[Wish]) -> list[dict[str, Any]]:
+        """The best items for each of many, which are written down with their chances."""
+        found: dict[int, dict[str, Any]] = {}
+        for catalogue in {id(one.catalogue): one.catalogue for one in wishes}.values():  # mostly one
+            places = [place for place, one in enumerate(wishes) if one.catalogue is catalogue]
+            answers = catalogue.model.recommend_all([wishes[place].request for place in places])
+            found |= {place: self._told(wishes[place], one) for place, one in zip(places, answers, strict=True)}
+        return [found[place] for place in range(len(wishes))]
 
     def recommend(self, asked: Asked) -> dict[str, Any]:
-        """The best items for somebody, which are logged with their chances."""
-        begun = time.perf_counter()
-        catalogue, person = self.catalogue(), self._person(asked.user_id, asked.history, asked.profile)
-        answer = catalogue.model.recommend(
-            person.history,
-            asked.count,
-            profile=person.profile,
-            exclude=[*asked.exclude_ids, *catalogue.hidden, *(person.silent if asked.exclude_seen else ())],
-            explain=asked.explain,
-            again=not asked.exclude_seen,
-            where=_where(catalogue, asked.filter) if asked.filter else None,
-            policy=None if asked.explore is None else Policy(**asked.explore.model_dump()),
-        )
-        found = {
-            "recommendation_id": uuid.uuid4().hex,
-            "model": catalogue.serving.version,
-            "user": {"events_used": answer.used, "stage": person.stage if answer.used else "prior"},
-            "items": [_item(item, catalogue, asked.language) for item in answer.items],
-            "fidelity": _fidelity(answer),
+        """The best items for one."""
+        return self.answer(self.prepare([Question(asked, time.perf_counter())]))[0]
+
+    def _told(self, wish: Wish, answer: Answer) -> dict[str, Any]:
+        """An answer as it is sent, once it is noted."""
+        asked, catalogue = wish.question.asked, wish.catalogue
+        items = [_item(item, catalogue, asked.language) for item in answer.items]
+        chances = [{"item_id": item["item_id"], "propensity": item["propensity"]} for item in items]
+        stage = wish.person.stage if answer.used else "prior"
+        identifier, took = uuid.uuid4().hex, 1000 * (time.perf_counter() - wish.question.begun)
+        version = catalogue.serving.version
+        self.journal.note(Logged(identifier, asked.user_id, time.time(), version, stage, took, chances))
+        return {
+            "recommendation_id": identifier,
+            "model": version,
+            "took_ms": took,
+            "user": {"events_used": answer.used, "stage": stage},
+            "items": items,
+            **_fidelity(answer),
             "warnings": list(answer.warnings),
         }
-        took = 1000 * (time.perf_counter() - begun)
-        chances = [{"item_id": item["item_id"], "propensity": item["propensity"]} for item in found["items"]]
-        self.store.log(
-            Logged(found["recommendation_id"], asked.user_id, found["model"], found["user"]["stage"], took, chances)
-        )
-        return {**found, "took_ms": took}
 
     def rank(self, asked: Ranked) -> dict[str, Any]:
         """Items in the order in which they suit somebody; those that the model does not know are named."""
-        catalogue, person = self.catalogue(), self._person(asked.user_id, asked.history, asked.profile)
-        model = catalogue.model
+        catalogue, model, person = self._with_one(asked.user_id, asked.history, asked.profile)
         known = [
             item for item, code in zip(asked.item_ids, model.items.encode(asked.item_ids), strict=True) if code >= 0
         ]
@@ -119,105 +116,59 @@ class Answering:
 
     def similar(self, item_id: str, count: int) -> dict[str, Any]:
         """What those are recommended who met one item alone."""
-        catalogue = self.catalogue()
-        answer = catalogue.model.recommend([item_id], count, exclude=catalogue.hidden)
+        catalogue = self.keeper.current
+        answer = catalogue.model.recommend([item_id], count, where=catalogue.shown)
         return {"model": catalogue.serving.version, "items": [_item(item, catalogue, "en") for item in answer.items]}
 
     def explain(self, user_id: str, item_id: str, count: int, language: str) -> dict[str, Any]:
         """Why an item stands where it does for a user."""
-        catalogue, person = self.catalogue(), self._person(user_id, (), {})
-        found = catalogue.model.explain(person.history, item_id, profile=person.profile, n=count)
+        catalogue, model, person = self._with_one(user_id, (), {})
+        found = model.explain(person.history, item_id, profile=person.profile, n=count)
         return {"model": catalogue.serving.version, **found.to_dict(language)}
 
-    def look_again(self) -> None:
-        """Heed at the next request what was just written; what other workers write is heeded within a second."""
-        self._looked = 0.0
-
-    def catalogue(self) -> Catalogue:
-        """The model in use with all items that the store has, made anew where one of the two has changed."""
-        serving, found = self.models.serving, self._catalogue
-        if found is not None and found.serving is serving and time.monotonic() - self._looked < PATIENCE:
-            return found
-        with self._lock:
-            self._looked = time.monotonic()
-            new = [] if self._catalogue is None else self._catalogue.new
-            if self._catalogue is None or self._catalogue[:2] != (serving, self.store.items_stamp(new)):
-                self._catalogue = self._grown(serving)
-            return self._catalogue
-
-    def _grown(self, serving: Serving) -> Catalogue:
-        properties, model = self.store.all_items(), serving.model
-        ids = list(properties)
-        new = [item for item, code in zip(ids, model.items.encode(ids), strict=True) if code < 0]
-        if new and model.item_table is not None:
-            rows = [{"item_id": item, **_texts(properties[item])} for item in new]
-            met_by: dict[Id, list[History]] = dict(self.store.histories_of_items(new, MET_BY, HISTORY))
-            model = model.add_items(pl.DataFrame(rows, infer_schema_length=None), met_by=met_by)
-        hidden = [item for item, known in properties.items() if known.get(HIDDEN) is True]
-        return Catalogue(serving, self.store.items_stamp(new), model, new, properties, hidden)
-
-    def _person(self, user_id: str | None, history: Sequence[str | Met], profile: Mapping[str, Any]) -> Person:
-        """What is stored of a user and what the request says, of which the latter is later and counts."""
-        model = self.models.serving.model
-        met: dict[Id, float] = {}
-        stored = [] if user_id is None else self.store.history(user_id, HISTORY)
-        for item, value in [
-            *((one.item_id, one.value) for one in stored if one.type not in SILENT),
-            *((one, None) if isinstance(one, str) else (one.item_id, one.value) for one in history),
-        ]:
-            met.pop(item, None)  # what comes again is the latest
-            met[item] = model.usual_value if value is None else value
-        known = {} if user_id is None else self.store.get(USERS, user_id) or {}
-        silent = frozenset(one.item_id for one in stored if one.type in SILENT)
-        return Person(met, known | dict(profile), silent)
+    def _with_one(
+        self, user: str | None, history: Sequence[str | Met], profile: Mapping[str, Any]
+    ) -> tuple[Catalogue, Recommender, Person]:
+        catalogue = self.keeper.current
+        [person] = people(self.store, catalogue.model.usual_value, [(user, history, profile)])
+        return catalogue, catalogue.model, person
 
 
-def _where(catalogue: Catalogue, wanted: Mapping[str, Any]) -> Bool[np.ndarray, "I"]:
-    """The items that have the wanted properties, by what the store says of them and else by the model's table."""
-    model = catalogue.model
-    table = pl.DataFrame({}) if model.item_table is None else model.item_table
-    codes = model.items.encode(list(catalogue.properties))
-    columns = {name: table[name].cast(pl.String).to_list() if name in table.columns else None for name in wanted}
-    filled: dict[str, list[str | None]] = {
-        name: [None] * len(model.items) if values is None else values
-        for name, values in columns.items()
-        if values is not None or any(name in own for own in catalogue.properties.values())
-    }
-    for code, own in zip(codes, catalogue.properties.values(), strict=True):
-        for name in filled:
-            if code >= 0 and name in own:
-                filled[name][code] = _texts(own)[name]
-    return matching(pl.DataFrame(filled, schema=dict.fromkeys(filled, pl.String)), wanted)
+def _request(asked: Asked, person: Person, catalogue: Catalogue) -> Request:
+    where = catalogue.shown
+    if asked.filter:
+        wanted = having(catalogue, asked.filter)
+        where = wanted if where is None else wanted & where
+    return Request(
+        person.history,
+        asked.count,
+        profile=person.profile,
+        exclude=[*asked.exclude_ids, *(person.silent if asked.exclude_seen else ())],
+        explain=asked.explain,
+        again=not asked.exclude_seen,
+        where=where,
+        policy=None if asked.explore is None else Policy(**asked.explore.model_dump()),
+    )
 
 
-def _item(found: Any, catalogue: Catalogue, language: str) -> dict[str, Any]:
-    """A recommended item as it is answered."""
+def _item(found: Recommendation, catalogue: Catalogue, language: str) -> dict[str, Any]:
+    """A recommended item as it is answered; what is not known of it is left out."""
     identifier = str(found.item)
     own = catalogue.properties.get(identifier, {})
+    title = own.get("title", found.title)
     told = {"why": found.why(language), "reasons": [one.to_dict() for one in found.reasons]} if found.reasons else {}
     return {
         "item_id": identifier,
-        "title": own.get("title", found.title),
+        **({} if title is None else {"title": title}),
         "score": found.score,
-        "probability": found.probability,
+        **({} if found.probability is None else {"probability": found.probability}),
         "propensity": found.propensity,
         "properties": {**found.properties, **own},
         **told,
     }
 
 
-def _fidelity(answer: Answer) -> dict[str, float] | None:
+def _fidelity(answer: Answer) -> dict[str, dict[str, float]]:
     if answer.sufficiency is None or answer.comprehensiveness is None:
-        return None
-    return {"sufficiency": answer.sufficiency, "comprehensiveness": answer.comprehensiveness}
-
-
-def _texts(properties: Mapping[str, Any]) -> dict[str, str | None]:
-    """Properties as the columns of a table: lists joined by bars, as tables have them."""
-    return {name: "|".join(value) if isinstance(value, list) else _text(value) for name, value in properties.items()}
-
-
-def _text(value: Any) -> str | None:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return None if value is None else str(value)
+        return {}
+    return {"fidelity": {"sufficiency": answer.sufficiency, "comprehensiveness": answer.comprehensiveness}}

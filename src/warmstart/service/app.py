@@ -1,55 +1,31 @@
-"""App: the routes of the service, over HTTP and in JSON."""
+"""App: the service as it is put together, and how it says that it is well."""
 
-import hashlib
-import json
-import logging
-import time
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
-from fastapi.responses import JSONResponse, Response
-from pydantic import ValidationError
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import Response
 
-from warmstart.errors import Misuse, UnknownItem
-from warmstart.service.access import Figures, Service, may
+from warmstart.service.access import Service
 from warmstart.service.answering import Answering
+from warmstart.service.desk import Desk
 from warmstart.service.gorse import GORSE
 from warmstart.service.keys import Keys
-from warmstart.service.logs import REQUEST
 from warmstart.service.metrics import Metrics
 from warmstart.service.models import Models
 from warmstart.service.problems import catch, problem
-from warmstart.service.schemas import (
-    Accepted,
-    Asked,
-    Interaction,
-    Interactions,
-    ItemIn,
-    ItemsIn,
-    Listed,
-    MergeInto,
-    Problem,
-    Ranked,
-    Recommendations,
-    Rejected,
-    UserIn,
-)
-from warmstart.service.store import Event, Store
-from warmstart.service.tables import ITEMS, USERS
+from warmstart.service.routes import ASKED, EVENTS, ITEM, MODELS, USER
+from warmstart.service.schemas import Problem
+from warmstart.service.store import Store
+from warmstart.service.watched import Watched
 
-LOG = logging.getLogger(__name__)
-LARGEST = 8 * 1024 * 1024  # bytes of a request
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text}
-    for status, text in ((401, "No key"), (403, "Not allowed"), (422, "Not valid"))
+    for status, text in ((401, "No key"), (403, "Not allowed"), (413, "Too large"), (422, "Not valid"))
 }
-NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "Not found"}}
-Count = Annotated[int, Query(ge=1, le=200)]
+HEALTH = APIRouter(tags=["health"])
 
 
 def create_app(models: Path, store: str, *, keys: str = "") -> FastAPI:
@@ -57,11 +33,11 @@ def create_app(models: Path, store: str, *, keys: str = "") -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        opened = Store.open(store)
-        app.state.answering = Answering(Models(models), opened)
-        app.state.answering.catalogue()  # whoever asks first need not wait
+        answering = Answering(Models(models), Store.open(store))
+        app.state.answering, app.state.desk = answering, Desk(answering)
         yield
-        opened.close()
+        app.state.desk.close()
+        answering.close()
 
     app = FastAPI(
         title="warmstart",
@@ -71,36 +47,11 @@ def create_app(models: Path, store: str, *, keys: str = "") -> FastAPI:
         responses=PROBLEMS,
     )
     app.state.keys, app.state.metrics = Keys.read(keys), Metrics()
-    app.middleware("http")(app.state.metrics.timed)
-    app.middleware("http")(_limited)
+    app.add_middleware(Watched, metrics=app.state.metrics)
     catch(app)
     for router in (HEALTH, EVENTS, ASKED, ITEM, USER, MODELS, GORSE):
         app.include_router(router)
     return app
-
-
-async def _limited(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Give each request an id, and refuse one that is too large before it is read."""
-    identifier = request.headers.get("x-request-id", uuid.uuid4().hex)[:64]
-    begun, _ = time.perf_counter(), REQUEST.set(identifier)
-    length = request.headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > LARGEST:
-        answer: Response = problem(413, f"a request has at most {LARGEST:,} bytes; send less at a time")
-    else:
-        answer = await go_on(request)
-    answer.headers["X-Request-ID"] = identifier
-    took = round(1000 * (time.perf_counter() - begun), 3)
-    facts = {"method": request.method, "path": request.url.path, "status": answer.status_code, "took_ms": took}
-    LOG.info("%s %s %s", request.method, request.url.path, answer.status_code, extra={"facts": facts})
-    return answer
-
-
-HEALTH = APIRouter(tags=["health"])
-EVENTS = APIRouter(prefix="/v1", tags=["events"], dependencies=[Depends(may("write"))])
-ASKED = APIRouter(prefix="/v1", tags=["recommendations"], dependencies=[Depends(may("read"))])
-ITEM = APIRouter(prefix="/v1/items", tags=["items"])
-USER = APIRouter(prefix="/v1/users", tags=["users"])
-MODELS = APIRouter(prefix="/v1", tags=["models"])
 
 
 @HEALTH.get("/health/live")
@@ -121,191 +72,5 @@ def ready(service: Service) -> Any:
 def metrics(request: Request, service: Service) -> Response:
     """Figures of this process for Prometheus."""
     found: Metrics = request.app.state.metrics
-    found.items.set(len(service.catalogue().model.items))
+    found.items.set(len(service.keeper.current.model.items))
     return found.shown()
-
-
-@EVENTS.post("/interactions", response_model=Accepted)
-def add_interactions(
-    body: Interactions,
-    service: Service,
-    figures: Figures,
-    idempotency_key: Annotated[str | None, Header(max_length=200, min_length=1)] = None,
-) -> Any:
-    """Keep events; what is counted as accepted is on disk. With the same Idempotency-Key they are kept once."""
-    begun = time.perf_counter()
-    taken, rejected = _sorted_out(body)
-    found = {"accepted": len(taken), "rejected": [one.model_dump() for one in rejected]}
-    if idempotency_key is None:
-        service.store.add(taken)
-    else:
-        digest = hashlib.sha256(json.dumps(body.interactions, sort_keys=True).encode()).hexdigest()
-        found = service.store.add_once(taken, idempotency_key, digest, found)
-    service.look_again()
-    figures.events.labels("accepted").inc(len(taken))
-    figures.events.labels("rejected").inc(len(rejected))
-    return {**found, "took_ms": 1000 * (time.perf_counter() - begun)}
-
-
-def _sorted_out(body: Interactions) -> tuple[list[Event], list[Rejected]]:
-    """The events that can be kept, and why the others cannot."""
-    taken, rejected = [], []
-    for index, row in enumerate(body.interactions):
-        try:
-            taken.append(_event(Interaction.model_validate(row)))
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the event"
-            rejected.append(Rejected(index=index, reason=f"{where}: {first['msg']}"))
-    return taken, rejected
-
-
-def _event(row: Interaction) -> Event:
-    when = datetime.now(UTC) if row.timestamp is None else row.timestamp
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
-    return Event(row.user_id, row.item_id, row.type, row.value, when.timestamp(), row.recommendation_id)
-
-
-@ASKED.post("/recommend", response_model=Recommendations, response_model_exclude_none=True)
-def recommend(body: Asked, service: Service, figures: Figures) -> Any:
-    """The best items for a user by all that is known now; an unknown user or item is no mistake."""
-    found = service.recommend(body)
-    figures.recommended.labels(found["user"]["stage"]).inc()
-    return found
-
-
-@ASKED.get("/recommend/{user_id}", response_model=Recommendations, response_model_exclude_none=True)
-def recommend_to(user_id: str, service: Service, figures: Figures, count: Count = 10, explain: bool = False) -> Any:
-    """The same for a user whose events are stored."""
-    return recommend(Asked.model_validate({"user_id": user_id, "count": count, "explain": explain}), service, figures)
-
-
-@ASKED.post("/rank")
-def rank(body: Ranked, service: Service) -> Any:
-    """Items in the order in which they suit a user."""
-    return service.rank(body)
-
-
-@ASKED.get("/explain/{user_id}/{item_id}", responses=NOT_FOUND)
-def explain(user_id: str, item_id: str, service: Service, count: Count = 10, language: str = "en") -> Any:
-    """Why an item stands where it does for a user, and what would change it."""
-    return service.explain(user_id, item_id, count, language)
-
-
-@ASKED.get("/items/{item_id}/similar", responses=NOT_FOUND)
-def similar(item_id: str, service: Service, count: Count = 10) -> Any:
-    """What those are recommended who met this item alone."""
-    if service.catalogue().model.items.encode([item_id])[0] < 0:
-        raise UnknownItem(f'there is no item "{item_id}"')
-    return service.similar(item_id, count)
-
-
-@ITEM.get("", response_model=Listed, dependencies=[Depends(may("read"))])
-def list_items(service: Service, cursor: str | None = None, count: Count = 100) -> Any:
-    """The items that were stored, in the order of their ids."""
-    return service.store.page(ITEMS, cursor, count)._asdict()
-
-
-@ITEM.get("/{item_id}", responses=NOT_FOUND, dependencies=[Depends(may("read"))])
-def get_item(item_id: str, service: Service) -> Any:
-    """What is known of an item."""
-    found = service.store.get(ITEMS, item_id)
-    code = int(service.catalogue().model.items.encode([item_id])[0])
-    if found is None and code < 0:
-        raise UnknownItem(f'there is no item "{item_id}"')
-    return {"item_id": item_id, "properties": found or {}, "recommendable": code >= 0}
-
-
-@ITEM.put("/{item_id}", dependencies=[Depends(may("write"))])
-def put_item(item_id: str, body: ItemIn, service: Service) -> JSONResponse:
-    """Say what an item is; a new one is recommendable at once."""
-    _checked(item_id)
-    new = service.store.put(ITEMS, item_id, body.properties)
-    service.look_again()
-    return JSONResponse({"item_id": item_id, "created": new}, 201 if new else 200)
-
-
-@ITEM.delete("/{item_id}", responses=NOT_FOUND, dependencies=[Depends(may("write"))])
-def delete_item(item_id: str, service: Service) -> dict[str, Any]:
-    """Forget what was said of an item. One that the model was fitted on stays recommendable; exclude it by a filter."""
-    if not service.store.remove_item(item_id):
-        raise UnknownItem(f'nothing is stored of an item "{item_id}"')
-    service.look_again()
-    return {"item_id": item_id, "deleted": True}
-
-
-@MODELS.post("/items:batch", tags=["items"], dependencies=[Depends(may("write"))])
-def put_items(body: ItemsIn, service: Service) -> dict[str, Any]:
-    """Say what many items are."""
-    created = service.store.put_many(ITEMS, body.items) if body.items else 0
-    service.look_again()
-    return {"stored": len(body.items), "created": created}
-
-
-@USER.get("", response_model=Listed, dependencies=[Depends(may("read"))])
-def list_users(service: Service, cursor: str | None = None, count: Count = 100) -> Any:
-    """The users of whom a profile is stored, in the order of their ids."""
-    return service.store.page(USERS, cursor, count)._asdict()
-
-
-@USER.get("/{user_id}", responses=NOT_FOUND, dependencies=[Depends(may("read"))])
-def get_user(user_id: str, service: Service, count: Count = 100) -> Any:
-    """The profile and the latest events of a user."""
-    profile, events = service.store.get(USERS, user_id), service.store.history(user_id, count)
-    if profile is None and not events:
-        raise UnknownItem(f'nothing is stored of a user "{user_id}"')
-    return {"user_id": user_id, "profile": profile or {}, "events": [event._asdict() for event in events]}
-
-
-@USER.put("/{user_id}", dependencies=[Depends(may("write"))])
-def put_user(user_id: str, body: UserIn, service: Service) -> JSONResponse:
-    """Say what is known of a user."""
-    _checked(user_id)
-    new = service.store.put(USERS, user_id, body.profile)
-    return JSONResponse({"user_id": user_id, "created": new}, 201 if new else 200)
-
-
-@USER.delete("/{user_id}", dependencies=[Depends(may("write"))])
-def forget_user(user_id: str, service: Service) -> Mapping[str, Any]:
-    """Forget all of a user, and give a receipt."""
-    return service.store.forget(user_id)
-
-
-@USER.post("/{user_id}/merge", dependencies=[Depends(may("write"))])
-def merge_user(user_id: str, body: MergeInto, service: Service) -> dict[str, Any]:
-    """Make the events of one user those of another, as when a guest signs in."""
-    if user_id == body.into:
-        raise Misuse("a user cannot be merged into the same user")
-    return {"user_id": body.into, "moved": service.store.merge(user_id, body.into)}
-
-
-@MODELS.get("/models", dependencies=[Depends(may("read"))])
-def list_models(service: Service) -> dict[str, Any]:
-    """The versions there are."""
-    return {"models": service.models.versions()}
-
-
-@MODELS.post("/models/{version}:promote", responses=NOT_FOUND, dependencies=[Depends(may("admin"))])
-def promote(version: str, service: Service) -> dict[str, str]:
-    """Let a version answer from now on."""
-    return {"current": service.models.promote(version)}
-
-
-@MODELS.post("/models:rollback", dependencies=[Depends(may("admin"))])
-def rollback(service: Service) -> dict[str, str]:
-    """Let the version answer that did before."""
-    return {"current": service.models.rollback()}
-
-
-@MODELS.get("/stats", dependencies=[Depends(may("read"))])
-def stats(service: Service) -> dict[str, Any]:
-    """How much is stored, and what answers."""
-    catalogue = service.catalogue()
-    stored = service.store.counts()
-    return {"stored": stored, "model": catalogue.serving.version, "items": len(catalogue.model.items)}
-
-
-def _checked(identifier: str) -> None:
-    if len(identifier) > 200:
-        raise Misuse(f"an id has at most 200 letters, not {len(identifier)}")

@@ -9,7 +9,7 @@ import polars as pl
 from warmstart.errors import DataError, Misuse
 from warmstart.interactions import Interactions
 from warmstart.reading import read
-from warmstart.service.answering import SILENT
+from warmstart.service.people import SILENT
 from warmstart.service.store import Event, Store
 from warmstart.service.tables import ITEMS, USERS
 

@@ -15,9 +15,9 @@ from sqlalchemy import Table
 
 from warmstart.budget import seconds
 from warmstart.errors import UnknownItem
-from warmstart.service.access import Service, may
-from warmstart.service.answering import HIDDEN
-from warmstart.service.schemas import MOST_EVENTS, MOST_ITEMS, Asked, Id
+from warmstart.service.access import Service, check, may
+from warmstart.service.catalogue import HIDDEN
+from warmstart.service.schemas import MOST_COUNT, MOST_EVENTS, MOST_ITEMS, Asked, Id
 from warmstart.service.store import Event
 from warmstart.service.tables import ITEMS, USERS
 
@@ -72,7 +72,6 @@ GORSE = APIRouter(prefix="/api", tags=["gorse"])
 @GORSE.put("/feedback", dependencies=[WRITE])
 def insert_feedback(body: Annotated[list[Feedback], Field(max_length=MOST_EVENTS)], service: Service) -> dict[str, int]:
     service.store.add([_event(one) for one in body])
-    service.look_again()
     return {"RowAffected": len(body)}
 
 
@@ -129,13 +128,13 @@ def list_items(service: Service, n: N = 10, cursor: str = "", q: str = "") -> di
 @GORSE.delete("/item/{item_id}", dependencies=[WRITE])
 def delete_item(item_id: str, service: Service) -> dict[str, int]:
     found = service.store.remove_item(item_id)
-    service.look_again()
+    service.keeper.refresh()
     return {"RowAffected": int(found)}
 
 
 @GORSE.get("/item/{item_id}/neighbors", dependencies=[READ])
 def neighbours(item_id: str, service: Service, n: N = 10, offset: Offset = 0) -> list[dict[str, Any]]:
-    if service.catalogue().model.items.encode([item_id])[0] < 0:
+    if service.keeper.current.model.items.encode([item_id])[0] < 0:
         raise UnknownItem(f'there is no item "{item_id}"')
     return _scores(service.similar(item_id, n + offset)["items"][offset:])
 
@@ -164,7 +163,7 @@ def list_users(service: Service, n: N = 10, cursor: str = "") -> dict[str, Any]:
 
 @GORSE.delete("/user/{user_id}", dependencies=[WRITE])
 def delete_user(user_id: str, service: Service) -> dict[str, int]:
-    return {"RowAffected": sum(service.store.forget(user_id)["forgotten"].values())}
+    return {"RowAffected": sum(service.forget(user_id)["forgotten"].values())}
 
 
 @GORSE.get("/recommend/{user_id}", dependencies=[READ])
@@ -181,9 +180,9 @@ def recommend(
     write_back_delay: Annotated[str | None, Query(alias="write-back-delay", max_length=20)] = None,
     x_api_version: Annotated[str, Header()] = "1",
 ) -> list[Any]:
-    found = _recommended(service, {"user_id": user_id, "count": n + offset}, category)[offset:]
+    found = _recommended(service, {"user_id": user_id, "count": min(n + offset, MOST_COUNT)}, category)[offset:]
     if write_back_type:
-        may("write")(request, request.headers.get("X-API-Key"))
+        check(request, request.headers.get("X-API-Key"), "write")
         later = time.time() + (seconds(write_back_delay, "write-back-delay") or 0)
         service.store.add([Event(user_id, one["item_id"], write_back_type, None, later) for one in found])
     return _scores(found) if x_api_version == "2" else [one["item_id"] for one in found]
@@ -273,7 +272,7 @@ def _user(user_id: str, known: dict[str, Any]) -> dict[str, Any]:
 def _put(table: Table, rows: dict[str, dict[str, Any]], service: Service) -> None:
     if rows:
         service.store.put_many(table, rows)
-        service.look_again()
+        service.keeper.refresh()
 
 
 def _stored(table: Table, key: str, service: Service) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Problems: what went wrong, as a problem document (RFC 9457), and never as a traceback."""
 
-import logging
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -10,7 +9,6 @@ from starlette.exceptions import HTTPException
 
 from warmstart.errors import DataError, Misuse, NotFitted, UnknownItem
 
-LOG = logging.getLogger(__name__)
 TITLES = {
     400: "Bad request",
     401: "No key",
@@ -33,12 +31,11 @@ def problem(status: int, detail: str, errors: list[dict[str, Any]] | None = None
 
 
 def catch(app: FastAPI) -> None:
-    """Make every error of the app a problem document."""
+    """Make every error that somebody can mend a problem document."""
     for kind, status in STATUS.items():
         app.add_exception_handler(kind, _as(status))
     app.add_exception_handler(RequestValidationError, _invalid)  # pyright: ignore[reportArgumentType]  # a narrower error
     app.add_exception_handler(HTTPException, _http)  # pyright: ignore[reportArgumentType]  # a narrower error
-    app.add_exception_handler(Exception, _ours)
 
 
 def _as(status: int) -> Any:
@@ -59,8 +56,3 @@ async def _http(request: Request, error: HTTPException) -> JSONResponse:
     found = problem(error.status_code, str(error.detail))
     found.headers.update(error.headers or {})
     return found
-
-
-async def _ours(request: Request, error: Exception) -> JSONResponse:
-    LOG.exception("%s %s", request.method, request.url.path)
-    return problem(500, "this is a mistake of ours; the log has the details under the request's id")

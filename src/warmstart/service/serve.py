@@ -7,9 +7,11 @@ import uvicorn
 
 from warmstart.errors import Misuse
 from warmstart.service.keys import LOOPBACK, Keys
-from warmstart.service.models import Models
 from warmstart.service.settings import Settings
 from warmstart.service.store import opened
+from warmstart.service.versions import Versions
+
+GRACE = 10  # seconds that a stop waits for requests that are under way
 
 
 def serve(**options: Any) -> None:
@@ -23,16 +25,17 @@ def serve(**options: Any) -> None:
             f"on {settings.host} anybody could read and write; give keys, as in "
             "WARMSTART_KEYS=read:...,write:...,admin:..., or serve on 127.0.0.1"
         )
-    Models(settings.models)
+    versions = Versions(settings.models)
+    versions.manifest(versions.current)
     with opened(settings.store):
         pass
     os.environ |= {f"WARMSTART_{name.upper()}": str(value) for name, value in settings.model_dump().items()}
     uvicorn.run(
-        "warmstart.service.settings:app",
+        "warmstart.service.worker:app",
         factory=True,
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
         log_level="info",
-        timeout_graceful_shutdown=10,
+        timeout_graceful_shutdown=GRACE,
     )

@@ -2,11 +2,7 @@
 
 from pathlib import Path
 
-from fastapi import FastAPI
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
-
-from warmstart.service.app import create_app
-from warmstart.service.logs import log_as_json
 
 
 class Settings(BaseSettings):
@@ -31,10 +27,3 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
-
-
-def app() -> FastAPI:
-    """The service as the environment describes it: what each worker runs."""
-    log_as_json()
-    found = Settings()
-    return create_app(found.models, found.store, keys=found.keys)

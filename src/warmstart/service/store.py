@@ -38,6 +38,8 @@ class Logged(NamedTuple):
 
     id: str
     user_id: str | None
+    time: float
+    """Seconds since 1970."""
     model: str
     stage: str
     took_ms: float
@@ -113,15 +115,20 @@ class Store:
 
     def history(self, user_id: str, most: int) -> list[Event]:
         """The latest events of a user, at most so many, the oldest first."""
+        return self.histories([user_id], most)[user_id]
+
+    def histories(self, users: Sequence[str], most: int) -> dict[str, list[Event]]:
+        """The same for many users."""
         found = INTERACTIONS.c
-        latest = (
-            select(*(found[name] for name in Event._fields))
-            .where(found.user_id == user_id)
-            .order_by(found.time.desc(), found.id.desc())
-            .limit(most)
-        )
+        place = func.row_number().over(partition_by=found.user_id, order_by=(found.time.desc(), found.id.desc()))
+        latest = select(*(found[name] for name in Event._fields), place.label("place")).where(found.user_id.in_(users))
+        rows = latest.subquery().c
+        asked = select(*(rows[name] for name in Event._fields)).where(rows.place <= most).order_by(rows.place.desc())
+        histories: dict[str, list[Event]] = {user: [] for user in users}
         with self.engine.connect() as connection:
-            return [Event._make(row) for row in connection.execute(latest)][::-1]
+            for row in connection.execute(asked):
+                histories[row[0]].append(Event._make(row))
+        return histories
 
     def put(self, table: Table, key: str, values: Mapping[str, Any]) -> bool:
         """Write the properties of an item, or the profile of a user; whether it is new."""
@@ -141,10 +148,14 @@ class Store:
 
     def get(self, table: Table, key: str) -> dict[str, Any] | None:
         """The properties of an item, or the profile of a user; None of what is not there."""
+        return self.get_many(table, [key]).get(key)
+
+    def get_many(self, table: Table, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The same of many; only of what is there."""
         identifier, content = _columns(table)
+        asked = select(table.c[identifier], table.c[content]).where(table.c[identifier].in_(keys))
         with self.engine.connect() as connection:
-            found = connection.scalar(select(table.c[content]).where(table.c[identifier] == key))
-        return None if found is None else json.loads(found)
+            return {key: json.loads(found) for key, found in connection.execute(asked)}
 
     def page(self, table: Table, cursor: str | None, count: int) -> Page:
         """Some of the items or users, in the order of their ids, from behind a cursor."""
@@ -199,6 +210,11 @@ class Store:
             connection.execute(insert(RECEIPTS).values(id=receipt, time=now, counts=json.dumps(counts)))
         return {"receipt": receipt, "time": now, "forgotten": counts}
 
+    def forget_recommendations(self, user_id: str) -> int:
+        """Forget what a user was recommended; how many times."""
+        with self._writing() as connection:
+            return connection.execute(delete(RECOMMENDATIONS).where(RECOMMENDATIONS.c.user_id == user_id)).rowcount
+
     def merge(self, user_id: str, into: str) -> int:
         """Make one user's events another's, as when a guest signs in; how many events moved.
 
@@ -221,11 +237,11 @@ class Store:
                 connection.execute(delete(USERS).where(USERS.c.user_id == user_id))
         return moved
 
-    def log(self, given: Logged) -> None:
-        """Keep a recommendation that was given, with the chance of each of its items."""
-        row = given._asdict() | {"items": json.dumps(list(given.items)), "time": time.time()}
+    def log(self, given: Sequence[Logged]) -> None:
+        """Keep recommendations that were given, with the chance of each of their items."""
+        rows = [{**one._asdict(), "items": json.dumps(list(one.items))} for one in given]
         with self._writing() as connection:
-            connection.execute(insert(RECOMMENDATIONS).values(row))
+            connection.execute(insert(RECOMMENDATIONS), rows)
 
     def counts(self) -> dict[str, int]:
         """How many rows each table has."""

@@ -1,0 +1,81 @@
+"""Operations: the verbs of the command line for people who run the service."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from warmstart.options import Columns, Data, Items, Json, Store, Users, read_data, show
+
+
+def import_data(
+    data: Data,
+    store: Store,
+    items: Items = None,
+    users: Users = None,
+    columns: Columns = None,
+    kind: Annotated[str, typer.Option("--type", help="The type that all events get.")] = "event",
+    json: Json = None,
+) -> None:
+    """Bring events, items and users into the store of a service."""
+    from warmstart.service.exchange import imported  # the database's driver takes a while to import
+    from warmstart.service.store import opened
+
+    log = read_data(data, items, users, columns)
+    with opened(store) as found:
+        counts = imported(found, log, kind)
+    show(Text(f"stored {counts['interactions']:,} events of {counts['users']:,} users"), counts, json)
+
+
+def export_data(
+    out: Annotated[Path, typer.Argument(help="A new folder for Parquet files.", show_default=False)],
+    store: Store,
+    json: Json = None,
+) -> None:
+    """Write all events, items and users of a store to Parquet files, which `import` and `fit` take."""
+    from warmstart.service.exchange import exported
+    from warmstart.service.store import opened
+
+    with opened(store) as found:
+        counts = exported(found, out)
+    show(Text(f"wrote {counts['interactions']:,} events, {counts['items']:,} items to {out}"), counts, json)
+
+
+def serve(
+    model: Annotated[Path, typer.Argument(help="Folder of a model, or of versions of it.", show_default=False)],
+    store: Annotated[
+        str | None, typer.Option(help="Where events are kept: sqlite:///FILE or postgresql://USER@HOST/DATABASE.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address; keys are needed for any but this machine's own.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes; with PostgreSQL they share all events.")] = None,
+) -> None:
+    """Serve recommendations over HTTP; the API is documented at /docs."""
+    serve_with(models=model, store=store, host=host, port=port, workers=workers)
+
+
+def doctor(
+    model: Annotated[Path, typer.Argument(help="Folder of a model, or of versions of it.")] = Path("model"),
+    store: Store = "sqlite:///warmstart.db",
+    json: Json = None,
+) -> None:
+    """Look at all that a service needs: versions, disk, store, model and its latency."""
+    from warmstart.service.doctor import checks  # which imports torch
+
+    found = checks(model, store)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for check in found:
+        table.add_row("[green]ok[/]" if check.ok else "[red]not ok[/]", check.name, escape(check.detail))
+    show(table, {check.name: {"ok": check.ok, "detail": check.detail} for check in found}, json)
+    if not all(check.ok for check in found):
+        raise typer.Exit(1)
+
+
+def serve_with(**options: Any) -> None:
+    """Serve until told to stop."""
+    from warmstart.service.serve import serve as run
+
+    run(**options)

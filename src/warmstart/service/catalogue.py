@@ -1,0 +1,129 @@
+"""Catalogue: the model in use with the items that came since, and what the store says of each item."""
+
+import json
+import logging
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool
+
+from warmstart.filters import matching
+from warmstart.history import History
+from warmstart.interactions import Id
+from warmstart.recommender import Recommender
+from warmstart.service.models import Models, Serving
+from warmstart.service.store import Store
+
+LOG = logging.getLogger(__name__)
+PATIENCE = 1.0  # seconds until it is looked what other workers wrote
+MASKS = 64  # filters whose items are kept
+MET_BY, LATEST = 50, 200  # users who met a new item, by whose latest events it is placed
+HIDDEN = "is_hidden"
+"""The property of items that are not recommended to anybody."""
+
+
+class Catalogue(NamedTuple):
+    """The model with the items that were added since, and what is known of each."""
+
+    serving: Serving
+    stamp: tuple[object, ...]
+    """What changes in the store when it has to be made anew."""
+    model: Recommender
+    new: Sequence[str]
+    """The items that the model was not fitted on."""
+    properties: Mapping[str, Mapping[str, Any]]
+    """What the store says of items, by their ids."""
+    shown: Bool[np.ndarray, "I"] | None
+    """The items that are recommended; None where all are."""
+    masks: dict[str, Bool[np.ndarray, "I"]]
+    """The items that filters have let through, by what was wanted: of a large catalogue that takes a while to find."""
+
+
+class Keeper:
+    """This keeps the catalogue up to date, in a thread of its own, so that no request waits for it.
+
+    What this worker is told holds at once, since it is asked to `refresh`; what others are told, within a second.
+    """
+
+    def __init__(self, models: Models, store: Store) -> None:
+        self.models, self.store = models, store
+        self.current = grown(models.serving, store)
+        self._lock, self._stop = threading.Lock(), threading.Event()
+        self._thread = threading.Thread(target=self._work, name="keeper", daemon=True)
+        self._thread.start()
+
+    def refresh(self) -> None:
+        """Take over what the store and the folder of models have to say."""
+        with self._lock:
+            serving = self.models.serving
+            if self.current[:2] != (serving, self.store.items_stamp(self.current.new)):
+                self.current = grown(serving, self.store)
+
+    def close(self) -> None:
+        """Keep it no longer."""
+        self._stop.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while not self._stop.wait(PATIENCE):
+            try:
+                self.refresh()
+            except Exception:
+                LOG.exception("items and models cannot be looked up; what is known goes on being answered from")
+
+
+def grown(serving: Serving, store: Store) -> Catalogue:
+    """The model with all items that the store has."""
+    properties, model = store.all_items(), serving.model
+    ids = list(properties)
+    new = [item for item, code in zip(ids, model.items.encode(ids), strict=True) if code < 0]
+    if new and model.item_table is not None:
+        rows = [{"item_id": item, **_texts(properties[item])} for item in new]
+        met_by: dict[Id, list[History]] = dict(store.histories_of_items(new, MET_BY, LATEST))
+        model = model.add_items(pl.DataFrame(rows, infer_schema_length=None), met_by=met_by)
+    hidden = model.items.encode(item for item, known in properties.items() if known.get(HIDDEN) is True)
+    shown = np.ones(len(model.items), dtype=bool)
+    shown[hidden[hidden >= 0]] = False
+    return Catalogue(serving, store.items_stamp(new), model, new, properties, None if shown.all() else shown, {})
+
+
+def having(catalogue: Catalogue, wanted: Mapping[str, Any]) -> Bool[np.ndarray, "I"]:
+    """The items that have the wanted properties, by what the store says of them and else by the model's table."""
+    key = json.dumps(wanted, sort_keys=True)
+    if key not in catalogue.masks:
+        if len(catalogue.masks) >= MASKS:
+            catalogue.masks.clear()
+        catalogue.masks[key] = matching(_columns(catalogue, wanted), wanted)
+    return catalogue.masks[key]
+
+
+def _columns(catalogue: Catalogue, names: Iterable[str]) -> pl.DataFrame:
+    """Properties of all items; those that no item has are left out."""
+    table = pl.DataFrame({}) if catalogue.model.item_table is None else catalogue.model.item_table
+    codes = catalogue.model.items.encode(list(catalogue.properties))
+    columns = {}
+    for name in names:
+        own = {
+            int(code): _texts({name: properties[name]})[name]
+            for code, properties in zip(codes, catalogue.properties.values(), strict=True)
+            if code >= 0 and name in properties
+        }
+        if name in table.columns or own:
+            absent = pl.repeat(None, len(catalogue.model.items), dtype=pl.String, eager=True)
+            values = table.get_column(name, default=absent).cast(pl.String)
+            columns[name] = values.scatter(list(own), list(own.values())) if own else values
+    return pl.DataFrame(columns)
+
+
+def _texts(properties: Mapping[str, Any]) -> dict[str, str | None]:
+    """Properties as the columns of a table: lists joined by bars, as tables have them."""
+    return {name: "|".join(value) if isinstance(value, list) else _text(value) for name, value in properties.items()}
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return None if value is None else str(value)

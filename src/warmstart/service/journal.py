@@ -1,0 +1,54 @@
+"""Journal: what was recommended is written down a moment later, much at once, so that nobody waits for the disk.
+
+Events are on disk when they are answered. Of recommendations those of the last moment before a crash may be missing.
+"""
+
+import logging
+import queue
+import threading
+
+from warmstart.service.store import Logged, Store
+
+LOG = logging.getLogger(__name__)
+DELAY = 0.1  # seconds until what was recommended is on disk
+MOST = 50_000  # recommendations that wait while the store does not answer; further ones are not written down
+
+
+class Journal:
+    """This writes in a thread of its own, and all that is left when it is closed."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._waiting: queue.Queue[Logged] = queue.Queue(MOST)
+        self._lock, self._stop = threading.Lock(), threading.Event()
+        self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
+        self._thread.start()
+
+    def note(self, given: Logged) -> None:
+        """Write a recommendation down soon."""
+        try:
+            self._waiting.put_nowait(given)
+        except queue.Full:
+            LOG.error("the store has not taken %s recommendations; the newest is not written down", MOST)
+
+    def flush(self) -> None:
+        """Write down all that waits."""
+        with self._lock:
+            found = []
+            while not self._waiting.empty():
+                found.append(self._waiting.get_nowait())
+            if found:
+                self.store.log(found)
+
+    def close(self) -> None:
+        """Write down all that waits, and end."""
+        self._stop.set()
+        self._thread.join()
+        self.flush()
+
+    def _work(self) -> None:
+        while not self._stop.wait(DELAY):
+            try:
+                self.flush()
+            except Exception:
+                LOG.exception("recommendations could not be written down")
