@@ -29,11 +29,11 @@ import warmstart as ws
 from warmstart import recipes
 from warmstart.evaluation import SHOTS, evaluate
 from warmstart.intervals import HIGH, LOW, difference, holm, resampled_means
-from warmstart.model import Trained
 from warmstart.scenarios import BENCHMARK, cut
 from warmstart.scorer import Candidates, Scorer, Scores, State
 from warmstart.tasks import Examples, Profile, Tasks
 from warmstart.terminal import Training
+from warmstart.trained import Trained
 from warmstart.tuning import Order
 
 NDCG = "ndcg@10"

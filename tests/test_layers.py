@@ -33,6 +33,7 @@ LAYERS = (
     ("events", "roles"),
     ("findings", "judge", "sources"),
     ("bases", "evaluation", "memory", "neighbours", "by_shots", "widened", "tastes"),
+    ("trained",),
     ("classics", "factors", "metrics", "scenarios", "model"),
     ("scorer", "encoder", "evidence", "learners", "rounds"),
     ("foretold",),

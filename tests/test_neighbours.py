@@ -7,11 +7,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import warmstart as ws
 from warmstart import recipes
-from warmstart.model import Trained
 from warmstart.neighbours import LATEST, Neighbours
 from warmstart.recipes import RECIPES
 from warmstart.start import Start
 from warmstart.tasks import Tasks
+from warmstart.trained import Trained
 from warmstart.tuning import Order
 from warmstart.validation import quality
 

@@ -9,12 +9,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from warmstart.errors import Misuse, NotFitted
 
-FORMAT = 3
+FORMAT = 4
 MANIFEST, WEIGHTS, ITEMS = "model.json", "weights.safetensors", "vocabulary/items.parquet"
+DTYPES = {
+    **{"F64": "<f8", "F32": "<f4", "F16": "<f2", "BOOL": "?"},
+    **{f"I{8 * size}": f"<i{size}" for size in (1, 2, 4, 8)},
+    **{f"U{8 * size}": f"<u{size}" for size in (1, 2, 4, 8)},
+}
+"""Kinds of numbers, as safetensors and as NumPy call them."""
 PICKLED = {".pkl", ".pickle", ".pt", ".pth", ".joblib", ".bin", ".ckpt"}
 
 
@@ -38,7 +44,7 @@ def write(folder: Path, parts: Parts) -> None:
     manifest = {
         "format": FORMAT,
         **parts.manifest,
-        "checksums": {name: _digest((partial / name).read_bytes()) for name in (WEIGHTS, ITEMS)},
+        "checksums": {name: _digest_of(partial / name) for name in (WEIGHTS, ITEMS)},
     }
     text = json.dumps({**manifest, "checksum": _own_digest(manifest)}, indent=2)
     (partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
@@ -48,9 +54,25 @@ def write(folder: Path, parts: Parts) -> None:
 
 
 def read(folder: Path) -> Parts:
-    """The parts that `write` wrote; a damaged, altered, unknown or pickled folder is refused."""
+    """The parts that `write` wrote; a damaged, altered, unknown or pickled folder is refused.
+
+    The arrays are mapped into memory and not read: all processes that serve a model share one copy of them.
+    """
     manifest = _checked(folder)
-    return Parts(manifest, load_file(folder / WEIGHTS), pl.read_parquet(folder / ITEMS))
+    return Parts(manifest, _mapped(folder / WEIGHTS), pl.read_parquet(folder / ITEMS))
+
+
+def _mapped(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a safetensors file, each a view of it; who writes to one gets pages of their own."""
+    content = np.memmap(path, mode="c")
+    length = int(content[:8].view("<u8")[0])
+    header = json.loads(content[8 : 8 + length].tobytes())
+    header.pop("__metadata__", None)
+    found = {}
+    for name, facts in header.items():
+        first, last = (8 + length + offset for offset in facts["data_offsets"])
+        found[name] = np.asarray(content[first:last]).view(DTYPES[facts["dtype"]]).reshape(facts["shape"])
+    return found
 
 
 def _checked(folder: Path) -> dict[str, Any]:
@@ -76,13 +98,18 @@ def _checked(folder: Path) -> dict[str, Any]:
     for name, digest in manifest["checksums"].items():
         if not (folder / name).is_file():
             raise NotFitted(f"{folder / name} is missing; restore it or fit again")
-        if _digest((folder / name).read_bytes()) != digest:
+        if _digest_of(folder / name) != digest:
             raise NotFitted(f"{folder / name} was altered or cut short after it was saved; restore it or fit again")
     return manifest
 
 
 def _own_digest(manifest: Mapping[str, Any]) -> str:
     return _digest(json.dumps(manifest, sort_keys=True).encode())
+
+
+def _digest_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _digest(content: bytes) -> str:

@@ -16,9 +16,9 @@ from warmstart.exploration import DRAWS, Chosen, Policy, epsilon_greedy, thompso
 from warmstart.filters import Wanted, matching
 from warmstart.influence import serving
 from warmstart.interactions import Vocabulary
-from warmstart.model import Trained, logsumexp
 from warmstart.scorer import Sampler, Scorer, State, highest
 from warmstart.tasks import Question
+from warmstart.trained import Trained, logsumexp
 
 RULED_OUT = np.float32(-np.inf)
 

@@ -12,13 +12,11 @@ from torch.nn.functional import embedding  # unlike indexing, its gradient is th
 
 from warmstart.encoder import Encoder
 from warmstart.evidence import CONTENT, Columns, Evidence, Few
-from warmstart.learner import Catalogue, Learner, Query, Remover, Sampler, Support, Weighing
-from warmstart.scorer import Candidates, Scores, State
+from warmstart.learner import Catalogue, Learner, Query, Support, Weighing
+from warmstart.scorer import Candidates, State
 from warmstart.tasks import NEXT, Examples, Padded, Profile, Question, TaskBatch
 
 RULED_OUT = -1e9  # as good as minus infinity in a softmax, but differentiable when nothing else is left
-EVIDENCE = "evidence."
-"""What the names of the evidence's arrays begin with."""
 
 
 class Sample(NamedTuple):
@@ -132,9 +130,10 @@ class FewShot(nn.Module):
     def _asks_for_all(self, batch: TaskBatch) -> bool:
         return self.learner.asks_for_all and batch.own is not None and batch.question.most < NEXT
 
-    def view(self) -> View:
-        """All items in use; found once, since nothing about them changes any more."""
-        vectors = self.encoder().T.contiguous().T  # by column: so the product with one task takes half as long
+    def view(self, columns: Float[Tensor, "D I"] | None = None) -> View:
+        """All items in use; found once, since nothing about them changes any more, or given by columns."""
+        # by column the product with one task takes half as long
+        vectors = (self.encoder().T.contiguous() if columns is None else columns).T
         return View(vectors, Catalogue(vectors[self.served_item], self.served_log_weight))
 
     def adapt(self, view: View, examples: Examples, profile: Profile) -> State:
@@ -219,95 +218,3 @@ class FewShot(nn.Module):
             met[np.nonzero(examples.mask)[0], examples.item[examples.mask]] = True
         ruled_out = torch.from_numpy(met[..., drawn.item]).to(vectors.device)
         return Catalogue(catalogue.x, catalogue.log_weight.masked_fill(ruled_out, RULED_OUT))
-
-
-class Trained:
-    """A trained model in use: the vectors of all items are computed once, then it is a `Scorer`."""
-
-    def __init__(self, model: FewShot) -> None:
-        self.model = model.eval()
-        with torch.no_grad():
-            self.view = model.view()
-        self.vectors, self.items = self.view.vectors, len(self.view.vectors)
-
-    @torch.no_grad()
-    def adapt(self, support: Examples, profile: Profile = None) -> State:
-        """The learner's state for T support sets."""
-        return self.model.adapt(self.view, support, profile)
-
-    @torch.no_grad()
-    def score(self, state: State, items: Candidates) -> Scores:
-        """The scores of (Q,) or (T, Q) items, in the user's units where they are ratings."""
-        return self.model.score(self.vectors, state, items).numpy()
-
-    @torch.no_grad()
-    def of_few(self, support: Examples, profile: Profile, items: Few) -> Scores:
-        """The scores of a few items after T support sets."""
-        return self.model.of_few(self.view, support, profile, items).numpy()
-
-    @property
-    def content_width(self) -> int:
-        """Columns of content that the model knows of each item."""
-        return self.model.encoder.content_width
-
-    @torch.no_grad()
-    def content(
-        self, support: Examples, profile: Profile, item: int, columns: Sequence[Columns]
-    ) -> Float32[np.ndarray, "P"]:
-        """What each set of columns of an item's content adds to its score for one person."""
-        return self.model.content(self.view, support, profile, item, columns).numpy()
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """All parameters and buffers by name, and the evidence."""
-        evidence = {} if self.model.evidence is None else self.model.evidence.arrays()
-        learned = {name: tensor.numpy().copy() for name, tensor in self.model.state_dict().items()}
-        return {**learned, **{EVIDENCE + name: array for name, array in evidence.items()}}
-
-
-class TrainedSampler(Trained):
-    """A trained model whose learner knows how unsure it is.
-
-    A class of its own, so that no model has a method which it would have to refuse.
-    """
-
-    def __init__(self, model: FewShot, learner: Sampler) -> None:
-        super().__init__(model)
-        self.learner = learner
-
-    @property
-    def noise(self) -> float:
-        """Standard deviation of a rating around its score, in the user's units."""
-        return self.learner.noise * float(self.model.scale[1])
-
-    @torch.no_grad()
-    def sample(self, state: State, rng: np.random.Generator) -> State:
-        """A state drawn from all that the support sets leave possible."""
-        return self.learner.sample(state, torch.Generator().manual_seed(int(rng.integers(2**63))))
-
-
-class TrainedRemover(TrainedSampler):
-    """A trained model whose learner also knows in closed form what each event adds."""
-
-    def __init__(self, model: FewShot, learner: Remover) -> None:
-        super().__init__(model, learner)
-        self.remover = learner
-
-    @torch.no_grad()
-    def influences(self, support: Examples, profile: Profile, items: Int64[np.ndarray, "Q"]) -> Scores:
-        """What each of the N events of all support sets adds to the scores of Q items: (N, Q)."""
-        padded = support.padded()
-        added = self.remover.added(self.model.seen(self.vectors, padded, profile), self.view.served)
-        rows = added[torch.from_numpy(padded.mask)] @ self.vectors[torch.from_numpy(items)].mT
-        return (rows * (1.0 if self.model.learner.ranks else self.model.scale[1])).numpy()
-
-
-def logsumexp(scores: Float32[np.ndarray, "I"]) -> float:
-    """The logarithm of the sum of the exponentials; torch takes a quarter of the time of NumPy."""
-    return float(torch.from_numpy(scores).logsumexp(dim=0))
-
-
-def in_use(model: FewShot) -> Trained:
-    """The model as a scorer, which can do what its learner can."""
-    if isinstance(model.learner, Remover):
-        return TrainedRemover(model, model.learner)
-    return TrainedSampler(model, model.learner) if isinstance(model.learner, Sampler) else Trained(model)

@@ -20,9 +20,9 @@ from scipy.special import softmax
 from torch import Tensor
 
 from warmstart.learner import Support
-from warmstart.model import Trained
 from warmstart.scorer import Candidates, Scores, State, candidates_of
 from warmstart.tasks import Examples, Profile, Tasks
+from warmstart.trained import Trained
 
 Places = Float32[np.ndarray, "T W"]
 LATEST = 200  # events, the last ones, that say where a training user lies; more changed nothing on validation

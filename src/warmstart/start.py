@@ -11,8 +11,8 @@ from warmstart.arrays import under
 from warmstart.evaluation import Objective
 from warmstart.evidence import Evidence
 from warmstart.learner import FIXED
-from warmstart.model import EVIDENCE
 from warmstart.tasks import Split, Tasks
+from warmstart.trained import EVIDENCE
 
 SHRINK = 5.0  # ratings that an item needs to be believed half
 CAUTION = 10.0  # owners added to those of an item, so that the rarest items do not make axes of their own

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from warmstart.arrays import under
 from warmstart.errors import Misuse
-from warmstart.model import FewShot, Trained
+from warmstart.model import FewShot
 from warmstart.tasks import Tasks
+from warmstart.trained import Trained
 
 Quality = Mapping[int, float]  # by number of shots; higher is better
 HEAD_START = 0.05

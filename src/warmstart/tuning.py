@@ -16,11 +16,12 @@ from warmstart.errors import Misuse, shown
 from warmstart.evaluation import Objective
 from warmstart.evidence import Evidence
 from warmstart.learner import Learner
-from warmstart.model import FewShot, Trained, in_use
+from warmstart.model import FewShot
 from warmstart.neighbours import Neighbours
 from warmstart.scorer import Scorer
 from warmstart.start import Start
 from warmstart.tasks import Split
+from warmstart.trained import COLUMNS, Trained, in_use
 from warmstart.training import History, Progress, Schedule, train
 from warmstart.validation import overall, quality
 
@@ -208,14 +209,15 @@ class Meta:
         return replace(best, tune_seconds=time.perf_counter() - started)
 
     def restore(self, arrays: Arrays, settings: Settings) -> Scorer:
-        model = self._restored(arrays, settings)
+        trained = in_use(self._restored(arrays, settings), torch.from_numpy(arrays[COLUMNS]))
         if self.serve is None:
-            return in_use(model)
-        return self.serve.restore(in_use(model), arrays, **accepted(self.serve, settings))
+            return trained
+        return self.serve.restore(trained, arrays, **accepted(self.serve, settings))
 
     def _restored(self, arrays: Arrays, settings: Settings) -> FewShot:
         model = self._model(Start.of_arrays(arrays), settings)
-        model.load_state_dict({name: torch.from_numpy(np.asarray(arrays[name])) for name in model.state_dict()})
+        learned = {name: torch.from_numpy(np.asarray(arrays[name])) for name in model.state_dict()}
+        model.load_state_dict(learned, assign=True)  # not copied, so that processes share what is mapped
         return model
 
     def _served(self, trained: Trained, order: Order, settings: Settings) -> Scorer:

@@ -8,8 +8,8 @@ import torch
 from torch.testing import assert_close
 
 from warmstart.learner import Catalogue, Learner, Query, Support
-from warmstart.model import Trained
 from warmstart.recipes import RECIPES
+from warmstart.trained import Trained
 from warmstart.tuning import Meta, accepted
 
 CASES = [(n, o) for n, recipe in RECIPES.items() if isinstance(recipe, Meta) for o in recipe.objectives]

@@ -10,8 +10,9 @@ from warmstart import recipes
 from warmstart.encoder import Encoder
 from warmstart.learner import Catalogue, Query, Support, ranking
 from warmstart.learners import Blend, InContext
-from warmstart.model import Trained, Weighed
+from warmstart.model import Weighed
 from warmstart.recipes import RECIPES
+from warmstart.trained import Trained
 from warmstart.tuning import Order
 
 DIM, COUNTS = 5, (4, 0, 2)
