@@ -275,6 +275,7 @@ def _refuse(message: str, code: int = USER_MISTAKE) -> int:
 app.command("import")(operations.import_data)
 app.command("export")(operations.export_data)
 app.command()(operations.serve)
+app.command()(operations.refit)
 app.command()(operations.doctor)
 
 

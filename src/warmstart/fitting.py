@@ -1,6 +1,7 @@
 """Fitting: from an event log to a recommender that is ready to use."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,14 @@ def fit(
         progress=progress,
     )
     if learner != AUTO:
-        return _recommender(log, order, fit_learner(learner, order), scenario)
+        return _recommender(log, order, fit_learner(learner, order), scenario, options)
     race = select(order)
-    return _recommender(log, order, race.fitted, scenario, choice=race.explained, race=race.to_list())
+    return _recommender(log, order, race.fitted, scenario, options, choice=race.explained, race=race.to_list())
 
 
-def _recommender(log: Interactions, order: Order, fitted: Fitted, scenario: str, **facts: Any) -> Recommender:
+def _recommender(
+    log: Interactions, order: Order, fitted: Fitted, scenario: str, options: ScenarioOptions, **facts: Any
+) -> Recommender:
     return from_log(
         seen_by(scenario, log),
         scorer=fitted.scorer,
@@ -71,6 +74,7 @@ def _recommender(log: Interactions, order: Order, fitted: Fitted, scenario: str,
             "data": {"name": log.name, "events": len(log), "owners": len(log.owners), "items": len(log.items)},
             "data_fingerprint": log.fingerprint(),
             "scenario": scenario,
+            "options": asdict(options),
             "seed": order.seed,
             "train_tasks": len(order.split.train),
             "valid_tasks": len(order.split.valid),

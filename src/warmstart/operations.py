@@ -8,7 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from warmstart.options import Columns, Data, Items, Json, Store, Users, read_data, show
+from warmstart.budget import seconds
+from warmstart.options import ERRORS, Columns, Data, Items, Json, Seed, Store, Users, read_data, show
 
 
 def import_data(
@@ -52,9 +53,46 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address; keys are needed for any but this machine's own.")] = None,
     port: Annotated[int | None, typer.Option(help="Port.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes; with PostgreSQL they share all events.")] = None,
+    refit: Annotated[
+        str | None, typer.Option(help="How often a new version is fitted to the store, as 24h; else never.")
+    ] = None,
+    refit_budget: Annotated[str | None, typer.Option(help="Time for each refit: 60s, 10m.")] = None,
 ) -> None:
     """Serve recommendations over HTTP; the API is documented at /docs."""
-    serve_with(models=model, store=store, host=host, port=port, workers=workers)
+    serve_with(
+        models=model,
+        store=store,
+        host=host,
+        port=port,
+        workers=workers,
+        refit=refit,
+        refit_budget=refit_budget,
+    )
+
+
+def refit(
+    models: Annotated[Path, typer.Argument(help="Folder of versions of a model.", show_default=False)],
+    store: Store,
+    learner: Annotated[str | None, typer.Option(help="Name of a learner; else that of the version in use.")] = None,
+    budget: Annotated[str, typer.Option(help="Time for fitting: 60s, 10m.")] = "10m",
+    every: Annotated[str | None, typer.Option(help="Again and again after so long, as 24h.")] = None,
+    seed: Seed = 0,
+    json: Json = None,
+) -> None:
+    """Fit a new version to what a service has stored; it is promoted if it is no worse on validation."""
+    from warmstart.service import refit as refitting  # which imports torch
+    from warmstart.service.logs import log_as_json
+    from warmstart.terminal import Training
+
+    if (wait := seconds(every, "--every")) is not None:
+        log_as_json()
+        refitting.refit_every(wait, models, store, learner=learner, budget=budget, seed=seed)
+        return
+    with Training(ERRORS) as training:
+        found = refitting.refit(models, store, learner=learner, budget=budget, seed=seed, progress=training.step)
+    became = "promoted" if found.promoted else "kept, and not promoted"
+    told = f"version {found.version} {became}: {found.new:.4f} on validation, the one in use {found.current:.4f}"
+    show(Text(told), vars(found), json)
 
 
 def doctor(

@@ -107,3 +107,11 @@ def address(request, tmp_path) -> str:
         connection.execute(text("CREATE SCHEMA public"))
     engine.dispose()
     return found
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port on which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]

@@ -1,6 +1,10 @@
 """Serve: the service as one or several processes."""
 
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
@@ -29,7 +33,14 @@ def serve(**options: Any) -> None:
     versions.manifest(versions.current)
     with opened(settings.store):
         pass
-    os.environ |= {f"WARMSTART_{name.upper()}": str(value) for name, value in settings.model_dump().items()}
+    os.environ |= {
+        f"WARMSTART_{name.upper()}": str(value) for name, value in settings.model_dump(exclude_none=True).items()
+    }
+    with _refitting(settings):
+        _run(settings)
+
+
+def _run(settings: Settings) -> None:
     uvicorn.run(
         "warmstart.service.worker:app",
         factory=True,
@@ -39,3 +50,20 @@ def serve(**options: Any) -> None:
         log_level="info",
         timeout_graceful_shutdown=GRACE,
     )
+
+
+@contextmanager
+def _refitting(settings: Settings) -> Iterator[None]:
+    """A process beside the service that refits on schedule, if one is set."""
+    if settings.refit is None:
+        yield
+        return
+    if Versions(settings.models).alone:
+        raise Misuse(f"{settings.models} is one model; to refit, serve a folder of versions, as models of models/1")
+    every = ["--every", settings.refit, "--budget", settings.refit_budget]
+    command = [sys.executable, "-m", "warmstart.cli", "refit", str(settings.models), "--store", settings.store, *every]
+    with subprocess.Popen(command) as process:
+        try:
+            yield
+        finally:
+            process.terminate()

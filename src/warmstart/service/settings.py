@@ -16,6 +16,9 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = 8080
     workers: int = 1
+    refit: str | None = None
+    """How often a new version is fitted, as 24h; None for never."""
+    refit_budget: str = "10m"
 
     @classmethod
     def settings_customise_sources(

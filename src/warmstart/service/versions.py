@@ -40,6 +40,11 @@ class Versions:
         return paths[-1].name
 
     @property
+    def was_promoted(self) -> bool:
+        """Whether a version took the place of another."""
+        return self._named(BEFORE) is not None
+
+    @property
     def before(self) -> str:
         """The version in use before the last promotion."""
         named = self._named(BEFORE)
