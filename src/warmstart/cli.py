@@ -89,6 +89,10 @@ def fit(
     objective: Objective = "ranking",
     budget: Annotated[str, typer.Option(help="Time for fitting: 60s, 10m.")] = "10m",
     store: Annotated[str | None, typer.Option(help="Learn from what a service has stored, instead of DATA.")] = None,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="First compare it with the classics, as evaluate does; the model keeps that."),
+    ] = False,
     seed: Seed = 0,
     set_: Settings = None,
     json: Json = None,
@@ -99,19 +103,25 @@ def fit(
     settings = parse_settings(set_)
     log = _data_or_store(data, store, items, users, columns)
     checkpoint = out.with_name(out.name + ".checkpoint")
+    order: dict[str, Any] = {
+        "scenario": scenario,
+        "options": scenario_options(session_gap, source, target),
+        "objective": objective,
+        "budget": budget,
+        "seed": seed,
+        "settings": settings,
+    }
     with Training(ERRORS) as training:
+        report = ws.evaluate(log, [learner], watcher=training.watcher, **order) if compare else None
         model = ws.fit(
             log,
             learner=learner,
-            scenario=scenario,
-            options=scenario_options(session_gap, source, target),
-            objective=objective,
-            budget=budget,
-            seed=seed,
-            settings=settings,
             checkpoint=checkpoint,
             progress=training.step,
+            **order,
         )
+    if report is not None:
+        model = model.with_report(report.to_dict())
     model.save(out)
     for file in out.parent.glob(checkpoint.name + "*"):
         file.unlink()
@@ -236,7 +246,7 @@ def up(
     with Training(ERRORS) as training:
         report = ws.evaluate(log, ["auto"], seed=seed, budget=budget, watcher=training.watcher)
         training.say("once more for use, on all users")
-        model = ws.fit(log, seed=seed, budget=budget, progress=training.step)
+        model = ws.fit(log, seed=seed, budget=budget, progress=training.step).with_report(report.to_dict())
     model.save(out)
     history = log.items.decode(log.item[log.owner == log.owner[-1]][:3])
     answer = model.recommend(history, 5, explain=True)

@@ -153,6 +153,17 @@ class Recommender:
         among = None if self.among is None else np.union1d(self.among, new)
         return replace(self, among=among, **grown._asdict())
 
+    def properties(self, item: Id) -> dict[str, Any]:
+        """What the table of items says of one."""
+        code = self.items.encode([item])
+        if code[0] < 0:
+            raise UnknownItem(f"there is no item {item!r} in the model's catalogue of {len(self.items):,}")
+        return self._properties.of(code)[0]
+
+    def with_report(self, report: Mapping[str, Any]) -> "Recommender":
+        """The same, which also says how its learner fared against the classics: `Report.to_dict`."""
+        return replace(self, facts={**self.facts, "report": dict(report)})
+
     def save(self, folder: str | Path) -> None:
         """Write the model to a folder of JSON, safetensors and Parquet, whole or not at all."""
         ids = pl.DataFrame({ID: self.items.ids})

@@ -115,3 +115,9 @@ def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def run() -> Callable[..., object]:
+    """Runs a service of a folder of models and a store."""
+    return running

@@ -15,7 +15,8 @@ import pytest
 import warmstart as ws
 from warmstart.errors import Misuse
 from warmstart.service.exchange import imported
-from warmstart.service.refit import KEPT, Recoded, refit, reports
+from warmstart.service.refit import KEPT, Recoded, refit
+from warmstart.service.refits import reports
 from warmstart.service.store import opened
 from warmstart.service.versions import Versions
 from warmstart.tasks import Examples

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import inspect, select, update
 
 from warmstart.errors import Misuse, NotFitted
 from warmstart.service.store import Event, Logged, Store, opened
-from warmstart.service.tables import ITEMS, USERS, VERSION
+from warmstart.service.tables import ITEMS, RECEIVED, USERS, VERSION
 
 
 @pytest.fixture
@@ -105,6 +105,16 @@ def test_forgetting_and_merging(store):
     assert store.counts() == {"interactions": 0, "items": 0, "users": 0, "recommendations": 1}
 
 
+def test_an_older_store_is_brought_up_to_date(store, address):
+    store.add([event("a", "i")])
+    with store.engine.begin() as connection:
+        RECEIVED.drop(connection)
+        connection.execute(update(VERSION).values(version=1))
+    with opened(address) as again, again.engine.connect() as connection:
+        assert RECEIVED.name in {index["name"] for index in inspect(connection).get_indexes("interactions")}
+        assert len(again.history("a", 1)) == 1
+
+
 def test_a_store_of_a_newer_version_is_left_alone(store, address):
     with store.engine.begin() as connection:
         connection.execute(update(VERSION).values(version=99))
@@ -117,7 +127,7 @@ def test_opening_again_changes_nothing(store, address):
     again = Store.open(address)
     assert again.counts()["interactions"] == 1
     with again.engine.connect() as connection:
-        assert connection.execute(select(VERSION.c.version)).all() == [(1,)]
+        assert connection.execute(select(VERSION.c.version)).all() == [(2,)]
     again.close()
 
 

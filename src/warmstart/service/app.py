@@ -10,6 +10,7 @@ from fastapi.responses import Response
 
 from warmstart.service.access import Service
 from warmstart.service.answering import Answering
+from warmstart.service.dashboard import add_dashboard
 from warmstart.service.desk import Desk
 from warmstart.service.gorse import GORSE
 from warmstart.service.keys import Keys
@@ -51,6 +52,7 @@ def create_app(models: Path, store: str, *, keys: str = "") -> FastAPI:
     catch(app)
     for router in (HEALTH, EVENTS, ASKED, ITEM, USER, MODELS, GORSE):
         app.include_router(router)
+    add_dashboard(app)
     return app
 
 

@@ -13,7 +13,9 @@ from jaxtyping import Bool
 from warmstart.filters import matching
 from warmstart.history import History
 from warmstart.interactions import Id
+from warmstart.reasons import title_column
 from warmstart.recommender import Recommender
+from warmstart.scorer import highest
 from warmstart.service.models import Models, Serving
 from warmstart.service.store import Store
 
@@ -40,6 +42,17 @@ class Catalogue(NamedTuple):
     """The items that are recommended; None where all are."""
     masks: dict[str, Bool[np.ndarray, "I"]]
     """The items that filters have let through, by what was wanted: of a large catalogue that takes a while to find."""
+
+    def titles(self, items: Iterable[str]) -> dict[str, str]:
+        """What items are called, of which that is known."""
+        column, found = title_column(self.model.item_table), {}
+        for item in items:
+            known = self.properties.get(item, {})
+            if "title" not in known and column is not None and self.model.items.encode([item])[0] >= 0:
+                known = {"title": self.model.properties(item).get(column)}
+            if known.get("title") is not None:
+                found[item] = str(known["title"])
+        return found
 
 
 class Keeper:
@@ -98,6 +111,30 @@ def having(catalogue: Catalogue, wanted: Mapping[str, Any]) -> Bool[np.ndarray, 
             catalogue.masks.clear()
         catalogue.masks[key] = matching(_columns(catalogue, wanted), wanted)
     return catalogue.masks[key]
+
+
+def found_in(catalogue: Catalogue, text: str, count: int) -> list[dict[str, Any]]:
+    """Items whose id or title holds a text, whatever its case, the most popular first."""
+    model, wanted = catalogue.model, text.strip().lower()
+    ids = model.items.ids.cast(pl.String)
+    titles = _titles(catalogue, ids)
+    held = pl.Series([True]) if not wanted else _holds(ids, wanted) | _holds(titles, wanted)
+    allowed = np.broadcast_to(held.to_numpy(), len(ids)) & (True if catalogue.shown is None else catalogue.shown)
+    best = highest(np.where(allowed, model.popular, -1).astype(np.float32), min(count, int(allowed.sum())))
+    return [
+        {"item_id": ids[int(code)], "title": titles[int(code)], "events": int(model.popular[code])} for code in best
+    ]
+
+
+def _titles(catalogue: Catalogue, ids: pl.Series) -> pl.Series:
+    column = title_column(catalogue.model.item_table)
+    absent = pl.repeat(None, len(ids), dtype=pl.String, eager=True)
+    known = _columns(catalogue, [column or "title"])
+    return known.get_column(column or "title", default=absent)
+
+
+def _holds(texts: pl.Series, wanted: str) -> pl.Series:
+    return texts.str.to_lowercase().str.contains(wanted, literal=True).fill_null(False)
 
 
 def _columns(catalogue: Catalogue, names: Iterable[str]) -> pl.DataFrame:

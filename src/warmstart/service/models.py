@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from warmstart.errors import WarmstartError
+from warmstart.folder import MANIFEST
 from warmstart.recommender import Recommender, load
 from warmstart.service.versions import Versions
 
@@ -19,6 +20,8 @@ class Serving:
 
     version: str
     model: Recommender
+    saved: float | None = None
+    """When it was saved, in seconds since 1970."""
 
 
 class Models:
@@ -44,6 +47,17 @@ class Models:
         """All versions, the newest last, with where each comes from."""
         names = [path.absolute().name for path in self.versions.paths()]
         return [{"version": name, "current": name == self.serving.version, **self._facts(name)} for name in names]
+
+    def report(self, version: str) -> dict[str, Any]:
+        """How good a version is by the number of known events, as it was found when the version was made.
+
+        `report` compares it with the classics on test users; where that was not asked for it is null, and `race` and
+        `valid` say what was found on validation.
+        """
+        manifest = self.versions.manifest(version)
+        facts = manifest["facts"]
+        found = {name: facts.get(name) for name in ("report", "race", "valid_quality", "scenario")}
+        return {"version": version, "learner": manifest["learner"], "objective": manifest["objective"], **found}
 
     def promote(self, version: str) -> str:
         """Let a version answer from now on; what answered before can be had again by `rollback`."""
@@ -71,8 +85,11 @@ class Models:
                 LOG.exception("the promoted model cannot be loaded; %s goes on answering", self._serving.version)
 
     def _loaded(self, version: str) -> Serving:
-        return Serving(version, load(self.versions.path(version)))
+        path = self.versions.path(version)
+        return Serving(version, load(path), (path / MANIFEST).stat().st_mtime)
 
     def _facts(self, version: str) -> dict[str, Any]:
         manifest = self.versions.manifest(version)
-        return {name: manifest.get(name) for name in ("learner", "objective", "facts")}
+        facts = {name: value for name, value in manifest["facts"].items() if name not in ("report", "race")}
+        saved = (self.versions.path(version) / MANIFEST).stat().st_mtime
+        return {"learner": manifest["learner"], "objective": manifest["objective"], "saved": saved, "facts": facts}

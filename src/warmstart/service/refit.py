@@ -25,6 +25,7 @@ from warmstart.recommender import Recommender, load
 from warmstart.scenarios import DEPLOY, ScenarioOptions, cut
 from warmstart.scorer import Candidates, Scorer, Scores, State, candidates_of
 from warmstart.service.exchange import stored
+from warmstart.service.refits import REPORT
 from warmstart.service.store import opened
 from warmstart.service.versions import Versions
 from warmstart.tasks import Examples, Profile
@@ -32,8 +33,6 @@ from warmstart.training import Progress
 from warmstart.validation import overall, quality
 
 LOG = logging.getLogger(__name__)
-REPORT = "refits.jsonl"
-"""What came of each refit, a line each, beside the versions."""
 KEPT = 5  # versions that stay, beside the one in use and the one before
 LOOK = 5.0  # seconds until it is looked whether the service that a refit is for still runs
 
@@ -138,15 +137,6 @@ def refit_every(seconds: float, models: Path, store: str, **options: Any) -> Non
             LOG.info("refitted %s, promoted: %s", outcome.version, outcome.promoted, extra={"facts": vars(outcome)})
         except WarmstartError as error:
             LOG.warning("no refit: %s", error)
-
-
-def reports(models: Path) -> list[dict[str, Any]]:
-    """What came of each refit, the latest last."""
-    try:
-        lines = (models / REPORT).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return []
-    return [json.loads(line) for line in lines]
 
 
 def _as_it_serves(current: Recommender, log: Interactions) -> Scorer:

@@ -13,6 +13,9 @@ from pydantic import ValidationError
 
 from warmstart.errors import Misuse, UnknownItem
 from warmstart.service.access import Figures, Recommending, Service, may
+from warmstart.service.activity import lately, of_item, overview
+from warmstart.service.catalogue import found_in
+from warmstart.service.refits import reports
 from warmstart.service.schemas import (
     Accepted,
     Asked,
@@ -91,7 +94,7 @@ async def recommend(body: Asked, desk: Recommending, figures: Figures) -> Respon
     return Response(json.dumps(found), media_type="application/json")
 
 
-@ASKED.get("/recommend/{user_id}", response_model=Recommendations)
+@ASKED.get("/recommend/{user_id:path}", response_model=Recommendations)
 async def recommend_to(
     user_id: UserId, desk: Recommending, figures: Figures, count: Count = 10, explain: bool = False
 ) -> Response:
@@ -106,13 +109,13 @@ def rank(body: Ranked, service: Service) -> Any:
     return service.rank(body)
 
 
-@ASKED.get("/explain/{user_id}/{item_id}", responses=NOT_FOUND)
+@ASKED.get("/explain/{user_id}/{item_id:path}", responses=NOT_FOUND)
 def explain(user_id: str, item_id: str, service: Service, count: Count = 10, language: str = "en") -> Any:
     """Why an item stands where it does for a user, and what would change it."""
     return service.explain(user_id, item_id, count, language)
 
 
-@ASKED.get("/items/{item_id}/similar", responses=NOT_FOUND)
+@ASKED.get("/items/{item_id:path}/similar", responses=NOT_FOUND)
 def similar(item_id: str, service: Service, count: Count = 10) -> Any:
     """What those are recommended who met this item alone."""
     if service.keeper.current.model.items.encode([item_id])[0] < 0:
@@ -126,17 +129,25 @@ def list_items(service: Service, cursor: str | None = None, count: Count = 100) 
     return service.store.page(ITEMS, cursor, count)._asdict()
 
 
-@ITEM.get("/{item_id}", responses=NOT_FOUND, dependencies=[Depends(may("read"))])
+@ITEM.get("/{item_id:path}/activity", responses=NOT_FOUND, dependencies=[Depends(may("read"))])
+def item_activity(item_id: str, service: Service) -> dict[str, Any]:
+    """How often an item was met and recommended since it came."""
+    service.journal.flush()
+    return of_item(service.store, service.keeper.current, item_id)
+
+
+@ITEM.get("/{item_id:path}", responses=NOT_FOUND, dependencies=[Depends(may("read"))])
 def get_item(item_id: str, service: Service) -> Any:
     """What is known of an item."""
     found = service.store.get(ITEMS, item_id)
     code = int(service.keeper.current.model.items.encode([item_id])[0])
     if found is None and code < 0:
         raise UnknownItem(f'there is no item "{item_id}"')
-    return {"item_id": item_id, "properties": found or {}, "recommendable": code >= 0}
+    known = service.keeper.current.model.properties(item_id) if code >= 0 else {}
+    return {"item_id": item_id, "properties": {**known, **(found or {})}, "recommendable": code >= 0}
 
 
-@ITEM.put("/{item_id}", dependencies=[Depends(may("write"))])
+@ITEM.put("/{item_id:path}", dependencies=[Depends(may("write"))])
 def put_item(item_id: str, body: ItemIn, service: Service) -> JSONResponse:
     """Say what an item is; a new one is recommendable at once."""
     _checked(item_id)
@@ -145,7 +156,7 @@ def put_item(item_id: str, body: ItemIn, service: Service) -> JSONResponse:
     return JSONResponse({"item_id": item_id, "created": new}, 201 if new else 200)
 
 
-@ITEM.delete("/{item_id}", responses=NOT_FOUND, dependencies=[Depends(may("write"))])
+@ITEM.delete("/{item_id:path}", responses=NOT_FOUND, dependencies=[Depends(may("write"))])
 def delete_item(item_id: str, service: Service) -> dict[str, Any]:
     """Forget what was said of an item. One that the model was fitted on stays recommendable; exclude it by a filter."""
     if not service.store.remove_item(item_id):
@@ -168,16 +179,26 @@ def list_users(service: Service, cursor: str | None = None, count: Count = 100) 
     return service.store.page(USERS, cursor, count)._asdict()
 
 
-@USER.get("/{user_id}", responses=NOT_FOUND, dependencies=[Depends(may("read"))])
+@USER.post("/{user_id:path}/merge", dependencies=[Depends(may("write"))])
+def merge_user(user_id: str, body: MergeInto, service: Service) -> dict[str, Any]:
+    """Make the events of one user those of another, as when a guest signs in."""
+    if user_id == body.into:
+        raise Misuse("a user cannot be merged into the same user")
+    return {"user_id": body.into, "moved": service.store.merge(user_id, body.into)}
+
+
+@USER.get("/{user_id:path}", responses=NOT_FOUND, dependencies=[Depends(may("read"))])
 def get_user(user_id: str, service: Service, count: Count = 100) -> Any:
     """The profile and the latest events of a user."""
     profile, events = service.store.get(USERS, user_id), service.store.history(user_id, count)
     if profile is None and not events:
         raise UnknownItem(f'nothing is stored of a user "{user_id}"')
-    return {"user_id": user_id, "profile": profile or {}, "events": [event._asdict() for event in events]}
+    titles = service.keeper.current.titles({event.item_id for event in events})
+    told = [{**event._asdict(), "title": titles.get(event.item_id)} for event in events]
+    return {"user_id": user_id, "profile": profile or {}, "events": told}
 
 
-@USER.put("/{user_id}", dependencies=[Depends(may("write"))])
+@USER.put("/{user_id:path}", dependencies=[Depends(may("write"))])
 def put_user(user_id: str, body: UserIn, service: Service) -> JSONResponse:
     """Say what is known of a user."""
     _checked(user_id)
@@ -185,18 +206,10 @@ def put_user(user_id: str, body: UserIn, service: Service) -> JSONResponse:
     return JSONResponse({"user_id": user_id, "created": new}, 201 if new else 200)
 
 
-@USER.delete("/{user_id}", dependencies=[Depends(may("write"))])
+@USER.delete("/{user_id:path}", dependencies=[Depends(may("write"))])
 def forget_user(user_id: str, service: Service) -> Mapping[str, Any]:
     """Forget all of a user, and give a receipt."""
     return service.forget(user_id)
-
-
-@USER.post("/{user_id}/merge", dependencies=[Depends(may("write"))])
-def merge_user(user_id: str, body: MergeInto, service: Service) -> dict[str, Any]:
-    """Make the events of one user those of another, as when a guest signs in."""
-    if user_id == body.into:
-        raise Misuse("a user cannot be merged into the same user")
-    return {"user_id": body.into, "moved": service.store.merge(user_id, body.into)}
 
 
 @MODELS.get("/models", dependencies=[Depends(may("read"))])
@@ -221,13 +234,42 @@ def rollback(service: Service) -> dict[str, str]:
     return {"current": found}
 
 
+@MODELS.get("/models/{version}/report", responses=NOT_FOUND, dependencies=[Depends(may("read"))])
+def report(version: str, service: Service) -> dict[str, Any]:
+    """How good a version is by the number of known events."""
+    return service.models.report(version)
+
+
+@MODELS.get("/refits", dependencies=[Depends(may("read"))])
+def list_refits(service: Service) -> dict[str, Any]:
+    """What came of each refit, the latest last."""
+    return {"refits": reports(service.models.versions.folder)}
+
+
 @MODELS.get("/stats", dependencies=[Depends(may("read"))])
-def stats(service: Service) -> dict[str, Any]:
-    """How much is stored, and what answers."""
-    catalogue = service.keeper.current
+def stats(service: Service, window: Annotated[int, Query(ge=60, le=30 * 86_400)] = 3600) -> dict[str, Any]:
+    """How much is stored, and what went on in the last seconds."""
     service.journal.flush()
-    stored = service.store.counts()
-    return {"stored": stored, "model": catalogue.serving.version, "items": len(catalogue.model.items)}
+    catalogue = service.keeper.current
+    found = overview(service.store, catalogue, window)
+    return {
+        "stored": service.store.counts(),
+        "model": catalogue.serving.version,
+        "items": found["model"]["items"],
+        "window": found,
+    }
+
+
+@MODELS.get("/activity", dependencies=[Depends(may("read"))])
+def activity(service: Service) -> dict[str, Any]:
+    """The users and the items of the latest events."""
+    return lately(service.store)
+
+
+@ASKED.get("/search", tags=["items"])
+def search(service: Service, q: Annotated[str, Query(max_length=100)] = "", count: Count = 20) -> dict[str, Any]:
+    """Items whose id or title holds a text; without one, the most popular."""
+    return {"items": found_in(service.keeper.current, q, count)}
 
 
 def _checked(identifier: str) -> None:

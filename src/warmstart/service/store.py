@@ -8,7 +8,22 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, Table, create_engine, delete, event, func, insert, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    cast,
+    create_engine,
+    delete,
+    event,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
@@ -242,6 +257,38 @@ class Store:
         rows = [{**one._asdict(), "items": json.dumps(list(one.items))} for one in given]
         with self._writing() as connection:
             connection.execute(insert(RECOMMENDATIONS), rows)
+
+    def counted(self, since: float, width: int, bars: int) -> tuple[list[int], list[int]]:
+        """How many events came, and how many recommendations were given, in each of many steps of `width` seconds."""
+        found = []
+        with self.engine.connect() as connection:
+            for moment in (INTERACTIONS.c.received, RECOMMENDATIONS.c.time):
+                step = cast(moment - since, BigInteger) // width
+                asked = select(step.label("step"), func.count()).where(moment >= since).group_by(step)
+                counts: dict[int, int] = dict(connection.execute(asked).all())
+                found.append([counts.get(place, 0) for place in range(bars)])
+        return found[0], found[1]
+
+    def latest_recommendations(self, most: int, since: float) -> list[Logged]:
+        """The latest recommendations since a moment, the latest first."""
+        given = RECOMMENDATIONS.c
+        asked = select(*(given[name] for name in Logged._fields)).where(given.time >= since)
+        with self.engine.connect() as connection:
+            rows = connection.execute(asked.order_by(given.time.desc()).limit(most)).all()
+        return [Logged._make(row)._replace(items=json.loads(row.items)) for row in rows]
+
+    def latest_events(self, most: int) -> list[Event]:
+        """The events that came last, the latest first."""
+        return self._events(INTERACTIONS.c.id > 0, INTERACTIONS.c.id, most)
+
+    def events_of_item(self, item_id: str, most: int) -> list[Event]:
+        """The latest events of an item, the latest first."""
+        return self._events(INTERACTIONS.c.item_id == item_id, INTERACTIONS.c.time, most)
+
+    def _events(self, where: ColumnElement[bool], order: ColumnElement[Any], most: int) -> list[Event]:
+        asked = select(*(INTERACTIONS.c[name] for name in Event._fields)).where(where)
+        with self.engine.connect() as connection:
+            return [Event._make(row) for row in connection.execute(asked.order_by(order.desc()).limit(most))]
 
     def counts(self) -> dict[str, int]:
         """How many rows each table has."""

@@ -1,6 +1,7 @@
 """Tables: what the store keeps, and how an older store becomes a newer one."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from sqlalchemy import (
     BigInteger,
@@ -39,6 +40,7 @@ INTERACTIONS = Table(
     Index("interactions_of_user", "user_id", "time", "id"),
     Index("interactions_of_item", "item_id"),
 )
+RECEIVED = Index("interactions_by_arrival", INTERACTIONS.c.received)
 ITEMS = Table(
     "items",
     METADATA,
@@ -84,7 +86,7 @@ RECEIPTS = Table(
 )
 
 Migration = Callable[[Connection], None]
-MIGRATIONS: Sequence[Migration] = (METADATA.create_all,)
+MIGRATIONS: Sequence[Migration] = (METADATA.create_all, partial(RECEIVED.create, checkfirst=True))
 """What makes version n + 1 of version n; a store without tables has version 0."""
 
 
