@@ -23,6 +23,7 @@ check: .venv/.dev
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/pyright
+	$(BIN)/hadolint Dockerfile
 
 bench: .venv/.run
 	$(BIN)/python benchmarks/kshot.py --data "$${WARMSTART_DATA:?set it to the folder of the data sets}" $(ARGS)

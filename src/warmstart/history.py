@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from warmstart.errors import Misuse
 from warmstart.interactions import Id
 
+LARGEST = 1e30  # of a value, so that it and its square fit the numbers of a model
 History = Mapping[Id, float] | Sequence[Id]
 
 
@@ -17,6 +16,7 @@ def values_of(history: History, usual: float) -> dict[Id, float]:
     if not isinstance(history, Mapping):
         return dict.fromkeys(history, usual)
     for identifier, value in history.items():
-        if not np.isfinite(value):
-            raise Misuse(f"history item {identifier!r} has the value {value}; expected a finite number")
+        if not abs(value) <= LARGEST:
+            told = f"expected a finite number, and not beyond {LARGEST:g}"
+            raise Misuse(f"history item {identifier!r} has the value {value}; {told}")
     return {identifier: float(value) for identifier, value in history.items()}

@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable
+from urllib.parse import quote
 
 import pytest
 
@@ -269,3 +270,19 @@ def test_keys_allow_to_read_to_write_or_to_administer(start):
         assert status("POST", "/v1/models:rollback", write) == 403
         assert status("POST", "/v1/models:rollback", admin) == 422  # nothing was promoted
         assert status("GET", "/health/ready", None) == 200
+
+
+def test_text_that_no_database_keeps_is_refused_row_by_row(client):
+    rows = [{"user_id": "nul", "item_id": "a\0b"}, {"user_id": "nul", "item_id": "i1"}]
+    found = client.post("/v1/interactions", json={"interactions": rows}).json()
+    assert found["accepted"] == 1 and "NUL" in found["rejected"][0]["reason"]
+    assert "NUL" in refused(client.post("/v1/recommend", json={"history": ["a\0b"]}), 422)
+
+
+def test_ids_may_hold_slashes_and_anything_else(client):
+    odd = "a/b?c=d&e #f%"
+    client.post("/v1/interactions", json=met(odd, "i17"))
+    path = "/v1/users/" + quote(odd, safe="")
+    assert client.get(path).json()["user_id"] == odd
+    assert client.get("/v1/recommend/" + quote(odd, safe="")).json()["user"]["events_used"] == 1
+    assert client.delete(path).json()["forgotten"]["interactions"] == 1

@@ -249,6 +249,18 @@ def test_nothing_is_asked_of_another_host(visit):
     assert "default-src 'self'" in policy
 
 
+def test_every_request_is_documented_and_can_be_tried(visit):
+    page = visit.page
+    page.goto(f"{visit.base}/docs")
+    page.get_by_text("The best items for a user").first.wait_for(state="attached")
+    opened = page.locator("details", has_text="/v1/recommend").first
+    opened.locator("summary").click()
+    opened.get_by_label("Body").fill('{"history": ["i17"], "count": 2}')
+    opened.get_by_role("button", name="Send").click()
+    expect(opened.locator("pre")).to_contain_text('"events_used": 1')
+    assert page.locator("details").count() > 40
+
+
 def test_where_a_key_is_needed_it_is_asked_for(browser, compared, run, tmp_path):
     with run(compared, f"sqlite:///{tmp_path}/events.db", keys=f"admin:{'k' * 20}") as client:
         own = Visit(browser, client)

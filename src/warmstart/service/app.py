@@ -45,6 +45,8 @@ def create_app(models: Path, store: str, *, keys: str = "") -> FastAPI:
         summary="Recommendations that are good from the first click.",
         version="1",
         lifespan=lifespan,
+        docs_url=None,  # that of FastAPI takes its scripts from another host
+        redoc_url=None,
         responses=PROBLEMS,
     )
     app.state.keys, app.state.metrics = Keys.read(keys), Metrics()

@@ -29,7 +29,10 @@ class Pages(StaticFiles):
 
 
 def add_dashboard(app: FastAPI) -> None:
-    """Serve the pages at /dashboard/, to which / leads; plotly's script comes from the installed package."""
+    """Serve the pages at /dashboard/, to which / leads, and the API's at /docs.
+
+    Plotly's script comes from the installed package.
+    """
     spec = find_spec("plotly")  # which is not imported: that takes a second
     assert spec is not None and spec.origin is not None, "plotly is among our dependencies"
     script = Path(spec.origin).parent / "package_data" / "plotly.min.js"
@@ -41,5 +44,9 @@ def add_dashboard(app: FastAPI) -> None:
     @app.get("/dashboard/plotly.js", include_in_schema=False)
     async def plotly() -> Any:
         return FileResponse(script, media_type="text/javascript", headers={"Cache-Control": "max-age=86400"})
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Any:
+        return FileResponse(PAGES / "docs.html", headers=HEADERS)
 
     app.mount("/dashboard", Pages(directory=PAGES, html=True))

@@ -17,7 +17,7 @@ from warmstart.budget import seconds
 from warmstart.errors import UnknownItem
 from warmstart.service.access import Service, check, may
 from warmstart.service.catalogue import HIDDEN
-from warmstart.service.schemas import MOST_COUNT, MOST_EVENTS, MOST_ITEMS, Asked, Id
+from warmstart.service.schemas import MOST_COUNT, MOST_EVENTS, MOST_ITEMS, Amount, Asked, Id, Plain
 from warmstart.service.store import Event
 from warmstart.service.tables import ITEMS, USERS
 
@@ -33,11 +33,11 @@ class Model(BaseModel):
 
 
 class Feedback(Model):
-    FeedbackType: Annotated[str, Field(min_length=1, max_length=40)]
+    FeedbackType: Annotated[str, Field(min_length=1, max_length=40), Plain]
     UserId: Id
     ItemId: Id
     Timestamp: Moment | None = None
-    Value: float | None = Field(None, allow_inf_nan=False)
+    Value: Amount | None = None
     Comment: str | None = None
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import sqlalchemy.exc
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -20,6 +21,8 @@ TITLES = {
     500: "Our fault",
     503: "Not ready",
 }
+UNSTORABLE = (sqlalchemy.exc.DataError, UnicodeEncodeError, OverflowError)
+"""What a database or its driver makes of a value that it cannot keep."""
 STATUS = {DataError: 422, Misuse: 422, UnknownItem: 404, NotFitted: 503}
 MEDIA = "application/problem+json"
 
@@ -34,6 +37,8 @@ def catch(app: FastAPI) -> None:
     """Make every error that somebody can mend a problem document."""
     for kind, status in STATUS.items():
         app.add_exception_handler(kind, _as(status))
+    for kind in UNSTORABLE:
+        app.add_exception_handler(kind, _unstorable)
     app.add_exception_handler(RequestValidationError, _invalid)  # pyright: ignore[reportArgumentType]  # a narrower error
     app.add_exception_handler(HTTPException, _http)  # pyright: ignore[reportArgumentType]  # a narrower error
 
@@ -50,6 +55,10 @@ async def _invalid(request: Request, error: RequestValidationError) -> JSONRespo
     errors = [{"at": ".".join(str(part) for part in one["loc"]), "expected": one["msg"]} for one in error.errors()]
     first = errors[0]
     return problem(422, f"{first['at']}: {first['expected']}", errors)
+
+
+async def _unstorable(request: Request, error: Exception) -> JSONResponse:
+    return problem(422, "the store cannot keep a value of this request; text with a NUL in it, or too large a number?")
 
 
 async def _http(request: Request, error: HTTPException) -> JSONResponse:

@@ -25,6 +25,7 @@ from warmstart.service.schemas import (
     ItemsIn,
     Listed,
     MergeInto,
+    Plain,
     Problem,
     Ranked,
     Recommendations,
@@ -36,7 +37,7 @@ from warmstart.service.tables import ITEMS, USERS
 
 NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "Not found"}}
 Count = Annotated[int, Query(ge=1, le=200)]
-UserId = Annotated[str, Path(min_length=1, max_length=200)]
+UserId = Annotated[str, Path(min_length=1, max_length=200), Plain]
 
 EVENTS = APIRouter(prefix="/v1", tags=["events"], dependencies=[Depends(may("write"))])
 ASKED = APIRouter(prefix="/v1", tags=["recommendations"], dependencies=[Depends(may("read"))])

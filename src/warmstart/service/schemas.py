@@ -3,9 +3,19 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat
 
-Id = Annotated[str, Field(min_length=1, max_length=200, description="An id, as you write it.")]
+
+def _plain(text: str) -> str:
+    if "\0" in text or (not text.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in text)):
+        raise ValueError("text may hold no NUL and no half of a surrogate pair, which no database keeps")
+    return text
+
+
+Plain = AfterValidator(_plain)
+MOST_VALUE = 1e30  # which the numbers of a model can hold
+Id = Annotated[str, Field(min_length=1, max_length=200, description="An id, as you write it."), Plain]
+Amount = Annotated[FiniteFloat, Field(ge=-MOST_VALUE, le=MOST_VALUE)]
 Scalar = str | int | float | bool | None
 Properties = dict[Annotated[str, Field(max_length=100)], Scalar | list[str]]
 MOST_EVENTS, MOST_HISTORY, MOST_COUNT, MOST_IDS, MOST_ITEMS = 10_000, 1000, 200, 10_000, 10_000
@@ -28,10 +38,10 @@ class Interaction(Strict):
 
     user_id: Id
     item_id: Id
-    type: Annotated[str, Field(min_length=1, max_length=40)] = "event"
-    value: FiniteFloat | None = Field(None, description="A rating, or how strong the event is.")
+    type: Annotated[str, Field(min_length=1, max_length=40), Plain] = "event"
+    value: Amount | None = Field(None, description="A rating, or how strong the event is.")
     timestamp: datetime | None = Field(None, description="When it happened; now, where nothing is said.")
-    recommendation_id: Annotated[str, Field(max_length=64)] | None = None
+    recommendation_id: Annotated[str, Field(max_length=64), Plain] | None = None
 
 
 class Interactions(Strict):
@@ -61,7 +71,7 @@ class Met(Strict):
     """An event of a history that comes with a request."""
 
     item_id: Id
-    value: FiniteFloat | None = None
+    value: Amount | None = None
 
 
 class Explore(Strict):
