@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -155,7 +156,7 @@ class FewShot(nn.Module):
     def score(self, vectors: Tensor, state: State, items: Candidates) -> Float[Tensor, "T Q"]:
         """The scores of (Q,) or (T, Q) items, as they leave: ratings in the user's units."""
         code = torch.from_numpy(items)
-        whole = items.ndim == 1 and len(items) == len(vectors) and bool((np.diff(items) == 1).all())
+        whole = items.ndim == 1 and np.array_equal(items, _codes(len(vectors)))
         x = vectors if whole else vectors[code]
         if self.evidence is None:
             return self.in_units(self.learner.score(state, x))
@@ -218,3 +219,9 @@ class FewShot(nn.Module):
             met[np.nonzero(examples.mask)[0], examples.item[examples.mask]] = True
         ruled_out = torch.from_numpy(met[..., drawn.item]).to(vectors.device)
         return Catalogue(catalogue.x, catalogue.log_weight.masked_fill(ruled_out, RULED_OUT))
+
+
+@lru_cache(maxsize=8)
+def _codes(items: int) -> Int64[np.ndarray, "I"]:
+    """The codes of a catalogue, which each request is compared with."""
+    return np.arange(items)

@@ -1,5 +1,6 @@
 """App: the service as it is put together, and how it says that it is well."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -36,6 +37,8 @@ def create_app(models: Path, store: str, *, keys: str = "") -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         answering = Answering(Models(models), Store.open(store))
         app.state.answering, app.state.desk = answering, Desk(answering)
+        gc.collect()
+        gc.freeze()  # what is loaded stays: a look at all of it, now and then, would make somebody wait
         yield
         app.state.desk.close()
         answering.close()
