@@ -7,8 +7,8 @@ A made-up catalogue is fitted in a few steps, since what is learned does not mat
 it: `warmstart serve` with a store in SQLite. First it is timed how long a cold process takes until it is ready. Then
 clients on the same machine ask without a pause, each on a connection of its own: for somebody new with 1 to 10 events
 in the request (`inline`), and for users whose 20 events are stored (`stored`); every answer has ten items, with title,
-chance and propensity. `wrk` is the client where it is installed (Debian: apt-get install wrk), else one in Python, which
-takes about as much of the processor as the service. Models are kept in --models and fitted where they are missing.
+chance and propensity. `wrk` is the client where it is installed (Debian: apt-get install wrk), else one in Python,
+which takes as much of the processor as the service. Models are kept in --models and fitted where they are missing.
 
 With --soak SECONDS, requests come at a steady rate instead (--rate, 200 a second), events among them; what counts is
 whether any fails and whether the memory grows.
@@ -65,8 +65,9 @@ end
 done = function(summary, latency)
   local e = summary.errors
   local facts = 'RESULT {"requests": %%d, "seconds": %%f, "errors": %%d, "p50": %%f, "p99": %%f}'
-  print(string.format(facts, summary.requests, summary.duration / 1e6, e.connect + e.read + e.write + e.status + e.timeout,
-    latency:percentile(50) / 1000, latency:percentile(99) / 1000))
+  local failed = e.connect + e.read + e.write + e.status + e.timeout
+  local p50, p99 = latency:percentile(50) / 1000, latency:percentile(99) / 1000
+  print(string.format(facts, summary.requests, summary.duration / 1e6, failed, p50, p99))
 end
 """
 

@@ -143,3 +143,13 @@ def _clicks(seed: int = 0, *, owners: int = 60, events: int = 600, items: int = 
         domains=("books", "films"),
         item_table=pl.DataFrame({"colour": ["red", "blue", "green"] * (items // 3) + ["red"] * (items % 3)}),
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one learner stay in one process, so that it is fitted once; and those that share a service."""
+    for item in items:
+        folder, case = item.path.parent.name, getattr(item, "callspec", None)
+        if folder == "service":
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+        elif folder == "conformance" and case is not None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem + case.id.split("-ranking")[0].split("-rating")[0]))

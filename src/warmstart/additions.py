@@ -16,7 +16,7 @@ from warmstart.reading import item_rows
 from warmstart.scorer import Scorer
 from warmstart.sources import Source
 from warmstart.tasks import Examples
-from warmstart.widened import Widened, likeness, widened
+from warmstart.widened import Columns, Widened, likeness, widened
 
 
 class Stock(NamedTuple):
@@ -39,20 +39,27 @@ def added(model: Stock, source: Source, met_by: Mapping[Id, Sequence[History]]) 
         raise Misuse(f"met_by names items that are not in the table: {a_few(unknown)}")
     places = model.items.encode(ids.to_list())
     kept = np.setdiff1d(np.arange(known.items, len(model.items)), places)
-    features = Features.fit(model.item_table[: known.items])
+    columns = _columns(model.scorer, model.item_table[: known.items])
     histories, met = _met(model, ids, met_by, known.items)
     fresh = likeness(
-        features.transform(model.item_table[: known.items]), features.transform(rows), met, histories,
+        columns.rows, columns.features.transform(rows), met, histories,
         model.popular[: known.items],
     )  # fmt: skip
     before = [model.scorer.likeness[kept - known.items]] if isinstance(model.scorer, Widened) else []
     stay = np.concatenate([np.arange(known.items), kept])
     return Stock(
-        scorer=widened(known, sp.csr_array(sp.vstack([*before, fresh]))),
+        scorer=widened(known, sp.csr_array(sp.vstack([*before, fresh])), columns),
         items=Vocabulary(pl.concat([model.items.ids.gather(stay), ids])),
         item_table=pl.concat([model.item_table[stay], rows]),
         popular=np.concatenate([model.popular[stay], met.counts.astype(np.float32)]),
     )
+
+
+def _columns(scorer: Scorer, table: pl.DataFrame) -> Columns:
+    if isinstance(scorer, Widened) and scorer.columns is not None:
+        return scorer.columns
+    features = Features.fit(table)
+    return Columns(features, features.transform(table))
 
 
 def _new_items(model: Stock, source: Source, known: int) -> tuple[pl.Series, pl.DataFrame]:

@@ -74,7 +74,7 @@ def _recommender(
             "data": {"name": log.name, "events": len(log), "owners": len(log.owners), "items": len(log.items)},
             "data_fingerprint": log.fingerprint(),
             "scenario": scenario,
-            "options": asdict(options),
+            "options": {**asdict(options), "sources": list(options.sources)},
             "seed": order.seed,
             "train_tasks": len(order.split.train),
             "valid_tasks": len(order.split.valid),

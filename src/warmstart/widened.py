@@ -4,12 +4,13 @@ What is known of a new item are its columns, and perhaps the histories of some w
 they count (item-to-item cosines; Sarwar et al., WWW 2001). A new item scores as the mean of its likes.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float32
 
+from warmstart.features import Features
 from warmstart.likeness import rareness, unit_rows
 from warmstart.scorer import Candidates, Scorer, Scores, State, Unsure, candidates_of
 from warmstart.tasks import Examples, Profile
@@ -19,14 +20,22 @@ CAUTION = 3.0  # histories that count as much as the columns
 RARE = 5.0  # histories added to those with an item, so that two met by few are not taken for twins
 
 
+class Columns(NamedTuple):
+    """What the columns of the known items say, read once for all that come later."""
+
+    features: Features
+    rows: sp.csr_array
+    """Of the known items."""
+
+
 class Widened:
     """This scores N items more than `known` does; row n of `likeness` (N, I) says what the n-th is like, 1 in all.
 
     A new item in a support set is heard as the known one that it is most like.
     """
 
-    def __init__(self, known: Scorer, likeness: sp.csr_array) -> None:
-        self.known, self.likeness = known, likeness
+    def __init__(self, known: Scorer, likeness: sp.csr_array, columns: Columns | None = None) -> None:
+        self.known, self.likeness, self.columns = known, likeness, columns
         self.items = known.items + len(likeness.indptr) - 1
         most = np.asarray(likeness.toarray().argmax(axis=1))
         self.heard_as = np.concatenate([np.arange(known.items), most])
@@ -55,9 +64,9 @@ class WidenedUnsure(Widened):
         return self._wide(self.known.spread(state, np.arange(self.known.items)), items)
 
 
-def widened(known: Scorer, likeness: sp.csr_array) -> Widened:
+def widened(known: Scorer, likeness: sp.csr_array, columns: Columns | None = None) -> Widened:
     """The scorer with new items, able to do what it could."""
-    return (WidenedUnsure if isinstance(known, Unsure) else Widened)(known, likeness)
+    return (WidenedUnsure if isinstance(known, Unsure) else Widened)(known, likeness, columns)
 
 
 def likeness(

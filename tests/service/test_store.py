@@ -74,18 +74,26 @@ def test_items_are_written_over_and_listed(store):
     page = store.page(ITEMS, None, 2)
     assert [row["item_id"] for row in page.rows] == ["i1", "i2"] and page.cursor == "i2"
     assert store.page(ITEMS, page.cursor, 2).rows == [{"item_id": "i3", "properties": {"b": None}}]
-    assert store.all_items() == {"i1": {"a": 1}, "i2": {}, "i3": {"b": None}}
+    assert store.items_since(0.0) == {"i1": {"a": 1}, "i2": {}, "i3": {"b": None}}
     assert store.remove_item("i1") and not store.remove_item("i1") and store.get(ITEMS, "i1") is None
 
 
-def test_a_stamp_changes_with_items_and_with_events_on_those_that_are_followed(store):
-    stamps = [store.items_stamp(["i1"])]
-    store.put(ITEMS, "i1", {})
-    stamps.append(store.items_stamp(["i1"]))
-    store.add([event("a", "i1")])
-    stamps.append(store.items_stamp(["i1"]))
-    store.add([event("a", "i2")])
-    assert len(set(stamps)) == 3 and store.items_stamp(["i1"]) == stamps[-1]
+def test_a_stamp_changes_with_items_and_says_since_when(store):
+    stamps = [store.items_stamp()]
+    for change in (lambda: store.put(ITEMS, "i1", {}), lambda: store.put(ITEMS, "i1", {"a": 1})):
+        change()
+        stamps.append(store.items_stamp())
+    store.put(ITEMS, "i2", {})
+    assert len(set(stamps)) == 3 and store.items_stamp().items == 2
+    assert list(store.items_since(stamps[-1].changed)) == ["i1", "i2"]
+    assert list(store.items_since(store.items_stamp().changed)) == ["i2"]
+    store.remove_item("i1")
+    assert store.items_stamp().items == 1
+
+
+def test_it_is_counted_how_often_items_are_met(store):
+    store.add([event("a", "i1"), event("b", "i1"), event("a", "i2"), event("a", "other")])
+    assert store.met(["i1", "i2", "i3"]) == {"i1": 2, "i2": 1}
 
 
 def test_histories_of_those_who_met_an_item_are_without_it(store):

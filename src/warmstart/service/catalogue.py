@@ -17,7 +17,7 @@ from warmstart.reasons import title_column
 from warmstart.recommender import Recommender
 from warmstart.scorer import highest
 from warmstart.service.models import Models, Serving
-from warmstart.service.store import Store
+from warmstart.service.store import Stamp, Store
 
 LOG = logging.getLogger(__name__)
 PATIENCE = 1.0  # seconds until it is looked what other workers wrote
@@ -31,12 +31,14 @@ class Catalogue(NamedTuple):
     """The model with the items that were added since, and what is known of each."""
 
     serving: Serving
-    stamp: tuple[object, ...]
-    """What changes in the store when it has to be made anew."""
+    stamp: Stamp
+    """What changes in the store when items do."""
+    met: Mapping[str, int]
+    """How often each new item was met."""
     model: Recommender
     new: Sequence[str]
     """The items that the model was not fitted on."""
-    properties: Mapping[str, Mapping[str, Any]]
+    properties: Mapping[str, dict[str, Any]]
     """What the store says of items, by their ids."""
     shown: Bool[np.ndarray, "I"] | None
     """The items that are recommended; None where all are."""
@@ -71,9 +73,9 @@ class Keeper:
     def refresh(self) -> None:
         """Take over what the store and the folder of models have to say."""
         with self._lock:
-            serving = self.models.serving
-            if self.current[:2] != (serving, self.store.items_stamp(self.current.new)):
-                self.current = grown(serving, self.store)
+            serving, known = self.models.serving, self.current
+            if known[:3] != (serving, self.store.items_stamp(), self.store.met(known.new)):
+                self.current = grown(serving, self.store, known)
 
     def close(self) -> None:
         """Keep it no longer."""
@@ -88,19 +90,45 @@ class Keeper:
                 LOG.exception("items and models cannot be looked up; what is known goes on being answered from")
 
 
-def grown(serving: Serving, store: Store) -> Catalogue:
-    """The model with all items that the store has."""
-    properties, model = store.all_items(), serving.model
+def grown(serving: Serving, store: Store, before: Catalogue | None = None) -> Catalogue:
+    """The model with all items that the store has; what it was `before`, if it was, is not found anew."""
+    if before is not None and before.serving is not serving:
+        before = None
+    stamp = store.items_stamp()
+    properties = _properties(store, stamp, before)
+    model = serving.model
     ids = list(properties)
     new = [item for item, code in zip(ids, model.items.encode(ids), strict=True) if code < 0]
-    if new and model.item_table is not None:
-        rows = [{"item_id": item, **_texts(properties[item])} for item in new]
-        met_by: dict[Id, list[History]] = dict(store.histories_of_items(new, MET_BY, LATEST))
+    met = store.met(new)
+    if before is not None and set(before.new) <= set(new):
+        model = before.model
+        changed = [
+            item
+            for item in new
+            if properties[item] is not before.properties.get(item) or met.get(item) != before.met.get(item)
+        ]
+    else:
+        changed = new
+    if changed and model.item_table is not None:
+        rows = [{"item_id": item, **_texts(properties[item])} for item in changed]
+        met_by: dict[Id, list[History]] = dict(store.histories_of_items(changed, MET_BY, LATEST))
         model = model.add_items(pl.DataFrame(rows, infer_schema_length=None), met_by=met_by)
     hidden = model.items.encode(item for item, known in properties.items() if known.get(HIDDEN) is True)
     shown = np.ones(len(model.items), dtype=bool)
     shown[hidden[hidden >= 0]] = False
-    return Catalogue(serving, store.items_stamp(new), model, new, properties, None if shown.all() else shown, {})
+    return Catalogue(serving, stamp, met, model, new, properties, None if shown.all() else shown, {})
+
+
+def _properties(store: Store, stamp: Stamp, before: Catalogue | None) -> dict[str, dict[str, Any]]:
+    """What the store says of items; of those that did not change the same objects as before."""
+    if before is None:
+        return store.items_since(0.0)
+    changed = store.items_since(before.stamp.changed)
+    found = {
+        **before.properties,
+        **{item: known for item, known in changed.items() if known != before.properties.get(item)},
+    }
+    return found if len(found) == stamp.items else store.items_since(0.0)  # some were removed
 
 
 def having(catalogue: Catalogue, wanted: Mapping[str, Any]) -> Bool[np.ndarray, "I"]:

@@ -33,6 +33,7 @@ from warmstart.service.tables import ANSWERED, INTERACTIONS, ITEMS, RECEIPTS, RE
 
 BUSY = 10.0  # seconds that a writer waits for another one on SQLite
 WRITES = "warmstart_writes"  # the option of a connection that will write
+AT_ONCE = 10_000  # items that one question names
 MIGRATING = 7_203_371  # the number of the lock under which one of many workers brings PostgreSQL up to date
 
 
@@ -59,6 +60,13 @@ class Logged(NamedTuple):
     stage: str
     took_ms: float
     items: Sequence[Mapping[str, Any]]
+
+
+class Stamp(NamedTuple):
+    """How many items there are, and when the last of them changed."""
+
+    items: int
+    changed: float
 
 
 class Page(NamedTuple):
@@ -183,18 +191,28 @@ class Store:
         rows = [{identifier: row[0], content: json.loads(row[1])} for row in found[:count]]
         return Page(rows, found[count - 1][0] if len(found) > count else None)
 
-    def all_items(self) -> dict[str, dict[str, Any]]:
-        """The properties of all items, in the order of their ids."""
+    def items_since(self, moment: float) -> dict[str, dict[str, Any]]:
+        """The properties of items that changed at a moment or later, in the order of their ids."""
+        asked = select(ITEMS.c.item_id, ITEMS.c.properties).where(ITEMS.c.updated >= moment).order_by(ITEMS.c.item_id)
         with self.engine.connect() as connection:
-            rows = connection.execute(select(ITEMS.c.item_id, ITEMS.c.properties).order_by(ITEMS.c.item_id))
-            return {item: json.loads(properties) for item, properties in rows}
+            return {item: json.loads(properties) for item, properties in connection.execute(asked)}
 
-    def items_stamp(self, followed: Sequence[str]) -> tuple[object, ...]:
-        """What changes whenever items do, or somebody meets one of those that are followed."""
-        changed = select(func.count(), func.max(ITEMS.c.updated)).select_from(ITEMS)
-        met = select(func.count()).select_from(INTERACTIONS).where(INTERACTIONS.c.item_id.in_(followed))
+    def items_stamp(self) -> Stamp:
+        """What changes whenever items do."""
+        asked = select(func.count(), func.max(ITEMS.c.updated)).select_from(ITEMS)
         with self.engine.connect() as connection:
-            return (*connection.execute(changed).one(), connection.scalar(met) if followed else 0)
+            count, changed = connection.execute(asked).one()
+        return Stamp(count, changed or 0.0)
+
+    def met(self, items: Sequence[str]) -> dict[str, int]:
+        """How often each of some items was met; those that never were are left out."""
+        found = INTERACTIONS.c.item_id
+        counts: dict[str, int] = {}
+        with self.engine.connect() as connection:
+            for first in range(0, len(items), AT_ONCE):
+                asked = select(found, func.count()).where(found.in_(items[first : first + AT_ONCE])).group_by(found)
+                counts |= dict(connection.execute(asked).all())
+        return counts
 
     def histories_of_items(self, items: Sequence[str], users: int, most: int) -> dict[Any, list[Any]]:
         """For each item the histories, without the item, of the latest who met it."""
