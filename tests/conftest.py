@@ -21,7 +21,16 @@ settings.load_profile("warmstart")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, and leave a learner out that runs a package which is not here."""
+    """Begin with what takes longest, and leave a learner out that runs a package which is not here.
+
+    Tests of one learner stay in one process, so that it is fitted once; and those that share a service.
+    """
+    for item in items:
+        folder, case = item.path.parent.name, getattr(item, "callspec", None)
+        if folder == "service":
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+        elif folder == "conformance" and case is not None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem + case.id.split("-ranking")[0].split("-rating")[0]))
     items.sort(key=lambda item: item.path.name not in ("test_readme.py", "test_examples.py"))
     if find_spec("learn2learn") is None:
         for item in items:
@@ -143,13 +152,3 @@ def _clicks(seed: int = 0, *, owners: int = 60, events: int = 600, items: int = 
         domains=("books", "films"),
         item_table=pl.DataFrame({"colour": ["red", "blue", "green"] * (items // 3) + ["red"] * (items % 3)}),
     )
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one learner stay in one process, so that it is fitted once; and those that share a service."""
-    for item in items:
-        folder, case = item.path.parent.name, getattr(item, "callspec", None)
-        if folder == "service":
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-        elif folder == "conformance" and case is not None:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem + case.id.split("-ranking")[0].split("-rating")[0]))

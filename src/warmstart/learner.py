@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
@@ -55,6 +56,12 @@ class Catalogue:
 
     x: Float[Tensor, "C D"]
     log_weight: Float[Tensor, "*T C"]
+
+    @cached_property
+    def second_moment(self) -> Float[Tensor, "D D"]:
+        """The mean of x x' over the items that the drawn ones stand for; in use found once."""
+        share = self.log_weight.softmax(dim=0)
+        return (self.x * share.unsqueeze(-1)).mT @ self.x
 
 
 Score = Callable[[Tensor], Tensor]

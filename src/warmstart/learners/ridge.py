@@ -48,7 +48,7 @@ class Ridge(Learner):
         x = torch.where(support.mask.unsqueeze(-1), support.x, 0.0)
         precision = self.log_l2.exp() * torch.eye(x.shape[-1], dtype=x.dtype, device=x.device) + x.mT @ x  # (T, D, D)
         if self.log_absent is not None:
-            precision = precision + self.log_absent.exp() * _second_moment(catalogue)
+            precision = precision + self.log_absent.exp() * catalogue.second_moment
         evidence = x.mT @ self._surprise(support).unsqueeze(-1)  # (T, D, 1)
         factor = torch.linalg.cholesky(precision)
         solution = torch.cholesky_solve(evidence, factor).squeeze(-1)
@@ -100,8 +100,3 @@ class Ridge(Learner):
     def _surprise(self, support: Support) -> Tensor:
         """What the prior did not expect: an event (ranking), or the rest of a rating."""
         return support.y if self.ranks else support.y - project(support.x, support.prior)
-
-
-def _second_moment(catalogue: Catalogue) -> Tensor:
-    share = catalogue.log_weight.softmax(dim=0)
-    return (catalogue.x * share.unsqueeze(-1)).mT @ catalogue.x

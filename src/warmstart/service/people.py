@@ -7,7 +7,6 @@ from typing import Any
 from warmstart.interactions import Id
 from warmstart.service.schemas import Met
 from warmstart.service.store import Event, Store
-from warmstart.service.tables import USERS
 
 HISTORY = 200  # stored events of a user that are heard, the latest ones
 FEW = 20  # events up to which somebody is new
@@ -39,8 +38,7 @@ class Person:
 def people(store: Store, usual: float, asked: Sequence[Whom]) -> list[Person]:
     """What is stored of users and what the requests say, of which the latter is later and counts."""
     users = [user for user, _, _ in asked if user is not None]
-    stored = store.histories(users, HISTORY) if users else {}
-    profiles = store.get_many(USERS, users) if users else {}
+    stored, profiles = store.known(users, HISTORY) if users else ({}, {})
     return [
         _person(stored.get(user or "", ()), history, {**profiles.get(user or "", {}), **profile}, usual)
         for user, history, profile in asked

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Path, Query
 from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
+from pydantic_core import to_json
 
 from warmstart.errors import Misuse, UnknownItem
 from warmstart.service.access import Figures, Recommending, Service, may
@@ -92,7 +93,7 @@ async def recommend(body: Asked, desk: Recommending, figures: Figures) -> Respon
     """The best items for a user by all that is known now; an unknown user or item is no mistake."""
     found = await desk.recommend(body)
     figures.recommended.labels(found["user"]["stage"]).inc()
-    return Response(json.dumps(found), media_type="application/json")
+    return Response(to_json(found), media_type="application/json")
 
 
 @ASKED.get("/recommend/{user_id:path}", response_model=Recommendations)

@@ -142,16 +142,13 @@ class Store:
 
     def histories(self, users: Sequence[str], most: int) -> dict[str, list[Event]]:
         """The same for many users."""
-        found = INTERACTIONS.c
-        place = func.row_number().over(partition_by=found.user_id, order_by=(found.time.desc(), found.id.desc()))
-        latest = select(*(found[name] for name in Event._fields), place.label("place")).where(found.user_id.in_(users))
-        rows = latest.subquery().c
-        asked = select(*(rows[name] for name in Event._fields)).where(rows.place <= most).order_by(rows.place.desc())
-        histories: dict[str, list[Event]] = {user: [] for user in users}
         with self.engine.connect() as connection:
-            for row in connection.execute(asked):
-                histories[row[0]].append(Event._make(row))
-        return histories
+            return _histories(connection, users, most)
+
+    def known(self, users: Sequence[str], most: int) -> tuple[dict[str, list[Event]], dict[str, dict[str, Any]]]:
+        """The latest events of many users, and the profiles of those of whom there is one."""
+        with self.engine.connect() as connection:
+            return _histories(connection, users, most), _contents(connection, USERS, users)
 
     def put(self, table: Table, key: str, values: Mapping[str, Any]) -> bool:
         """Write the properties of an item, or the profile of a user; whether it is new."""
@@ -175,10 +172,8 @@ class Store:
 
     def get_many(self, table: Table, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
         """The same of many; only of what is there."""
-        identifier, content = _columns(table)
-        asked = select(table.c[identifier], table.c[content]).where(table.c[identifier].in_(keys))
         with self.engine.connect() as connection:
-            return {key: json.loads(found) for key, found in connection.execute(asked)}
+            return _contents(connection, table, keys)
 
     def page(self, table: Table, cursor: str | None, count: int) -> Page:
         """Some of the items or users, in the order of their ids, from behind a cursor."""
@@ -357,6 +352,24 @@ class Store:
     def _insert(self, table: Table) -> Any:
         """An insert that knows what to do about a row that is there, in the words of the database."""
         return postgresql.insert(table) if self.on_postgresql else sqlite.insert(table)
+
+
+def _histories(connection: Connection, users: Sequence[str], most: int) -> dict[str, list[Event]]:
+    found = INTERACTIONS.c
+    place = func.row_number().over(partition_by=found.user_id, order_by=(found.time.desc(), found.id.desc()))
+    latest = select(*(found[name] for name in Event._fields), place.label("place")).where(found.user_id.in_(users))
+    rows = latest.subquery().c
+    asked = select(*(rows[name] for name in Event._fields)).where(rows.place <= most).order_by(rows.place.desc())
+    histories: dict[str, list[Event]] = {user: [] for user in users}
+    for row in connection.execute(asked):
+        histories[row[0]].append(Event._make(row))
+    return histories
+
+
+def _contents(connection: Connection, table: Table, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+    identifier, content = _columns(table)
+    asked = select(table.c[identifier], table.c[content]).where(table.c[identifier].in_(keys))
+    return {key: json.loads(found) for key, found in connection.execute(asked)}
 
 
 def _add(connection: Connection, events: Sequence[Event]) -> None:
