@@ -4,7 +4,8 @@ import pytest
 
 from warmstart.service.catalogue import Catalogue, Keeper, grown
 from warmstart.service.models import Models
-from warmstart.service.store import Event, Store
+from warmstart.service.records import Event
+from warmstart.service.store import Store
 from warmstart.service.tables import ITEMS
 
 

@@ -6,7 +6,8 @@ import pytest
 import warmstart as ws
 from warmstart.errors import DataError, Misuse
 from warmstart.service.exchange import exported, imported, stored
-from warmstart.service.store import Event, opened
+from warmstart.service.records import Event
+from warmstart.service.store import opened
 from warmstart.service.tables import ITEMS
 
 

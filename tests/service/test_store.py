@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import inspect, select, update
 
 from warmstart.errors import Misuse, NotFitted
-from warmstart.service.store import Event, Logged, Store, opened
+from warmstart.service.records import Event, Logged
+from warmstart.service.store import Store, opened
 from warmstart.service.tables import ITEMS, RECEIVED, USERS, VERSION
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from warmstart.service.catalogue import Catalogue
-from warmstart.service.store import Event, Logged, Store
+from warmstart.service.records import Event, Logged
+from warmstart.service.store import Store
 
 BARS = 60  # steps of time in a window
 SAMPLE = 5000  # recommendations and events that are looked at for what cannot be counted

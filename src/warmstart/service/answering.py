@@ -15,8 +15,9 @@ from warmstart.service.catalogue import Catalogue, Keeper, having
 from warmstart.service.journal import DELAY, Journal
 from warmstart.service.models import Models
 from warmstart.service.people import Person, people
+from warmstart.service.records import Logged
 from warmstart.service.schemas import Asked, Met, Ranked
-from warmstart.service.store import Logged, Store
+from warmstart.service.store import Store
 
 
 class Question(NamedTuple):

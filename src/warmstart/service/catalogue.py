@@ -17,7 +17,8 @@ from warmstart.reasons import title_column
 from warmstart.recommender import Recommender
 from warmstart.scorer import highest
 from warmstart.service.models import Models, Serving
-from warmstart.service.store import Stamp, Store
+from warmstart.service.records import Stamp
+from warmstart.service.store import Store
 
 LOG = logging.getLogger(__name__)
 PATIENCE = 1.0  # seconds until it is looked what other workers wrote

@@ -12,7 +12,8 @@ import numpy as np
 from warmstart.errors import WarmstartError
 from warmstart.recommender import Recommender
 from warmstart.service.models import Models
-from warmstart.service.store import Event, opened
+from warmstart.service.records import Event
+from warmstart.service.store import opened
 
 PACKAGES = ("warmstart", "torch", "numpy", "polars", "fastapi", "sqlalchemy")
 GIGABYTE, LEAST_FREE = 1024**3, 1.0

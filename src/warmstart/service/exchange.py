@@ -10,7 +10,8 @@ from warmstart.errors import DataError, Misuse
 from warmstart.interactions import Interactions
 from warmstart.reading import read
 from warmstart.service.people import SILENT
-from warmstart.service.store import Event, Store
+from warmstart.service.records import Event
+from warmstart.service.store import Store
 from warmstart.service.tables import ITEMS, USERS
 
 AT_ONCE = 20_000  # events that are written in one transaction

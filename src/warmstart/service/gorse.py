@@ -17,8 +17,8 @@ from warmstart.budget import seconds
 from warmstart.errors import UnknownItem
 from warmstart.service.access import Service, check, may
 from warmstart.service.catalogue import HIDDEN
+from warmstart.service.records import Event
 from warmstart.service.schemas import MOST_COUNT, MOST_EVENTS, MOST_ITEMS, Amount, Asked, Id, Plain
-from warmstart.service.store import Event
 from warmstart.service.tables import ITEMS, USERS
 
 N = Annotated[int, Query(ge=1, le=200)]

@@ -7,7 +7,8 @@ import logging
 import queue
 import threading
 
-from warmstart.service.store import Logged, Store
+from warmstart.service.records import Logged
+from warmstart.service.store import Store
 
 LOG = logging.getLogger(__name__)
 DELAY = 0.1  # seconds until what was recommended is on disk

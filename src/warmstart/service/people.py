@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from warmstart.interactions import Id
+from warmstart.service.records import Event
 from warmstart.service.schemas import Met
-from warmstart.service.store import Event, Store
+from warmstart.service.store import Store
 
 HISTORY = 200  # stored events of a user that are heard, the latest ones
 FEW = 20  # events up to which somebody is new

@@ -16,6 +16,7 @@ from warmstart.errors import Misuse, UnknownItem
 from warmstart.service.access import Figures, Recommending, Service, may
 from warmstart.service.activity import lately, of_item, overview
 from warmstart.service.catalogue import found_in
+from warmstart.service.records import Event
 from warmstart.service.refits import reports
 from warmstart.service.schemas import (
     Accepted,
@@ -33,7 +34,6 @@ from warmstart.service.schemas import (
     Rejected,
     UserIn,
 )
-from warmstart.service.store import Event
 from warmstart.service.tables import ITEMS, USERS
 
 NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "Not found"}}

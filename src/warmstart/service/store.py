@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -15,9 +15,7 @@ from sqlalchemy import (
     Engine,
     Table,
     cast,
-    create_engine,
     delete,
-    event,
     func,
     insert,
     select,
@@ -26,54 +24,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from warmstart.errors import Misuse, NotFitted
+from warmstart.service.engines import WRITES, engine_of
+from warmstart.service.lookups import columns_of, contents, histories
+from warmstart.service.records import Event, Logged, Page, Stamp
 from warmstart.service.tables import ANSWERED, INTERACTIONS, ITEMS, RECEIPTS, RECOMMENDATIONS, USERS, migrate
 
-BUSY = 10.0  # seconds that a writer waits for another one on SQLite
-WRITES = "warmstart_writes"  # the option of a connection that will write
 AT_ONCE = 10_000  # items that one question names
 MIGRATING = 7_203_371  # the number of the lock under which one of many workers brings PostgreSQL up to date
-
-
-class Event(NamedTuple):
-    """What somebody did."""
-
-    user_id: str
-    item_id: str
-    type: str
-    value: float | None
-    time: float
-    """Seconds since 1970."""
-    recommendation_id: str | None = None
-
-
-class Logged(NamedTuple):
-    """A recommendation that was given."""
-
-    id: str
-    user_id: str | None
-    time: float
-    """Seconds since 1970."""
-    model: str
-    stage: str
-    took_ms: float
-    items: Sequence[Mapping[str, Any]]
-
-
-class Stamp(NamedTuple):
-    """How many items there are, and when the last of them changed."""
-
-    items: int
-    changed: float
-
-
-class Page(NamedTuple):
-    """Some rows of a list, and where the next ones begin; None behind the last."""
-
-    rows: list[dict[str, Any]]
-    cursor: str | None
 
 
 @dataclass(frozen=True)
@@ -85,7 +45,7 @@ class Store:
     @classmethod
     def open(cls, url: str) -> "Store":
         """The store at a URL: sqlite:///FILE, or postgresql://USER@HOST/DATABASE; made or brought up to date."""
-        store = cls(_engine(url))
+        store = cls(engine_of(url))
         try:
             with store._writing() as connection:
                 if store.on_postgresql:
@@ -143,12 +103,12 @@ class Store:
     def histories(self, users: Sequence[str], most: int) -> dict[str, list[Event]]:
         """The same for many users."""
         with self.engine.connect() as connection:
-            return _histories(connection, users, most)
+            return histories(connection, users, most)
 
     def known(self, users: Sequence[str], most: int) -> tuple[dict[str, list[Event]], dict[str, dict[str, Any]]]:
         """The latest events of many users, and the profiles of those of whom there is one."""
         with self.engine.connect() as connection:
-            return _histories(connection, users, most), _contents(connection, USERS, users)
+            return histories(connection, users, most), contents(connection, USERS, users)
 
     def put(self, table: Table, key: str, values: Mapping[str, Any]) -> bool:
         """Write the properties of an item, or the profile of a user; whether it is new."""
@@ -156,7 +116,7 @@ class Store:
 
     def put_many(self, table: Table, rows: Mapping[str, Mapping[str, Any]]) -> int:
         """The same for many; how many of them are new."""
-        identifier, content = _columns(table)
+        identifier, content = columns_of(table)
         now = time.time()
         values = [{identifier: key, content: json.dumps(row), "updated": now} for key, row in rows.items()]
         with self._writing() as connection:
@@ -173,11 +133,11 @@ class Store:
     def get_many(self, table: Table, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
         """The same of many; only of what is there."""
         with self.engine.connect() as connection:
-            return _contents(connection, table, keys)
+            return contents(connection, table, keys)
 
     def page(self, table: Table, cursor: str | None, count: int) -> Page:
         """Some of the items or users, in the order of their ids, from behind a cursor."""
-        identifier, content = _columns(table)
+        identifier, content = columns_of(table)
         asked = select(table.c[identifier], table.c[content]).order_by(table.c[identifier]).limit(count + 1)
         if cursor is not None:
             asked = asked.where(table.c[identifier] > cursor)
@@ -335,7 +295,7 @@ class Store:
 
     def search(self, table: Table, text_: str, count: int) -> list[dict[str, Any]]:
         """Items or users whose id or content holds a text, whatever its case."""
-        identifier, content = _columns(table)
+        identifier, content = columns_of(table)
         held = [
             func.lower(column).contains(text_.lower(), autoescape=True)
             for column in (table.c[identifier], table.c[content])
@@ -354,60 +314,10 @@ class Store:
         return postgresql.insert(table) if self.on_postgresql else sqlite.insert(table)
 
 
-def _histories(connection: Connection, users: Sequence[str], most: int) -> dict[str, list[Event]]:
-    found = INTERACTIONS.c
-    place = func.row_number().over(partition_by=found.user_id, order_by=(found.time.desc(), found.id.desc()))
-    latest = select(*(found[name] for name in Event._fields), place.label("place")).where(found.user_id.in_(users))
-    rows = latest.subquery().c
-    asked = select(*(rows[name] for name in Event._fields)).where(rows.place <= most).order_by(rows.place.desc())
-    histories: dict[str, list[Event]] = {user: [] for user in users}
-    for row in connection.execute(asked):
-        histories[row[0]].append(Event._make(row))
-    return histories
-
-
-def _contents(connection: Connection, table: Table, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
-    identifier, content = _columns(table)
-    asked = select(table.c[identifier], table.c[content]).where(table.c[identifier].in_(keys))
-    return {key: json.loads(found) for key, found in connection.execute(asked)}
-
-
 def _add(connection: Connection, events: Sequence[Event]) -> None:
     if events:
         now = time.time()
         connection.execute(insert(INTERACTIONS), [{**one._asdict(), "received": now} for one in events])
-
-
-def _columns(table: Table) -> tuple[str, str]:
-    """The id and the content of items or users."""
-    return ("item_id", "properties") if table is ITEMS else ("user_id", "profile")
-
-
-def _engine(url: str) -> Engine:
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise Misuse(f'"{url}" is no store; write sqlite:///FILE or postgresql://USER@HOST/DATABASE') from None
-    if parsed.get_backend_name() == "sqlite":
-        engine = create_engine(parsed, connect_args={"timeout": BUSY})
-        event.listen(engine, "connect", _durable)
-        event.listen(engine, "begin", _begin)
-        return engine
-    if parsed.get_backend_name() == "postgresql":
-        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_size=10, pool_pre_ping=True)
-    raise Misuse(f'"{url}" is no store that is known; write sqlite:///FILE or postgresql://USER@HOST/DATABASE')
-
-
-def _durable(connection: Any, record: object) -> None:
-    """A log written ahead, so that readers do not wait; on disk when a transaction ends, even if the power fails."""
-    connection.isolation_level = None  # transactions begin where `_begin` says, and not by a guess of the driver
-    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin(connection: Connection) -> None:
-    writes = connection.get_execution_options().get(WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 @contextmanager
