@@ -51,7 +51,7 @@ def folder(log, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def model(folder, tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("out") / "model"
+    out = tmp_path_factory.mktemp("out") / "models" / "1"  # the folder of versions is not there yet
     subprocess.run(
         [sys.executable, "-m", "warmstart.cli", "fit", folder, "--out", out, "--learner", "in-context", *FAST],
         check=True, capture_output=True,

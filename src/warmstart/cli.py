@@ -103,6 +103,7 @@ def fit(
     settings = parse_settings(set_)
     log = _data_or_store(data, store, items, users, columns)
     checkpoint = out.with_name(out.name + ".checkpoint")
+    out.parent.mkdir(parents=True, exist_ok=True)
     order: dict[str, Any] = {
         "scenario": scenario,
         "options": scenario_options(session_gap, source, target),

@@ -114,6 +114,11 @@ def doctor(
 
 def serve_with(**options: Any) -> None:
     """Serve until told to stop."""
+    from warmstart.service.serve import checked
     from warmstart.service.serve import serve as run
 
-    run(**options)
+    settings = checked(**options)
+    ERRORS.print(
+        f"dashboard at http://{settings.host}:{settings.port}/, API at /docs; stop with Ctrl-C", soft_wrap=True
+    )
+    run(settings)

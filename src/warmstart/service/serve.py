@@ -18,8 +18,8 @@ from warmstart.service.versions import Versions
 GRACE = 10  # seconds that a stop waits for requests that are under way
 
 
-def serve(**options: Any) -> None:
-    """Serve until told to stop; an option that is None is looked up in the environment and in warmstart.toml.
+def checked(**options: Any) -> Settings:
+    """What to serve; an option that is None is looked up in the environment and in warmstart.toml.
 
     What is wrong is said before the first worker starts. Without keys nobody but this machine is answered.
     """
@@ -33,9 +33,15 @@ def serve(**options: Any) -> None:
     versions.manifest(versions.current)
     with opened(settings.store):
         pass
-    os.environ |= {
-        f"WARMSTART_{name.upper()}": str(value) for name, value in settings.model_dump(exclude_none=True).items()
-    }
+    if settings.refit is not None and versions.alone:
+        raise Misuse(f"{settings.models} is one model; to refit, serve a folder of versions, as models of models/1")
+    return settings
+
+
+def serve(settings: Settings) -> None:
+    """Serve until told to stop."""
+    told = settings.model_dump(exclude_none=True)
+    os.environ |= {f"WARMSTART_{name.upper()}": str(value) for name, value in told.items()}
     with _refitting(settings):
         _run(settings)
 
@@ -58,8 +64,6 @@ def _refitting(settings: Settings) -> Iterator[None]:
     if settings.refit is None:
         yield
         return
-    if Versions(settings.models).alone:
-        raise Misuse(f"{settings.models} is one model; to refit, serve a folder of versions, as models of models/1")
     every = ["--every", settings.refit, "--budget", settings.refit_budget]
     command = [sys.executable, "-m", "warmstart.cli", "refit", str(settings.models), "--store", settings.store, *every]
     with subprocess.Popen(command) as process:
