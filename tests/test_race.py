@@ -119,6 +119,7 @@ def test_settings_without_a_learner_are_refused(split):
         select(Order(split, settings={"dim": 8}))
 
 
+@pytest.mark.slow
 def test_learners_race_with_their_own_settings_first_and_losers_are_stopped(split, monkeypatch):
     monkeypatch.setattr("warmstart.race.OTHERS", 3)
     race = select(Order(split), entrants=("popularity", "ridge", "prototype"))
@@ -198,6 +199,7 @@ def test_what_is_fitted_already_is_not_fitted_again(split, monkeypatch):
     assert race.seconds >= sum(one.fit_seconds + one.tune_seconds for one in ready.values())
 
 
+@pytest.mark.slow
 def test_a_comparison_without_a_time_limit_chooses_among_its_own_rows(log, monkeypatch):
     fitted = []
     monkeypatch.setattr("warmstart.race.ENTRANTS", {"ranking": ("popularity", "ease")})
