@@ -27,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -101,10 +102,11 @@ def main() -> None:
             store = f"sqlite:///{place}/events.db"
             with serving(folder / learner, store, 1) as (_, cold[learner]):
                 pass
-            with serving(folder / learner, store, arguments.workers) as (base, _):
+            with serving(folder / learner, store, arguments.workers) as (service, _):
+                base = service.base
                 _fill(base, arguments.items)
                 if arguments.soak:
-                    soak = asyncio.run(_soak(base, arguments))
+                    soak = asyncio.run(_soak(service, arguments))
                     continue
                 for load in ("inline", "stored"):
                     for connections in map(int, arguments.connections.split(",")):
@@ -134,9 +136,23 @@ def made_up(items: int) -> ws.Interactions:
     return ws.read(named.with_row_index("time"), items=table, name="made up")
 
 
+@dataclass(frozen=True)
+class Service:
+    """A service that runs."""
+
+    base: str
+    pid: int
+
+    @property
+    def memory_mb(self) -> float:
+        """What its processes hold together; pages that they share are counted once for each."""
+        parent = psutil.Process(self.pid)
+        return sum(one.memory_info().rss for one in (parent, *parent.children(recursive=True))) / 2**20
+
+
 @contextmanager
-def serving(models: Path, store: str, workers: int) -> Iterator[tuple[str, float]]:
-    """The address of a service that runs, and the seconds that it took to get ready."""
+def serving(models: Path, store: str, workers: int) -> Iterator[tuple[Service, float]]:
+    """A service that runs, and the seconds that it took to get ready."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -149,7 +165,7 @@ def serving(models: Path, store: str, workers: int) -> Iterator[tuple[str, float
             while not _ready(port):
                 assert process.poll() is None, "the service ended; run `warmstart serve` by hand to see why"
                 time.sleep(0.01)
-            yield f"http://127.0.0.1:{port}", time.perf_counter() - begun
+            yield Service(f"http://127.0.0.1:{port}", process.pid), time.perf_counter() - begun
         finally:
             os.killpg(process.pid, signal.SIGTERM)
 
@@ -217,14 +233,12 @@ async def _ask(client: httpx.AsyncClient, load: str, drawn: random.Random, items
     return await client.post("/v1/recommend", json={"history": history, "count": 10})
 
 
-async def _soak(base: str, arguments: argparse.Namespace) -> dict[str, Any]:
+async def _soak(service: Service, arguments: argparse.Namespace) -> dict[str, Any]:
     """Requests at a steady rate, one in ten of them an event to keep; whether they fail, and how the memory goes."""
-    drawn, took, failed = random.Random(2), [], 0
-    workers = [one for one in psutil.process_iter() if "warmstart.cli" in " ".join(_command(one))]
-    memory = []
+    drawn, took, failures = random.Random(2), [], Counter()
+    memory: list[int] = []
 
     async def one(client: httpx.AsyncClient, number: int) -> None:
-        nonlocal failed
         begun = time.perf_counter()
         try:
             if number % 10:
@@ -232,37 +246,25 @@ async def _soak(base: str, arguments: argparse.Namespace) -> dict[str, Any]:
             else:
                 row = {"user_id": f"u{drawn.randrange(2000)}", "item_id": f"i{drawn.randrange(arguments.items)}"}
                 answer = await client.post("/v1/interactions", json={"interactions": [row]})
-            failed += answer.status_code != 200
-        except httpx.HTTPError:
-            failed += 1
+            if answer.status_code != 200:
+                failures[str(answer.status_code)] += 1
+        except httpx.HTTPError as error:
+            failures[type(error).__name__] += 1
         took.append(1000 * (time.perf_counter() - begun))
 
-    limits = httpx.Limits(max_connections=64)
-    async with httpx.AsyncClient(base_url=base, timeout=30, limits=limits) as client:
+    total = int(arguments.soak * arguments.rate)
+    async with httpx.AsyncClient(base_url=service.base, timeout=30) as client:
         begun, tasks = time.perf_counter(), set()
-        for number in range(int(arguments.soak * arguments.rate)):
+        for number in range(total):
             await asyncio.sleep(max(0.0, begun + number / arguments.rate - time.perf_counter()))
             task = asyncio.create_task(one(client, number))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
-            if number % int(max(1, arguments.soak * arguments.rate // 10)) == 0:
-                memory.append(sum(process.memory_info().rss for process in workers) / 2**20)
+            if number % max(1, total // 10) == 0:
+                memory.append(round(service.memory_mb))
         await asyncio.gather(*tasks)
-    p50, p99 = np.percentile(took, [50, 99])
-    return {
-        "requests": len(took),
-        "failed": failed,
-        "p50": p50,
-        "p99": p99,
-        "memory_mb": [round(one) for one in memory],
-    }
-
-
-def _command(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
+    p50, p99 = (float(value) for value in np.percentile(took, [50, 99]))
+    return {"requests": len(took), "failed": dict(failures), "p50_ms": p50, "p99_ms": p99, "memory_mb": memory}
 
 
 def _row(learner: str, load: str, connections: int, found: dict[str, float]) -> Row:
