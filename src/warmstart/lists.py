@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-import scipy.sparse as sp
 from jaxtyping import Bool, Float32, Int64
 
 from warmstart.asked import Heard, Request, together
@@ -27,7 +26,8 @@ class Listed(NamedTuple):
     """The items that one person is shown, best first."""
 
     items: Int64[np.ndarray, "n"]
-    scores: Float32[np.ndarray, "n"]
+    scores: Float32[np.ndarray, "I"]
+    """Of the whole catalogue."""
     propensity: list[float]
     """The chance that each was shown in its place."""
     probability: list[float | None]
@@ -82,7 +82,7 @@ class Shelf:
         else:
             items, chances = self._explored(request.policy, heard, scores, allowed == RULED_OUT, request.n)
             propensity = chances.tolist()
-        return Listed(items, scores[items], propensity, self._chances(heard, allowed, items))
+        return Listed(items, scores, propensity, self._chances(heard, allowed, items))
 
     def _codes(self, request: Request, heard: Heard) -> Int64[np.ndarray, "_"]:
         """The items that one person has met or does not want."""
@@ -104,8 +104,7 @@ class Shelf:
         speaks = serving(self.scorer, len(heard.support.item))
         if not isinstance(speaks, Sampler):
             raise Misuse(f"this model knows not how unsure it is, as {policy.strategy} needs it; use epsilon-greedy")
-        row: sp.csr_array | None = None if heard.profile is None else heard.profile.rows[[0]]
-        state = speaks.adapt(heard.support, row)
+        state = speaks.adapt(*together([heard]))
         draws = [speaks.score(speaks.sample(state, rng), self.everything)[0] for _ in range(DRAWS)]
         return thompson(np.stack(draws), barred, n)
 

@@ -102,22 +102,15 @@ class Recommender:
 
         What would take it out of a list of `n` is told where it is in it, else what would bring it there.
         """
-        code = int(self.items.encode([item])[0])
-        if code < 0:
-            raise UnknownItem(f"there is no item {item!r} in the model's catalogue of {len(self.items):,}")
-        request = Request(history, n, profile or {})
-        heard = self._reader.read(request.history, request.profile)
-        if code in heard.support.item:
+        code, person = self._code(item), self._person(Request(history, n, profile or {}))
+        if code in person.known.support.item:
             raise Misuse(f"item {item!r} is in the history, and what was met is not recommended; leave it out of one")
-        person = _person(heard, self._shelf.barred(request, heard))
         ranks = self.objective == "ranking"
         return explained(self.scorer, person, code, n, self._names, ranks=ranks, value=self.usual_value)
 
     def insight(self, history: History = (), *, profile: Mapping[str, Any] | None = None, n: int = 10) -> Insight:
         """What the model has learned of people as a whole, and how each event of this history moves the list."""
-        request = Request(history, n, profile or {})
-        heard = self._reader.read(request.history, request.profile)
-        person = _person(heard, self._shelf.barred(request, heard))
+        person = self._person(Request(history, n, profile or {}))
         return insight(self.scorer, person, n, self._names, tastes=self.tastes, features=self.profile_columns)
 
     def predict(self, history: History, items: Iterable[Id], *, profile: Mapping[str, Any] | None = None) -> Answer:
@@ -155,10 +148,7 @@ class Recommender:
 
     def properties(self, item: Id) -> dict[str, Any]:
         """What the table of items says of one."""
-        code = self.items.encode([item])
-        if code[0] < 0:
-            raise UnknownItem(f"there is no item {item!r} in the model's catalogue of {len(self.items):,}")
-        return self._properties.of(code)[0]
+        return self._properties.of(np.array([self._code(item)]))[0]
 
     def with_report(self, report: Mapping[str, Any]) -> "Recommender":
         """The same, which also says how its learner fared against the classics: `Report.to_dict`."""
@@ -206,11 +196,26 @@ class Recommender:
     def _names(self) -> Names:
         return Names(self.items, self.item_table)
 
+    def _code(self, item: Id) -> int:
+        code = int(self.items.encode([item])[0])
+        if code < 0:
+            raise UnknownItem(f"there is no item {item!r} in the model's catalogue of {len(self.items):,}")
+        return code
+
+    def _person(self, request: Request, heard: Heard | None = None) -> Person:
+        """Whom a request is for, as explanations see them; read anew where that was not `heard` before."""
+        heard = self._reader.read(request.history, request.profile) if heard is None else heard
+        barred = self._shelf.barred(request, heard)
+        if heard.profile is None:
+            return Person(Known(heard.support), {}, barred)
+        rows, columns = heard.profile
+        return Person(Known(heard.support, rows[[0]], rows[1:]), columns, barred)
+
     def _answered(self, requests: Sequence[Request], heard: Sequence[Heard]) -> list[Answer]:
         """The answers to requests of which all come with a profile or none does."""
         state, lists = self._shelf.lists(requests, heard)
         codes = np.concatenate([one.items for one in lists])
-        scores = np.concatenate([one.scores for one in lists])
+        scores = np.concatenate([one.scores[one.items] for one in lists])
         chances = [chance for one in lists for chance in zip(one.probability, one.propensity, strict=True)]
         found = described(codes, scores, self._bars(state, lists), self.items, self._properties, chances)
         ends = np.cumsum([len(one.items) for one in lists]).tolist()
@@ -219,8 +224,10 @@ class Recommender:
             for known, first, last in zip(heard, [0, *ends], ends, strict=False)
         ]
         return [
-            self._with_reasons(answer, request, known) if request.explain and answer.items else answer
-            for answer, request, known in zip(answers, requests, heard, strict=True)
+            self._with_reasons(answer, self._person(request, known), own)
+            if request.explain and answer.items
+            else answer
+            for answer, request, known, own in zip(answers, requests, heard, lists, strict=True)
         ]
 
     def _bars(self, state: State, lists: Sequence[Listed]) -> Bars | None:
@@ -234,21 +241,11 @@ class Recommender:
         bars = self.error_bars.of(self.scorer, state, codes)
         return Bars(bars.low[listed][None], bars.high[listed][None])
 
-    def _with_reasons(self, answer: Answer, request: Request, heard: Heard) -> Answer:
-        person = _person(heard, self._shelf.barred(request, heard))
-        scores = self.scorer.score(self.scorer.adapt(*together([heard])), self._shelf.everything)[0]
-        items = self.items.encode([item.item for item in answer.items])
-        found = reasoned(self.scorer, person, scores, items, self._names, self.objective == "ranking")
+    def _with_reasons(self, answer: Answer, person: Person, own: Listed) -> Answer:
+        found = reasoned(self.scorer, person, own.scores, own.items, self._names, self.objective == "ranking")
         told = tuple(replace(item, reasons=why) for item, why in zip(answer.items, found.reasons, strict=True))
         sufficiency, comprehensiveness = (float(share[0]) for share in found.fidelity)
         return replace(answer, items=told, sufficiency=sufficiency, comprehensiveness=comprehensiveness)
-
-
-def _person(heard: Heard, barred: Bool[np.ndarray, "I"]) -> Person:
-    if heard.profile is None:
-        return Person(Known(heard.support), {}, barred)
-    rows, columns = heard.profile
-    return Person(Known(heard.support, rows[[0]], rows[1:]), columns, barred)
 
 
 def load(folder: str | Path) -> Recommender:

@@ -1,7 +1,6 @@
 """Catalogue: the model in use with the items that came since, and what the store says of each item."""
 
 import json
-import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -18,9 +17,9 @@ from warmstart.recommender import Recommender
 from warmstart.scorer import highest
 from warmstart.service.models import Models, Serving
 from warmstart.service.records import Stamp
+from warmstart.service.repeating import Repeating
 from warmstart.service.store import Store
 
-LOG = logging.getLogger(__name__)
 PATIENCE = 1.0  # seconds until it is looked what other workers wrote
 MASKS = 64  # filters whose items are kept
 MET_BY, LATEST = 50, 200  # users who met a new item, by whose latest events it is placed
@@ -67,9 +66,10 @@ class Keeper:
     def __init__(self, models: Models, store: Store) -> None:
         self.models, self.store = models, store
         self.current = grown(models.serving, store)
-        self._lock, self._stop = threading.Lock(), threading.Event()
-        self._thread = threading.Thread(target=self._work, name="keeper", daemon=True)
-        self._thread.start()
+        self._lock = threading.Lock()
+        self._again = Repeating(
+            self.refresh, PATIENCE, "items and models cannot be looked up; those known are answered"
+        )
 
     def refresh(self) -> None:
         """Take over what the store and the folder of models have to say."""
@@ -80,15 +80,7 @@ class Keeper:
 
     def close(self) -> None:
         """Keep it no longer."""
-        self._stop.set()
-        self._thread.join()
-
-    def _work(self) -> None:
-        while not self._stop.wait(PATIENCE):
-            try:
-                self.refresh()
-            except Exception:
-                LOG.exception("items and models cannot be looked up; what is known goes on being answered from")
+        self._again.close()
 
 
 def grown(serving: Serving, store: Store, before: Catalogue | None = None) -> Catalogue:

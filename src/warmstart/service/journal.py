@@ -8,6 +8,7 @@ import queue
 import threading
 
 from warmstart.service.records import Logged
+from warmstart.service.repeating import Repeating
 from warmstart.service.store import Store
 
 LOG = logging.getLogger(__name__)
@@ -21,9 +22,8 @@ class Journal:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._waiting: queue.Queue[Logged] = queue.Queue(MOST)
-        self._lock, self._stop = threading.Lock(), threading.Event()
-        self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
-        self._thread.start()
+        self._lock = threading.Lock()
+        self._again = Repeating(self.flush, DELAY, "recommendations could not be written down")
 
     def note(self, given: Logged) -> None:
         """Write a recommendation down soon."""
@@ -43,13 +43,5 @@ class Journal:
 
     def close(self) -> None:
         """Write down all that waits, and end."""
-        self._stop.set()
-        self._thread.join()
+        self._again.close()
         self.flush()
-
-    def _work(self) -> None:
-        while not self._stop.wait(DELAY):
-            try:
-                self.flush()
-            except Exception:
-                LOG.exception("recommendations could not be written down")

@@ -91,9 +91,10 @@ def refit(
     current = load(versions.path(serving))
     with opened(store) as found:
         log = stored(found)
+    options = current.facts["options"]
     how = {
         "scenario": current.facts["scenario"],
-        "options": ScenarioOptions(**_tuples(current.facts["options"])),
+        "options": ScenarioOptions(**{**options, "sources": tuple(options["sources"])}),
         "seed": seed,
     }
     name = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
@@ -102,7 +103,6 @@ def refit(
         learner=learner or current.learner,
         objective=current.objective,
         budget=budget,
-        checkpoint=models / f".{name}.checkpoint",
         progress=progress,
         **how,
     )
@@ -110,8 +110,6 @@ def refit(
     valid = replace(valid, profile=None)  # each version reads profiles in its own way, so both are judged without
     scores = [overall(quality(one, valid, new.objective)) for one in (new.scorer, _as_it_serves(current, log))]
     new.save(models / name)
-    for file in models.glob(f".{name}.checkpoint*"):
-        file.unlink()
     better = scores[0] >= scores[1]
     if better:
         versions.promote(name, instead_of=serving)
@@ -155,7 +153,3 @@ def _tidy(versions: Versions) -> None:
     old = [path for path in versions.paths() if path.name not in used]
     for path in old[: max(0, len(old) - KEPT)]:
         shutil.rmtree(path)
-
-
-def _tuples(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}

@@ -192,7 +192,8 @@ def merge_user(user_id: str, body: MergeInto, service: Service) -> dict[str, Any
 @USER.get("/{user_id:path}", responses=NOT_FOUND, dependencies=[Depends(may("read"))])
 def get_user(user_id: str, service: Service, count: Count = 100) -> Any:
     """The profile and the latest events of a user."""
-    profile, events = service.store.get(USERS, user_id), service.store.history(user_id, count)
+    histories, profiles = service.store.known([user_id], count)
+    profile, events = profiles.get(user_id), histories[user_id]
     if profile is None and not events:
         raise UnknownItem(f'nothing is stored of a user "{user_id}"')
     titles = service.keeper.current.titles({event.item_id for event in events})

@@ -98,12 +98,8 @@ class Store:
 
     def history(self, user_id: str, most: int) -> list[Event]:
         """The latest events of a user, at most so many, the oldest first."""
-        return self.histories([user_id], most)[user_id]
-
-    def histories(self, users: Sequence[str], most: int) -> dict[str, list[Event]]:
-        """The same for many users."""
         with self.engine.connect() as connection:
-            return histories(connection, users, most)
+            return histories(connection, [user_id], most)[user_id]
 
     def known(self, users: Sequence[str], most: int) -> tuple[dict[str, list[Event]], dict[str, dict[str, Any]]]:
         """The latest events of many users, and the profiles of those of whom there is one."""
@@ -175,11 +171,9 @@ class Store:
         with self.engine.connect() as connection:
             for item in items:
                 met = select(INTERACTIONS.c.user_id).where(INTERACTIONS.c.item_id == item).distinct().limit(users)
-                theirs = [user for (user,) in connection.execute(met)]
-                found[item] = [
-                    [one.item_id for one in self.history(user, most) if one.item_id != item] for user in theirs
-                ]
-        return {item: histories for item, histories in found.items() if histories}
+                theirs = histories(connection, list(connection.scalars(met)), most)
+                found[item] = [[one.item_id for one in events if one.item_id != item] for events in theirs.values()]
+        return {item: own for item, own in found.items() if own}
 
     def remove_item(self, item_id: str) -> bool:
         """Forget the properties of an item; whether there were any. Its events stay."""
