@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -168,6 +169,10 @@ def test_who_serves_others_needs_keys_and_a_model(capsys, model, tmp_path, monke
     assert code == 2 and "give keys" in " ".join(err.split())
     code, _, err = run(capsys, "serve", tmp_path / "nothing")
     assert code == 2 and "holds no model" in " ".join(err.split())
+    damaged = shutil.copytree(model, tmp_path / "damaged")
+    (damaged / "weights.safetensors").write_bytes(b"")
+    code, _, err = run(capsys, "serve", damaged, "--workers", "2")
+    assert code == 2 and "altered or cut short" in " ".join(err.split()) and "Traceback" not in err
 
 
 def test_up_without_data_uses_a_made_up_shop_and_serves_it(tmp_path):

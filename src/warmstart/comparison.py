@@ -8,7 +8,7 @@ from warmstart.budget import seconds
 from warmstart.calibration import calibration
 from warmstart.cost import PeakMemory
 from warmstart.errors import DataError, Misuse
-from warmstart.evaluation import SHOTS, Objective, evaluate
+from warmstart.evaluation import SHOTS, Objective, evaluate, time_alone
 from warmstart.interactions import Interactions
 from warmstart.interest import CLICKS, Interest, interest
 from warmstart.race import select
@@ -98,7 +98,7 @@ def _row(name: str, order: Order, shots: tuple[int, ...], watcher: Watcher, read
         fit_seconds=fitted.fit_seconds,
         tune_seconds=fitted.tune_seconds,
         tasks_per_second=fitted.tasks / max(fitted.fit_seconds, 1e-6),
-        adapt_ms=outcome.adapt_ms,
+        adapt_ms=time_alone(fitted.scorer, order.split.test.cut(max(shots))),
         batch_adapt_ms=outcome.batch_adapt_ms,
         peak_mb=memory.mb,
         settings=dict(fitted.settings),

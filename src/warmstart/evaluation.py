@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from statistics import median
 from typing import Literal
 
@@ -30,8 +31,6 @@ class Outcome:
     values: dict[str, dict[int, Float64[np.ndarray, "_"]]]
     coverage: dict[int, float]
     """Share of the catalogue that stands in anybody's top 10, by shots; empty where ratings are predicted."""
-    adapt_ms: float
-    """Milliseconds to adapt to one task alone: the median, at the largest number of shots."""
     batch_adapt_ms: float
     """Milliseconds a task where many are adapted at once."""
 
@@ -66,8 +65,17 @@ def evaluate(
             values.setdefault(metric, {})[k] = np.concatenate([part[metric] for part in parts])
         if parts and objective == "ranking":
             coverage[k] = float(shown.mean())
-    alone = _time_alone(scorer, tasks.cut(max(shots), queries=queries))
-    return Outcome(values, coverage, alone, 1000 * spent / max(adapted, 1))
+    return Outcome(values, coverage, 1000 * spent / max(adapted, 1))
+
+
+def time_alone(scorer: Scorer, batch: TaskBatch) -> float:
+    """Milliseconds to adapt to one task alone: the median of some."""
+    took = []
+    for part in islice(batches(batch, 1), TIMED):
+        begun = time.perf_counter()
+        scorer.adapt(part.support, part.profile)
+        took.append(1000 * (time.perf_counter() - begun))
+    return median(took) if took else 0.0
 
 
 def tie_order(items: int) -> Int64[np.ndarray, "I"]:
@@ -100,15 +108,3 @@ def _rate(scorer: Scorer, state: object, batch: TaskBatch, shown: np.ndarray) ->
         "mae": metrics.absolute_error(scores, query.value, query.mask),
         "rmse": metrics.squared_error(scores, query.value, query.mask),
     }
-
-
-def _time_alone(scorer: Scorer, batch: TaskBatch) -> float:
-    """The median of the milliseconds that one task takes on its own."""
-    took = []
-    for part in batches(batch, 1):
-        begun = time.perf_counter()
-        scorer.adapt(part.support, part.profile)
-        took.append(1000 * (time.perf_counter() - begun))
-        if len(took) == TIMED:
-            break
-    return median(took) if took else 0.0

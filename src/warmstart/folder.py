@@ -58,24 +58,11 @@ def read(folder: Path) -> Parts:
 
     The arrays are mapped into memory and not read: all processes that serve a model share one copy of them.
     """
-    manifest = _checked(folder)
+    manifest = checked(folder)
     return Parts(manifest, _mapped(folder / WEIGHTS), pl.read_parquet(folder / ITEMS))
 
 
-def _mapped(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a safetensors file, each a view of it; who writes to one gets pages of their own."""
-    content = np.memmap(path, mode="c")
-    length = int(content[:8].view("<u8")[0])
-    header = json.loads(content[8 : 8 + length].tobytes())
-    header.pop("__metadata__", None)
-    found = {}
-    for name, facts in header.items():
-        first, last = (8 + length + offset for offset in facts["data_offsets"])
-        found[name] = np.asarray(content[first:last]).view(DTYPES[facts["dtype"]]).reshape(facts["shape"])
-    return found
-
-
-def _checked(folder: Path) -> dict[str, Any]:
+def checked(folder: Path) -> dict[str, Any]:
     """The manifest, once every file is shown to be what was saved."""
     if not folder.is_dir():
         raise NotFitted(f"{folder}: no such model folder; make one with `warmstart fit DATA --out {folder}`")
@@ -101,6 +88,19 @@ def _checked(folder: Path) -> dict[str, Any]:
         if _digest_of(folder / name) != digest:
             raise NotFitted(f"{folder / name} was altered or cut short after it was saved; restore it or fit again")
     return manifest
+
+
+def _mapped(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a safetensors file, each a view of it; who writes to one gets pages of their own."""
+    content = np.memmap(path, mode="c")
+    length = int(content[:8].view("<u8")[0])
+    header = json.loads(content[8 : 8 + length].tobytes())
+    header.pop("__metadata__", None)
+    found = {}
+    for name, facts in header.items():
+        first, last = (8 + length + offset for offset in facts["data_offsets"])
+        found[name] = np.asarray(content[first:last]).view(DTYPES[facts["dtype"]]).reshape(facts["shape"])
+    return found
 
 
 def _own_digest(manifest: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from warmstart.exploration import DRAWS, Chosen, Policy, epsilon_greedy, thompso
 from warmstart.filters import Wanted, matching
 from warmstart.influence import serving
 from warmstart.interactions import Vocabulary
+from warmstart.model import codes
 from warmstart.scorer import Sampler, Scorer, State, highest
 from warmstart.tasks import Question
 from warmstart.trained import Trained, logsumexp
@@ -49,7 +50,7 @@ class Shelf:
     @cached_property
     def everything(self) -> Int64[np.ndarray, "I"]:
         """The codes of all items."""
-        return np.arange(len(self.items))
+        return codes(len(self.items))
 
     @cached_property
     def closed(self) -> Bool[np.ndarray, "I"] | None:

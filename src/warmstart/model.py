@@ -156,7 +156,8 @@ class FewShot(nn.Module):
     def score(self, vectors: Tensor, state: State, items: Candidates) -> Float[Tensor, "T Q"]:
         """The scores of (Q,) or (T, Q) items, as they leave: ratings in the user's units."""
         code = torch.from_numpy(items)
-        whole = items.ndim == 1 and np.array_equal(items, _codes(len(vectors)))
+        every = codes(len(vectors))
+        whole = items is every or (items.ndim == 1 and np.array_equal(items, every))
         x = vectors if whole else vectors[code]
         if self.evidence is None:
             return self.in_units(self.learner.score(state, x))
@@ -222,6 +223,6 @@ class FewShot(nn.Module):
 
 
 @lru_cache(maxsize=8)
-def _codes(items: int) -> Int64[np.ndarray, "I"]:
-    """The codes of a catalogue, which each request is compared with."""
+def codes(items: int) -> Int64[np.ndarray, "I"]:
+    """The codes of a catalogue, which each request is compared with: the same object each time, to be quick."""
     return np.arange(items)

@@ -13,6 +13,7 @@ from warmstart.model import FewShot
 from warmstart.scorer import Candidates, Scores, State
 from warmstart.tasks import Examples, Profile
 
+NOTHING = -80.0  # below the highest score; e to that power is lost in the sum over any catalogue
 COLUMNS = "columns"
 """The name of the vectors of all items, by columns."""
 EVIDENCE = "evidence."
@@ -101,8 +102,13 @@ class TrainedRemover(TrainedSampler):
 
 
 def logsumexp(scores: Float32[np.ndarray, "I"]) -> float:
-    """The logarithm of the sum of the exponentials; torch takes a quarter of the time of NumPy."""
-    return float(torch.from_numpy(scores).logsumexp(dim=0))
+    """The logarithm of the sum of the exponentials, where one score at least is finite.
+
+    What is too far below the highest to count is brought nearer: the exponential of what is minus infinity, or becomes
+    less than the smallest number, takes torch up to fifty times as long.
+    """
+    highest = scores.max()
+    return float(highest + torch.from_numpy(scores - highest).clamp_(min=NOTHING).exp_().sum().log())
 
 
 def in_use(model: FewShot, columns: Float[Tensor, "D I"] | None = None) -> Trained:

@@ -15,6 +15,7 @@ from warmstart.tasks import Examples, batches
 from warmstart.tuning import Fitted, Order
 
 SMALL = {"dim": 16, "steps": 120, "tasks": 32, "validate_every": 40, "rate": 0.01, "most_shots": 8, "queries": 6}
+MANY_STEPS_INSIDE = {"reptile", "imaml"}  # which take as long for half of the steps
 JUDGE = {"judge_cases": 300, "judge_steps": 50}
 IMPERSONAL = {"popularity", "bias"}
 CASES = [(name, objective) for name, recipe in RECIPES.items() for objective in recipe.objectives]
@@ -23,7 +24,8 @@ PERSONAL = [case for case in CASES if case[0] not in IMPERSONAL]
 
 def small(name: str) -> dict[str, object]:
     options = RECIPES[name].options
-    return {**(SMALL if "steps" in options else {}), **(JUDGE if "judge_steps" in options else {})}
+    fewer = {"steps": 60, "validate_every": 60} if name in MANY_STEPS_INSIDE else {}
+    return {**(SMALL if "steps" in options else {}), **fewer, **(JUDGE if "judge_steps" in options else {})}
 
 
 @pytest.fixture(scope="module")

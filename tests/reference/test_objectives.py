@@ -1,12 +1,15 @@
 """The objectives against sums written out, and the sampled catalogue against the whole one."""
 
 import numpy as np
+import pytest
 import torch
+from scipy.special import logsumexp as scipy_logsumexp
 from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
 from warmstart.learner import Catalogue, ranking, rating
 from warmstart.model import sample
+from warmstart.trained import logsumexp
 
 
 def test_ranking_is_the_cross_entropy_of_each_example_among_the_catalogue():
@@ -37,3 +40,10 @@ def test_the_sampled_denominator_estimates_the_whole_one():
 def test_a_small_catalogue_is_taken_whole():
     drawn = sample(np.arange(7, dtype=np.float32), 7, np.random.default_rng(0))
     assert drawn.item.tolist() == list(range(7)) and not drawn.log_weight.any()
+
+
+@pytest.mark.parametrize("spread", [0.1, 10.0, 50.0, 1e4])
+def test_the_sum_of_exponentials_is_that_of_scipy_however_far_apart_scores_lie(spread):
+    scores = (spread * np.random.default_rng(0).normal(size=5000)).astype(np.float32)
+    scores[::3] = -np.inf
+    assert logsumexp(scores) == pytest.approx(scipy_logsumexp(scores.astype(np.float64)), rel=1e-6, abs=1e-6)

@@ -14,6 +14,7 @@ from itertools import product
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -117,13 +118,23 @@ def test_two_processes_see_each_others_events_at_the_next_request(models, postgr
         assert other.get("/v1/items/fresh").json()["recommendable"]
 
 
-def test_workers_of_one_service_share_a_port_and_a_store(models, tmp_path, free_port):
-    with serving(models, f"sqlite:///{tmp_path}/events.db", free_port, "--workers", "2"):
+def test_workers_of_one_service_share_a_port_a_store_and_connections(models, tmp_path, free_port):
+    with serving(models, f"sqlite:///{tmp_path}/events.db", free_port, "--workers", "2") as process:
         base = f"http://127.0.0.1:{free_port}"
         for place in range(1, 7):
             rows = {"interactions": [{"user_id": "u", "item_id": f"i{place}"}]}
             assert httpx.post(f"{base}/v1/interactions", json=rows).is_success
             assert httpx.get(f"{base}/v1/recommend/u").json()["user"]["events_used"] == place
+        workers = _workers_at_work(process.pid)
+        assert len(workers) == 2
+        smaller = 0
+        for _ in range(8):
+            with ExitStack() as stack:  # by chance the smaller part of 8 is 2 on average, and often none
+                for _ in range(8):
+                    stack.enter_context(socket.create_connection(("127.0.0.1", free_port)))
+                time.sleep(0.3)
+                smaller += min(_connections(worker, free_port) for worker in workers)
+    assert smaller >= 24, "of 8 connections that come together each of two workers has 4"
 
 
 def test_promotions_drop_no_request(start, models, tmp_path):
@@ -224,6 +235,23 @@ def _send_anything(client: httpx.Client, examples: int) -> None:
         with suppress(Unsatisfiable):  # where nothing can be wrong
             send()
     assert len(operations) > 40
+
+
+def _workers_at_work(pid: int) -> list[psutil.Process]:
+    """The processes of a service that have opened its store, once there are two."""
+    end, found = time.monotonic() + 30, []
+    while len(found) < 2 and time.monotonic() < end:
+        time.sleep(1)
+        found = [
+            child
+            for child in psutil.Process(pid).children()
+            if any(file.path.endswith("events.db") for file in child.open_files())
+        ]
+    return found
+
+
+def _connections(worker: psutil.Process, port: int) -> int:
+    return sum(one.laddr.port == port and one.status == psutil.CONN_ESTABLISHED for one in worker.net_connections())
 
 
 def _free() -> int:

@@ -9,7 +9,9 @@ from typing import Any
 
 import uvicorn
 
+from warmstart import folder
 from warmstart.errors import Misuse
+from warmstart.service.connections import Shared
 from warmstart.service.keys import LOOPBACK, Keys
 from warmstart.service.settings import Settings
 from warmstart.service.store import opened
@@ -30,7 +32,7 @@ def checked(**options: Any) -> Settings:
             "WARMSTART_KEYS=read:...,write:...,admin:..., or serve on 127.0.0.1"
         )
     versions = Versions(settings.models)
-    versions.manifest(versions.current)
+    folder.checked(versions.path(versions.current))
     with opened(settings.store):
         pass
     if settings.refit is not None and versions.alone:
@@ -53,6 +55,7 @@ def _run(settings: Settings) -> None:
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
+        http=Shared if settings.workers > 1 else "auto",
         log_level="info",
         timeout_graceful_shutdown=GRACE,
     )

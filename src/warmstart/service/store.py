@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic_core import to_json
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
@@ -221,7 +222,7 @@ class Store:
 
     def log(self, given: Sequence[Logged]) -> None:
         """Keep recommendations that were given, with the chance of each of their items."""
-        rows = [{**one._asdict(), "items": json.dumps(list(one.items))} for one in given]
+        rows = [{**one._asdict(), "items": to_json(list(one.items)).decode()} for one in given]
         with self._writing() as connection:
             connection.execute(insert(RECOMMENDATIONS), rows)
 
