@@ -20,6 +20,7 @@ class PTUPCDR(Learner):
     def __init__(self, dim: int, *, objective: str = "ranking", bridge_width: int = 50) -> None:
         super().__init__(objective=objective)
         self.matters = nn.Sequential(nn.Linear(dim, bridge_width), nn.ReLU(), nn.Linear(bridge_width, 1))
+        self.matters[-1].register_parameter("bias", None)  # which a softmax does not see
         self.makes = nn.Sequential(nn.Linear(dim, bridge_width), nn.ReLU(), nn.Linear(bridge_width, dim * dim))
         for parameter in self.makes[-1].parameters():
             nn.init.zeros_(parameter)
