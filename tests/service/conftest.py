@@ -118,6 +118,19 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
+def within() -> Callable[[float, Callable[[], bool]], None]:
+    """Waits so many seconds at most until something holds."""
+    return _within
+
+
+def _within(seconds: float, holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"it did not hold within {seconds} s"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
 def run() -> Callable[..., object]:
     """Runs a service of a folder of models and a store."""
     return running

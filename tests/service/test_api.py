@@ -1,8 +1,6 @@
 """The API over HTTP: what is kept, what is recommended, and what is refused, each as it is documented."""
 
 import shutil
-import time
-from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
@@ -236,14 +234,7 @@ def test_each_request_is_logged_once_with_its_id(start, caplog):
     assert len(mine) == 1 and mine[0].facts["status"] == 200
 
 
-def within(seconds: float, holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-def test_a_version_is_promoted_and_taken_back(start, models, tmp_path):
+def test_a_version_is_promoted_and_taken_back(start, within, models, tmp_path):
     folder = shutil.copytree(models, tmp_path / "models")
     with start(folder=folder) as client, start("other.db", folder=folder) as other:
         assert "nothing was promoted" in refused(client.post("/v1/models:rollback"), 422)

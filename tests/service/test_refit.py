@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
@@ -88,23 +87,16 @@ def test_what_a_model_does_not_know_it_ranks_last(shop):
     assert np.allclose(scores[0, [0, 2]], known[0]) and scores[0].argmin() == 1
 
 
-def test_a_service_refits_on_schedule_in_a_process_of_its_own(models, store, free_port):
+def test_a_service_refits_on_schedule_in_a_process_of_its_own(models, store, free_port, within):
     command = [sys.executable, "-m", "warmstart.cli", "serve", models, "--store", store, "--port", str(free_port)]
     env = {**os.environ, "WARMSTART_REFIT_BUDGET": "5s"}
     with subprocess.Popen([*command, "--refit", "1s"], env=env, stderr=subprocess.PIPE, text=True) as service:
         try:
-            _until(lambda: len(reports(models)) > 0, 60)
+            within(60, lambda: len(reports(models)) > 0)
             with httpx.Client(base_url=f"http://127.0.0.1:{free_port}") as client:
                 version = reports(models)[0]["version"]
-                _until(lambda: client.post("/v1/recommend", json={}).json()["model"] >= version, 30)
+                within(30, lambda: client.post("/v1/recommend", json={}).json()["model"] >= version)
         finally:
             service.send_signal(signal.SIGTERM)
             assert service.wait(30) in (0, -signal.SIGTERM)
     assert json.dumps(reports(models)[0])
-
-
-def _until(holds, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.1)

@@ -72,7 +72,7 @@ def ready(service: Service) -> Any:
     """Whether model and store answer."""
     if not service.store.is_ready():
         return problem(503, "the store does not answer")
-    return {"status": "ready", "model": service.models.serving.version}
+    return {"status": "ready", "model": service.keeper.current.serving.version}
 
 
 @HEALTH.get("/metrics", include_in_schema=False)

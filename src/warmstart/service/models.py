@@ -46,7 +46,7 @@ class Models:
     def listed(self) -> list[dict[str, Any]]:
         """All versions, the newest last, with where each comes from."""
         names = [path.absolute().name for path in self.versions.paths()]
-        return [{"version": name, "current": name == self.serving.version, **self._facts(name)} for name in names]
+        return [{"version": name, "current": name == self._serving.version, **self._facts(name)} for name in names]
 
     def report(self, version: str) -> dict[str, Any]:
         """How good a version is by the number of known events, as it was found when the version was made.

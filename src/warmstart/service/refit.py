@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float32, Int64
 
-from warmstart.errors import Misuse, WarmstartError
+from warmstart.errors import WarmstartError
 from warmstart.fitting import fit
 from warmstart.interactions import Interactions
 from warmstart.recommender import Recommender, load
@@ -85,8 +85,7 @@ def refit(
 ) -> Refitted:
     """Fit a new version to the store, by the learner of the one in use if no other is named, and promote the better."""
     versions, begun = Versions(models), time.time()
-    if versions.alone:
-        raise Misuse(f"{models} is one model; name a folder of versions, as models of models/1")
+    versions.must_take_more()
     serving = versions.current
     current = load(versions.path(serving))
     with opened(store) as found:

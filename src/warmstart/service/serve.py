@@ -35,8 +35,8 @@ def checked(**options: Any) -> Settings:
     folder.checked(versions.path(versions.current))
     with opened(settings.store):
         pass
-    if settings.refit is not None and versions.alone:
-        raise Misuse(f"{settings.models} is one model; to refit, serve a folder of versions, as models of models/1")
+    if settings.refit is not None:
+        versions.must_take_more()
     return settings
 
 

@@ -60,6 +60,11 @@ class Versions:
         except FileNotFoundError:
             return 0
 
+    def must_take_more(self) -> None:
+        """Refuse a folder that is a model itself."""
+        if self.alone:
+            raise Misuse(f"{self.folder} is one model; name a folder of versions, as the one above it")
+
     def paths(self) -> list[Path]:
         """The folders of all versions, the newest last."""
         if self.alone:
@@ -79,8 +84,7 @@ class Versions:
 
     def promote(self, version: str, instead_of: str) -> None:
         """Write down that a version is in use from now on."""
-        if self.alone:
-            raise Misuse("this folder is one model; serve a folder of versions to promote one of them")
+        self.must_take_more()
         _write(self.folder / BEFORE, instead_of)
         _write(self.folder / CURRENT, version)
 
