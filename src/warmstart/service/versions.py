@@ -63,7 +63,7 @@ class Versions:
     def must_take_more(self) -> None:
         """Refuse a folder that is a model itself."""
         if self.alone:
-            raise Misuse(f"{self.folder} is one model; name a folder of versions, as the one above it")
+            raise Misuse(f"{self.folder} is one model; name a folder of versions, as models of models/1")
 
     def paths(self) -> list[Path]:
         """The folders of all versions, the newest last."""
