@@ -277,3 +277,13 @@ def test_ids_may_hold_slashes_and_anything_else(client):
     assert client.get(path).json()["user_id"] == odd
     assert client.get("/v1/recommend/" + quote(odd, safe="")).json()["user"]["events_used"] == 1
     assert client.delete(path).json()["forgotten"]["interactions"] == 1
+
+
+def test_the_activity_of_an_item_is_told_by_day_whatever_the_year(client):
+    moments = ("0001-01-01T00:00:00+02:00", "2026-11-27T23:30:00-01:00", "9999-12-31T23:59:59-02:00")
+    rows = [{"user_id": f"when-{at}", "item_id": "i23", "timestamp": at} for at in moments]
+    assert client.post("/v1/interactions", json={"interactions": rows}).json()["accepted"] == 3
+    told = client.get("/v1/items/i23/activity").json()
+    assert told["events"] == told["users"] == 3
+    days = {one["day"]: one["events"] for one in told["series"] if one["events"]}
+    assert days == {"0000-12-31": 1, "2026-11-28": 1, "10000-01-01": 1}

@@ -3,7 +3,6 @@
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -84,8 +83,12 @@ def _shows(given: Logged, item_id: str) -> bool:
     return any(item["item_id"] == item_id for item in given.items)
 
 
+def _days(moments: Sequence[float]) -> list[str]:
+    """The day of each moment in UTC; of any year, while Python's own dates begin with the first."""
+    seconds = np.floor(np.array(moments, dtype=np.float64)).astype(np.int64)
+    return seconds.astype("datetime64[s]").astype("datetime64[D]").astype(str).tolist()
+
+
 def _by_day(met: Sequence[float], given: Sequence[float]) -> list[Mapping[str, Any]]:
-    days: list[Counter[str]] = [
-        Counter(datetime.fromtimestamp(at).date().isoformat() for at in one) for one in (met, given)
-    ]
+    days = [Counter(_days(moments)) for moments in (met, given)]
     return [{"day": day, "events": days[0][day], "recommendations": days[1][day]} for day in sorted(days[0] | days[1])]
