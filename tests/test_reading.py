@@ -343,6 +343,26 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(write):
     assert inspect(write(b"\xef\xbb\xbfuser,item\n1,2\n")).columns["owner"] == "user"
 
 
+@pytest.mark.parametrize("kind", ["frame", ".csv", ".parquet", ".jsonl"])
+def test_names_of_columns_are_no_patterns(kind, tmp_path):
+    events = pl.DataFrame({"user": ["a", "b"], "item": ["x", "y"], "*": ["1", "2"], "^.*$": ["3", "4"]})
+    items = pl.DataFrame({"item": ["x", "y"], "*": ["red", "blue"], "^.*$": ["big", "small"]})
+    frame = pl.DataFrame
+    writers = {".csv": frame.write_csv, ".parquet": frame.write_parquet, ".jsonl": frame.write_ndjson}
+    if kind in writers:
+        for name, table in (("interactions", events), ("items", items)):
+            writers[kind](table, tmp_path / f"{name}{kind}")
+        lists = pl.DataFrame({"item": ["x", "x", "y"], "*": ["soft", "warm", "soft"], "^.*$": ["p", "q", "q"]})
+        writers[kind](lists, tmp_path / f"items_extra{kind}")
+        writers[kind](lists.rename({"*": "**"}), tmp_path / f"items_more{kind}")
+    log = read(tmp_path) if kind in writers else read(events, items=items)
+    assert log.item_table.columns[:2] == ["*", "^.*$"] and log.item_table["*"].to_list() == ["red", "blue"]
+    if kind in writers:
+        assert log.item_table["**"].to_list() == ["soft|warm", "soft"]
+    with pytest.raises(DataError, match="rename it"):
+        read(events, columns={"item": "*"})
+
+
 def test_brackets_in_a_path_are_no_pattern(write):
     assert len(read(write("user,item\n1,2\n", "log[1].csv"))) == 1
 

@@ -17,7 +17,7 @@ TIME_FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f%z", "%Y-%m-%d %H:%
 
 def events_of(table: Table, roles: Mapping[str, str], name: str) -> tuple[Interactions, list[Finding], int]:
     raw = table.load(list(dict.fromkeys(roles.values())))
-    raw = raw.select(pl.col(column).alias(role) for role, column in roles.items())
+    raw = pl.DataFrame([raw.get_column(column).alias(role) for role, column in roles.items()])
     if len(raw) > MOST_ROWS:
         raise DataError(f"{table.label} has {len(raw)} rows; the most is {MOST_ROWS}, so leave old events out")
     filled = raw.select(pl.any_horizontal(pl.all().is_not_null())).to_series()

@@ -13,7 +13,7 @@ from warmstart.events import as_ids, events_of, round_trip
 from warmstart.findings import Finding, Level
 from warmstart.interactions import Interactions, Vocabulary
 from warmstart.roles import guess, roles_of
-from warmstart.sources import SUFFIXES, Source, Table, is_path, member, members, name_of, opened
+from warmstart.sources import SUFFIXES, Source, Table, columns_of, is_path, member, members, name_of, opened
 
 Role = Literal["owner", "item"]
 WHAT: dict[Role, str] = {"item": "item", "owner": "user"}
@@ -124,11 +124,11 @@ def _with_list(
     rows = rows.drop_nulls(key)
     more = path.name.startswith(f"{WHAT[role]}s_")
     others = [column for column in rows.columns if column != key and not (more and column in taken)]
-    rows, name = rows.select(key, *others), path.name.split(".")[0].partition("_")[2]
+    rows, name = columns_of(rows, [key, *others]), path.name.split(".")[0].partition("_")[2]
     named = {column: column if more else name if len(others) == 1 else f"{name}_{column}" for column in others}
     if rows[key].is_duplicated().any():
-        texts = [pl.col(column).cast(pl.String).drop_nulls().unique().sort().str.join("|") for column in others]
-        rows = rows.group_by(key, maintain_order=True).agg(texts)
+        values = pl.nth(range(1, 1 + len(others))).cast(pl.String)
+        rows = rows.group_by(key, maintain_order=True).agg(values.drop_nulls().unique().sort().str.join("|"))
     fresh = ids.to_frame().join(rows.rename(named), on=key, how="left", maintain_order="left").drop(key)
     fresh = fresh.rename({column: f"{column}_listed" for column in fresh.columns if column in taken})
     return fresh if table is None else table.hstack(fresh)

@@ -29,6 +29,8 @@ def roles_of(table: Table, given: Mapping[str, str]) -> dict[str, str]:
     for column in roles.values():
         if column not in names:
             raise DataError(f"{table.label} has no column {shown(column)!r}; it has {listed(names)}")
+        if column == "*" or re.fullmatch(r"\^.*\$", column, re.DOTALL):  # which polars takes for many columns
+            raise DataError(f"{table.label}: a column called {shown(column)!r} cannot be used by name; rename it")
     for role in ROLES:
         free = [name for name in names if name not in roles.values()]
         found = None if role in roles else guess(role, free)

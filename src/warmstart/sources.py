@@ -37,7 +37,7 @@ class Frame:
         return False
 
     def load(self, names: Sequence[str]) -> pl.DataFrame:
-        return self.frame.select(names)
+        return columns_of(self.frame, names)
 
     def place(self, row: int) -> str:
         return f"{self.label}, row {row + 1}"
@@ -69,10 +69,10 @@ class File:
     def load(self, names: Sequence[str]) -> pl.DataFrame:
         with self._explained():
             if self.untyped:
-                return self._csv(columns=list(names)).select(names)
+                return columns_of(self._csv(columns=self._places(names)), names)
             if suffix_of(self.path) == ".parquet":
-                return pl.read_parquet(self.path, columns=list(names), glob=False).select(names)
-            return self._json().select(names)
+                return columns_of(pl.read_parquet(self.path, columns=self._places(names), glob=False), names)
+            return columns_of(self._json(), names)
 
     def place(self, row: int) -> str:
         if suffix_of(self.path) == ".parquet":
@@ -88,6 +88,10 @@ class File:
         if any("\0" in name or "\ufffd" in name for name in names):
             raise DataError(f"{self.label}, line 1: {NOT_UTF8}")
         return names
+
+    def _places(self, names: Sequence[str]) -> list[int]:
+        known = self.names
+        return [known.index(name) for name in names]
 
     def _csv(self, **options: Any) -> pl.DataFrame:
         return pl.read_csv(self.path, separator=self._separator, infer_schema=False, glob=False, **options)
@@ -126,6 +130,11 @@ class File:
 
 
 Table = Frame | File
+
+
+def columns_of(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """The columns of these names, whatever they are: `select` takes one that is called * for all of them."""
+    return pl.DataFrame([frame.get_column(name) for name in names])
 
 
 def is_path(source: Source) -> bool:

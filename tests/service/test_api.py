@@ -287,3 +287,12 @@ def test_the_activity_of_an_item_is_told_by_day_whatever_the_year(client):
     assert told["events"] == told["users"] == 3
     days = {one["day"]: one["events"] for one in told["series"] if one["events"]}
     assert days == {"0000-12-31": 1, "2026-11-28": 1, "10000-01-01": 1}
+
+
+def test_a_property_may_be_called_anything(start):
+    with start() as client:
+        for item, name in (("odd-1", "*"), ("odd-2", "^.*$")):
+            assert client.put(f"/v1/items/{item}", json={"properties": {name: "felt", "category": "Garden"}}).is_success
+            assert client.get(f"/v1/items/{item}").json()["recommendable"]
+            found = client.post("/v1/recommend", json={"filter": {name: "felt"}}).json()
+            assert [one["item_id"] for one in found["items"]] == [item]
