@@ -246,6 +246,15 @@ def test_a_version_is_promoted_and_taken_back(start, within, models, tmp_path):
         assert [one["current"] for one in client.get("/v1/models").json()["models"]] == [False, True]
 
 
+def test_a_damaged_version_is_named(start, models, tmp_path):
+    folder = shutil.copytree(models, tmp_path / "models")
+    with start(folder=folder) as client:
+        (folder / "a" / "model.json").write_text("{")
+        assert "a/model.json cannot be read" in refused(client.get("/v1/models"), 503)
+        assert "cannot be read" in refused(client.post("/v1/models/a:promote"), 503)
+        assert client.post("/v1/recommend", json={}).json()["model"] == "b"
+
+
 def test_keys_allow_to_read_to_write_or_to_administer(start):
     read, write, admin = ("r" * 20, "w" * 20, "a" * 20)
     with start(keys=f"read:{read},write:{write},admin:{admin}") as client:

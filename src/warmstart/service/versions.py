@@ -80,7 +80,11 @@ class Versions:
 
     def manifest(self, version: str) -> dict[str, Any]:
         """What a version says of itself."""
-        return json.loads((self.path(version) / MANIFEST).read_text(encoding="utf-8"))
+        path = self.path(version) / MANIFEST
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise NotFitted(f"{path} cannot be read ({error}); restore it, or remove the version") from None
 
     def promote(self, version: str, instead_of: str) -> None:
         """Write down that a version is in use from now on."""
