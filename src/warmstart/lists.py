@@ -47,7 +47,7 @@ class Shelf:
     ranks: bool
     """Whether the scores rank events, or are ratings."""
 
-    @cached_property
+    @property
     def everything(self) -> Int64[np.ndarray, "I"]:
         """The codes of all items."""
         return codes(len(self.items))

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ class File:
     def untyped(self) -> bool:
         return suffix_of(self.path) in (".csv", ".tsv")
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         with self._explained():
             if self.untyped:
@@ -90,8 +91,7 @@ class File:
         return names
 
     def _places(self, names: Sequence[str]) -> list[int]:
-        known = self.names
-        return [known.index(name) for name in names]
+        return [self.names.index(name) for name in names]
 
     def _csv(self, **options: Any) -> pl.DataFrame:
         return pl.read_csv(self.path, separator=self._separator, infer_schema=False, glob=False, **options)
