@@ -46,6 +46,8 @@ function problem(error) {
     h("button", { onclick: open }, "Try again"));
 }
 
-addEventListener("hashchange", () => open().then(() => main.focus({ preventScroll: true })));
+addEventListener("hashchange", () => open().then(() => {
+  if (!main.contains(document.activeElement)) main.focus({ preventScroll: true }); // who is in it already stays there
+}));
 addEventListener("DOMContentLoaded", open);
 if (document.readyState !== "loading") open();
