@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from warmstart.arrays import aligned
 from warmstart.budget import seconds
 from warmstart.error_bars import ErrorBars
 from warmstart.evaluation import Objective
@@ -12,6 +13,7 @@ from warmstart.interactions import Interactions
 from warmstart.race import select
 from warmstart.recipes import AUTO
 from warmstart.recipes import fit as fit_learner
+from warmstart.recipes import restore
 from warmstart.recommender import Recommender, from_log
 from warmstart.scenarios import DEPLOY, NO_OPTIONS, ScenarioOptions, cut, seen_by
 from warmstart.tastes import Tastes
@@ -60,16 +62,18 @@ def fit(
 def _recommender(
     log: Interactions, order: Order, fitted: Fitted, scenario: str, options: ScenarioOptions, **facts: Any
 ) -> Recommender:
+    arrays = {name: aligned(array) for name, array in fitted.scorer.arrays().items()}
+    scorer = restore(fitted.learner, arrays, fitted.settings)  # as it will be loaded: the same bits in both
     return from_log(
         seen_by(scenario, log),
-        scorer=fitted.scorer,
+        scorer=scorer,
         learner=fitted.learner,
         objective=order.objective,
         settings=fitted.settings,
         profile_columns=order.split.profile_columns,
         among=order.split.train.question.among,
         tastes=Tastes.fit(order.split.train, order.split.items),
-        error_bars=ErrorBars.fit(fitted.scorer, order.split.valid) if order.objective == "rating" else None,
+        error_bars=ErrorBars.fit(scorer, order.split.valid) if order.objective == "rating" else None,
         facts={
             "data": {"name": log.name, "events": len(log), "owners": len(log.owners), "items": len(log.items)},
             "data_fingerprint": log.fingerprint(),

@@ -1,4 +1,4 @@
-"""A model on disk: a folder of JSON, safetensors and Parquet, with a checksum for every file and nothing executable."""
+"""A model on disk: JSON, safetensors, NumPy arrays and Parquet, each with its checksum, and nothing executable."""
 
 import hashlib
 import json
@@ -9,18 +9,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
+from warmstart.arrays import aligned
 from warmstart.errors import Misuse, NotFitted
 
-FORMAT = 4
+FORMAT = 5
 MANIFEST, WEIGHTS, ITEMS = "model.json", "weights.safetensors", "vocabulary/items.parquet"
-DTYPES = {
-    **{"F64": "<f8", "F32": "<f4", "F16": "<f2", "BOOL": "?"},
-    **{f"I{8 * size}": f"<i{size}" for size in (1, 2, 4, 8)},
-    **{f"U{8 * size}": f"<u{size}" for size in (1, 2, 4, 8)},
-}
-"""Kinds of numbers, as safetensors and as NumPy call them."""
+LARGE = 1_000_000
+"""Bytes from which an array is a file of its own, which is mapped into memory instead of read."""
+ARRAYS = "arrays"
+"""The folder of these files; each is named by its place in the manifest's list `large`."""
 PICKLED = {".pkl", ".pickle", ".pt", ".pth", ".joblib", ".bin", ".ckpt"}
 
 
@@ -40,11 +39,18 @@ def write(folder: Path, parts: Parts) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     (partial / ITEMS).parent.mkdir(parents=True)
     parts.items.write_parquet(partial / ITEMS)
-    save_file({name: np.ascontiguousarray(array) for name, array in parts.arrays.items()}, partial / WEIGHTS)
+    arrays = {name: np.ascontiguousarray(array) for name, array in parts.arrays.items()}
+    large = sorted(name for name, array in arrays.items() if array.nbytes >= LARGE)
+    save_file({name: array for name, array in arrays.items() if name not in large}, partial / WEIGHTS)
+    files = [_file_of(place) for place in range(len(large))]
+    for name, file in zip(large, files, strict=True):
+        (partial / file).parent.mkdir(exist_ok=True)
+        np.save(partial / file, arrays[name], allow_pickle=False)
     manifest = {
         "format": FORMAT,
         **parts.manifest,
-        "checksums": {name: _digest_of(partial / name) for name in (WEIGHTS, ITEMS)},
+        "large": large,
+        "checksums": {name: _digest_of(partial / name) for name in (WEIGHTS, ITEMS, *files)},
     }
     text = json.dumps({**manifest, "checksum": _own_digest(manifest)}, indent=2)
     (partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
@@ -56,10 +62,14 @@ def write(folder: Path, parts: Parts) -> None:
 def read(folder: Path) -> Parts:
     """The parts that `write` wrote; a damaged, altered, unknown or pickled folder is refused.
 
-    The arrays are mapped into memory and not read: all processes that serve a model share one copy of them.
+    Large arrays are mapped into memory and not read: all processes that serve a model share one copy of them. All are
+    aligned, so that a loaded model scores like the fitted one to the last bit.
     """
     manifest = checked(folder)
-    return Parts(manifest, _mapped(folder / WEIGHTS), pl.read_parquet(folder / ITEMS))
+    arrays = {name: aligned(array) for name, array in load_file(folder / WEIGHTS).items()}
+    for place, name in enumerate(manifest["large"]):
+        arrays[name] = aligned(np.asarray(np.load(folder / _file_of(place), mmap_mode="c", allow_pickle=False)))
+    return Parts(manifest, arrays, pl.read_parquet(folder / ITEMS))
 
 
 def checked(folder: Path) -> dict[str, Any]:
@@ -90,17 +100,8 @@ def checked(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _mapped(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a safetensors file, each a view of it; who writes to one gets pages of their own."""
-    content = np.memmap(path, mode="c")
-    length = int(content[:8].view("<u8")[0])
-    header = json.loads(content[8 : 8 + length].tobytes())
-    header.pop("__metadata__", None)
-    found = {}
-    for name, facts in header.items():
-        first, last = (8 + length + offset for offset in facts["data_offsets"])
-        found[name] = np.asarray(content[first:last]).view(DTYPES[facts["dtype"]]).reshape(facts["shape"])
-    return found
+def _file_of(place: int) -> str:
+    return f"{ARRAYS}/{place}.npy"
 
 
 def _own_digest(manifest: Mapping[str, Any]) -> str:
