@@ -11,9 +11,8 @@ from warmstart.error_bars import ErrorBars
 from warmstart.evaluation import Objective
 from warmstart.interactions import Interactions
 from warmstart.race import select
-from warmstart.recipes import AUTO
+from warmstart.recipes import AUTO, restore
 from warmstart.recipes import fit as fit_learner
-from warmstart.recipes import restore
 from warmstart.recommender import Recommender, from_log
 from warmstart.scenarios import DEPLOY, NO_OPTIONS, ScenarioOptions, cut, seen_by
 from warmstart.tastes import Tastes
