@@ -32,11 +32,11 @@ HISTORY = 5  # the items of the longest history
 
 
 def recipes() -> Mapping[str, Any]:
-    home = "warmstart.training.registry" if find_spec("warmstart.training.registry") else "warmstart.recipes"
+    home = "warmstart.recipes" if find_spec("warmstart.recipes") else "warmstart.training.registry"
     return import_module(home).RECIPES
 
 
-def log() -> ws.Interactions:
+def synthetic_log() -> ws.Interactions:
     make = getattr(ws, "synthetic_shop", None) or ws.shop
     try:
         return make(users=300, seed=1)
@@ -82,7 +82,7 @@ def _hash(array: np.ndarray) -> str:
 
 def run(only: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    data = log()
+    data = synthetic_log()
     cases = [
         (name, objective, "user")
         for name, recipe in recipes().items()
