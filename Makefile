@@ -17,11 +17,11 @@ slow: .venv/.test
 	$(PYTEST) -m slow $(ARGS)
 
 mutants: .venv/.test
-	$(BIN)/python tests/mutation $(ARGS)
+	$(BIN)/python tools/mutation $(ARGS)
 
 check: .venv/.dev
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks examples tools
+	$(BIN)/ruff check src tests benchmarks examples tools
 	$(BIN)/pyright
 	$(BIN)/hadolint Dockerfile
 

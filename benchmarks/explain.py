@@ -1,13 +1,15 @@
 """Reasons put to the test: are the events that are named those that carry a recommendation?
 
-python benchmarks/explain.py --data DIR [--sets ml-100k,lastfm-hetrec2011] [--learners a,b] [--users N] [--json OUT]
+python benchmarks/explain.py --data DIR [--sets ml-100k,lastfm-hetrec2011] [--learners a,b] [--users
+N] [--json OUT]
 
-Test users with more than ten events, of whom the first ten are known; their first recommendation is explained. Events
-are taken out, or left in, in the order of four explanations: the influences that are shipped, the cosine of who met an
-event's item and the recommended one, attention where the learner has any, and chance. `best` is the deletion that no
-order can beat: for each number of events the set, of all there are, without which the item falls furthest (of every
-fourth user). Fitting has a limit of time for each learner, since what is asked is whether reasons are true, not how
-good the learner is.
+Test users with more than ten events, of whom the first ten are known; their first recommendation is
+explained. Events are taken out, or left in, in the order of four explanations: the influences that
+are shipped, the cosine of who met an event's item and the recommended one, attention where the
+learner has any, and chance. `best` is the deletion that no order can beat: for each number of
+events the set, of all there are, without which the item falls furthest (of every fourth user).
+Fitting has a limit of time for each learner, since what is asked is whether reasons are true, not
+how good the learner is.
 """
 
 import argparse
@@ -24,20 +26,31 @@ from rich.console import Console
 from rich.table import Table
 
 import warmstart as ws
-from warmstart import recipes
-from warmstart.counterfactual import removal
-from warmstart.fidelity import deletion, discount, important_first, insertion, ranks, stability
-from warmstart.influence import Influences, Known, copies, influences, strongest
+from warmstart.cli.terminal import Training
+from warmstart.explain.attribution import Influences, Known, copies, influences, strongest
+from warmstart.explain.counterfactual import removal
+from warmstart.explain.fidelity import (
+    deletion,
+    discount,
+    important_first,
+    insertion,
+    ranks,
+    stability,
+)
 from warmstart.learners import Matching
-from warmstart.recipes import RECIPES
-from warmstart.scenarios import BENCHMARK, cut
 from warmstart.scorer import Additive, Scorer
-from warmstart.tasks import Split
-from warmstart.terminal import Training
-from warmstart.tuning import Order
+from warmstart.tasks.scenarios import BENCHMARK, cut
+from warmstart.tasks.tasks import Split
+from warmstart.training import registry as recipes
+from warmstart.training.registry import RECIPES
+from warmstart.training.tuning import Order
 
 SETS = "ml-100k,lastfm-hetrec2011"
-LEARNERS = [name for name, recipe in RECIPES.items() if "ranking" in recipe.objectives and name != "learn2learn"]
+LEARNERS = [
+    name
+    for name, recipe in RECIPES.items()
+    if "ranking" in recipe.objectives and name != "learn2learn"
+]
 FLAGSHIP = ("blend", "ridge", "ease")
 SHOTS, MOST, KEPT, EVERY = 10, 5, (3, 5), 4
 DELETION, SUFFICIENCY, EXACT, MILLISECONDS, LATENCY = 0.39, 0.96, 1e-5, 1.0, 15.0
@@ -63,8 +76,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--sets", default=SETS)
     parser.add_argument("--learners", default=",".join(LEARNERS))
-    parser.add_argument("--users", type=int, default=200, help="at most so many test users of each set")
-    parser.add_argument("--budget", type=float, default=60.0, help="seconds for fitting each learner")
+    parser.add_argument(
+        "--users", type=int, default=200, help="at most so many test users of each set"
+    )
+    parser.add_argument(
+        "--budget", type=float, default=60.0, help="seconds for fitting each learner"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -74,7 +91,12 @@ def main() -> None:
         for learner in arguments.learners.split(","):
             with Training(Console(stderr=True)) as training:
                 training.watcher.started(learner)
-                order = Order(split, seed=arguments.seed, seconds=arguments.budget, progress=training.watcher.trained)
+                order = Order(
+                    split,
+                    seed=arguments.seed,
+                    seconds=arguments.budget,
+                    progress=training.watcher.trained,
+                )
                 scorer = recipes.fit(learner, order).scorer
             rows.append({"set": name, "learner": learner, **judged(scorer, split, arguments.users)})
             show(rows[-1:])
@@ -91,7 +113,9 @@ def main() -> None:
     for one in found["targets"]:
         print(f"{one['name']}: {one['value']:.4g}, target {one['target']:g}, met: {one['met']}")
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        arguments.json.write_text(
+            json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8"
+        )
 
 
 def judged(scorer: Scorer, split: Split, users: int) -> dict[str, Any]:
@@ -107,22 +131,34 @@ def judged(scorer: Scorer, split: Split, users: int) -> dict[str, Any]:
         for order, first in orders(scorer, case, met, rng).items():
             of_order.setdefault(order, []).append(figures(scorer, case, first))
         whole.append(once(scorer, case, rng, with_best=task % EVERY == 0))
-    columns = ("deletion", "insertion", *(f"sufficiency@{kept}" for kept in KEPT), "comprehensiveness@3")
+    columns = (
+        "deletion",
+        "insertion",
+        *(f"sufficiency@{kept}" for kept in KEPT),
+        "comprehensiveness@3",
+    )
     means = {
-        order: dict(zip(columns, np.mean(values, axis=0).tolist(), strict=True)) for order, values in of_order.items()
+        order: dict(zip(columns, np.mean(values, axis=0).tolist(), strict=True))
+        for order, values in of_order.items()
     }
     keys = dict.fromkeys(key for one in whole for key in one)
     return {
         "users": len(whole),
         "closed_form": isinstance(scorer, Additive),
         "orders": means,
-        **{key: float(np.mean([one[key] for one in whole if key in one])) for key in keys if key != "exact"},
+        **{
+            key: float(np.mean([one[key] for one in whole if key in one]))
+            for key in keys
+            if key != "exact"
+        },
         "largest_difference": max(one["exact"] for one in whole),
     }
 
 
 def explained(scorer: Scorer, known: Known) -> Case:
-    """The first recommendation of one user and its influences, with the milliseconds that these took."""
+    """The first recommendation of one user and its influences, with the milliseconds that these
+    took.
+    """
     barred = np.zeros(scorer.items, dtype=bool)
     barred[known.support.item] = True
     scores = scorer.score(scorer.adapt(known.support, known.profile), np.arange(scorer.items))[0]
@@ -131,7 +167,15 @@ def explained(scorer: Scorer, known: Known) -> Case:
     begun = time.perf_counter()
     found = influences(scorer, known, item, rivals)
     took = 1000 * (time.perf_counter() - begun)
-    return Case(known, int(item[0]), rivals[0], barred, found, took, closed_form(scorer, known, item, rivals))
+    return Case(
+        known,
+        int(item[0]),
+        rivals[0],
+        barred,
+        found,
+        took,
+        closed_form(scorer, known, item, rivals),
+    )
 
 
 def closed_form(scorer: Scorer, known: Known, item: np.ndarray, rivals: np.ndarray) -> float:
@@ -148,7 +192,9 @@ def orders(scorer: Scorer, case: Case, met: Any, rng: np.random.Generator) -> di
     """The events in the order of each explanation, what is thought to matter most in front."""
     history = case.known.support.item
     root = np.sqrt(np.maximum(np.diff(met.indptr), 1))
-    cosine = (met[:, history].T @ met[:, [case.item]]).toarray()[:, 0] / root[history] / root[case.item]
+    cosine = (
+        (met[:, history].T @ met[:, [case.item]]).toarray()[:, 0] / root[history] / root[case.item]
+    )
     found = {
         "influence": important_first(case.found.events)[0],
         "cosine": np.argsort(-cosine, kind="stable"),
@@ -163,7 +209,9 @@ def orders(scorer: Scorer, case: Case, met: Any, rng: np.random.Generator) -> di
 @torch.no_grad()
 def attention(scorer: Any, case: Case) -> np.ndarray:
     """How much a matching network looks at each event for the recommended item."""
-    seen, catalogue = scorer.model.seen(scorer.vectors, case.known.support.padded(), case.known.profile)
+    seen, catalogue = scorer.model.seen(
+        scorer.vectors, case.known.support.padded(), case.known.profile
+    )
     state = scorer.model.learner.adapt(seen, catalogue)
     return scorer.model.learner.attention(state, scorer.vectors[[case.item]])[0, 0].numpy()
 
@@ -172,19 +220,27 @@ def figures(scorer: Scorer, case: Case, order: np.ndarray) -> np.ndarray:
     """Deletion, insertion, sufficiencies and comprehensiveness of an order of events."""
     known, item, barred = case.known, case.item, case.barred
     place = np.argsort(order)
-    kept = np.stack([np.ones(len(order), dtype=bool), *(place < kept for kept in KEPT), place >= KEPT[0]])
+    kept = np.stack(
+        [np.ones(len(order), dtype=bool), *(place < kept for kept in KEPT), place >= KEPT[0]]
+    )
     gains = discount(ranks(scorer, known, kept, np.full(len(kept), item), barred))
     shares = [*(gains[1:-1] / gains[0]), 1 - gains[-1] / gains[0]]
     along = [measure(scorer, known, item, order, barred, MOST) for measure in (deletion, insertion)]
     return np.array([*along, *shares])
 
 
-def once(scorer: Scorer, case: Case, rng: np.random.Generator, *, with_best: bool) -> dict[str, float]:
+def once(
+    scorer: Scorer, case: Case, rng: np.random.Generator, *, with_best: bool
+) -> dict[str, float]:
     """What does not hang on an order, but for stability, which is that of the influences."""
     found = {
         "stability": stability(scorer, case.known, case.item, case.found, case.rivals, rng),
         "milliseconds": case.milliseconds,
-        **({"closed_form_milliseconds": case.closed_milliseconds} if isinstance(scorer, Additive) else {}),
+        **(
+            {"closed_form_milliseconds": case.closed_milliseconds}
+            if isinstance(scorer, Additive)
+            else {}
+        ),
         "exact": difference(scorer, case),
     }
     if with_best:
@@ -200,15 +256,22 @@ def once(scorer: Scorer, case: Case, rng: np.random.Generator, *, with_best: boo
 
 
 def difference(scorer: Scorer, case: Case) -> float:
-    """The largest difference of an influence to what adapting without the event says, one event at a time."""
+    """The largest difference of an influence to what adapting without the event says, one event at
+    a time.
+    """
     codes = np.concatenate([[case.item], case.rivals])
 
     def lead(known: Known) -> float:
-        scores = scorer.score(scorer.adapt(known.support, known.profile), codes)[0].astype(np.float64)
+        scores = scorer.score(scorer.adapt(known.support, known.profile), codes)[0].astype(
+            np.float64
+        )
         return float(scores[0] - scores[1:].mean())
 
     whole, places = lead(case.known), np.arange(SHOTS)
-    lost = [whole - lead(case.known._replace(support=copies(case.known.support, (places != p)[None]))) for p in places]
+    lost = [
+        whole - lead(case.known._replace(support=copies(case.known.support, (places != p)[None])))
+        for p in places
+    ]
     return float(np.abs(case.found.events[0] - lost).max())
 
 
@@ -219,13 +282,16 @@ def best(scorer: Scorer, case: Case) -> float:
         sets = np.array(list(combinations(range(SHOTS), size)))
         kept = np.ones((len(sets), SHOTS), dtype=bool)
         kept[np.arange(len(sets))[:, None], sets] = False
-        worst.append(ranks(scorer, case.known, kept, np.full(len(kept), case.item), case.barred).max())
+        worst.append(
+            ranks(scorer, case.known, kept, np.full(len(kept), case.item), case.barred).max()
+        )
     return float(discount(np.array(worst)).mean())
 
 
 def milliseconds_explained() -> dict[str, float]:
-    """How long a list of ten with its reasons takes of 10,000 items, for histories of 20 events; its weights do not
-    matter, so they are hardly trained."""
+    """How long a list of ten with its reasons takes of 10,000 items, for histories of 20 events;
+    its weights do not matter, so they are hardly trained.
+    """
     shop = ws.shop(owners=8000, items=CATALOGUE)
     model = ws.fit(shop, learner="blend", settings={"steps": 20, "validate_every": 20})
     rng = np.random.default_rng(0)
@@ -254,14 +320,20 @@ def targets(rows: list[dict[str, Any]], latency: dict[str, float]) -> list[dict[
     found = []
     for row in (row for row in rows if row["learner"] in FLAGSHIP):
         name, shipped = f"{row['set']} {row['learner']}", row["orders"]["influence"]
-        found.append(target(f"{name} deletion", shipped["deletion"], DELETION, shipped["deletion"] <= DELETION))
+        found.append(
+            target(
+                f"{name} deletion", shipped["deletion"], DELETION, shipped["deletion"] <= DELETION
+            )
+        )
         kept = shipped["sufficiency@5"]
         found.append(target(f"{name} sufficiency of five", kept, SUFFICIENCY, kept >= SUFFICIENCY))
         exact = row["largest_difference"]
         found.append(target(f"{name} difference to leaving out", exact, EXACT, exact <= EXACT))
         if row["closed_form"]:
             took = row["closed_form_milliseconds"]
-            found.append(target(f"{name} ms in closed form", took, MILLISECONDS, took <= MILLISECONDS))
+            found.append(
+                target(f"{name} ms in closed form", took, MILLISECONDS, took <= MILLISECONDS)
+            )
     p99 = latency["explained_p99"]
     return [*found, target("p99 ms of an explained recommendation", p99, LATENCY, p99 <= LATENCY)]
 
@@ -277,7 +349,10 @@ def show(rows: list[dict[str, Any]]) -> None:
     )  # fmt: skip
     for row in rows:
         by, shipped = row["orders"], row["orders"]["influence"]
-        kept = (shipped[name] for name in ("insertion", "sufficiency@3", "sufficiency@5", "comprehensiveness@3"))
+        kept = (
+            shipped[name]
+            for name in ("insertion", "sufficiency@3", "sufficiency@5", "comprehensiveness@3")
+        )
         table.add_row(
             row["learner"] + ("*" if row["closed_form"] else ""),
             *(f"{by[order]['deletion']:.3f}" if order in by else "" for order in ORDERS),

@@ -1,12 +1,15 @@
-"""New items of which k users are known: who else will like them, and which of them suit a user, against tuned classics.
+"""New items of which k users are known: who else will like them, and which of them suit a user,
+against tuned classics.
 
-python benchmarks/itemcold.py --data DIR [--sets citeulike-a,ml-1m,jester5k] [--learners a,b] [--json OUT]
+python benchmarks/itemcold.py --data DIR [--sets citeulike-a,ml-1m,jester5k] [--learners a,b]
+[--json OUT]
 
-A fifth of the items is tested, and nobody's event with one of them is learned from. Two questions, after k = 0, 1, 3, 5
-and 10 users: all users are ranked for each new item; and as users see it, all new items are ranked for each user. For
-the second the scores of an item, which are made to rank users, are read in one of three ways, whichever is better for a
-learner on validation items: as they are; brought to like mean and spread over users; or by Bayes' rule, as the
-logarithm of a chance among users plus that of how many will come, a ridge regression from the item's columns.
+A fifth of the items is tested, and nobody's event with one of them is learned from. Two questions,
+after k = 0, 1, 3, 5 and 10 users: all users are ranked for each new item; and as users see it, all
+new items are ranked for each user. For the second the scores of an item, which are made to rank
+users, are read in one of three ways, whichever is better for a learner on validation items: as they
+are; brought to like mean and spread over users; or by Bayes' rule, as the logarithm of a chance
+among users plus that of how many will come, a ridge regression from the item's columns.
 """
 
 import argparse
@@ -22,16 +25,17 @@ from scipy.special import log_softmax
 from sklearn.linear_model import Ridge
 
 import warmstart as ws
-from warmstart import metrics, recipes
-from warmstart.bases import levelled
-from warmstart.evaluation import evaluate, tie_order
-from warmstart.interactions import Interactions
-from warmstart.intervals import interval, resampled_means
-from warmstart.scenarios import BENCHMARK, cut
+from warmstart.cli.terminal import Training
+from warmstart.data.interactions import Interactions
+from warmstart.ensemble.base_scorers import levelled
+from warmstart.evaluation import metrics
+from warmstart.evaluation.bootstrap import interval, resampled_means
+from warmstart.evaluation.evaluate import evaluate, tie_order
 from warmstart.scorer import Scorer
-from warmstart.tasks import Split, TaskBatch, Tasks, batches
-from warmstart.terminal import Training
-from warmstart.tuning import Fitted, Order
+from warmstart.tasks.scenarios import BENCHMARK, cut
+from warmstart.tasks.tasks import Split, TaskBatch, Tasks, batches
+from warmstart.training import registry as recipes
+from warmstart.training.tuning import Fitted, Order
 
 SETS = "citeulike-a,ml-1m,jester5k"
 LEARNERS = "popularity,item-knn,als,profile-knn,profile-als,dropoutnet,in-context,blend"
@@ -58,11 +62,18 @@ def main() -> None:
                 fitted = recipes.fit(learner, order)
             rows += judged(name, fitted, split)
             show(rows[-2:])
-    found = {"benchmark": "itemcold", "seed": arguments.seed, "rows": rows, "targets": targets(rows)}
+    found = {
+        "benchmark": "itemcold",
+        "seed": arguments.seed,
+        "rows": rows,
+        "targets": targets(rows),
+    }
     for one in found["targets"]:
         print(f"{one['name']}: {one['value']:+.1%}, target {one['target']:+.0%}, met: {one['met']}")
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        arguments.json.write_text(
+            json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8"
+        )
 
 
 def events_of(folder: Path) -> Interactions:
@@ -82,8 +93,12 @@ def judged(name: str, fitted: Fitted, split: Split) -> list[dict[str, Any]]:
     reach = {id(part): expected(train, valid, part) for part in (valid, test)}
     way = max(WAYS, key=lambda way: of_users(fitted.scorer, valid, 3, way, reach[id(valid)]).mean())
     asked = {
-        "users for an item": {k: outcome.values["ndcg@10"][k] for k in SHOTS if k in outcome.values["ndcg@10"]},
-        "items for a user": {k: of_users(fitted.scorer, test, k, way, reach[id(test)]) for k in SHOTS},
+        "users for an item": {
+            k: outcome.values["ndcg@10"][k] for k in SHOTS if k in outcome.values["ndcg@10"]
+        },
+        "items for a user": {
+            k: of_users(fitted.scorer, test, k, way, reach[id(test)]) for k in SHOTS
+        },
     }
     about = {
         "set": name,
@@ -93,7 +108,11 @@ def judged(name: str, fitted: Fitted, split: Split) -> list[dict[str, Any]]:
         "read": way,
     }
     return [
-        {**about, "question": question, "ndcg@10": {str(k): spread(values) for k, values in by_shots.items()}}
+        {
+            **about,
+            "question": question,
+            "ndcg@10": {str(k): spread(values) for k, values in by_shots.items()},
+        }
         for question, by_shots in asked.items()
     ]
 
@@ -103,23 +122,33 @@ def spread(values: np.ndarray) -> dict[str, float]:
 
 
 def expected(train: Tasks, valid: Tasks, tasks: Tasks) -> np.ndarray:
-    """The logarithm of how many users each item will have, by its columns; validation items choose the penalty."""
+    """The logarithm of how many users each item will have, by its columns; validation items choose
+    the penalty.
+    """
     if train.profile is None:
         return np.zeros(len(tasks))
     known = train.events.counts > 0
     log_counts, wanted = np.log(train.events.counts[known]), np.log(valid.events.counts)
-    lines = [Ridge(alpha=alpha).fit(train.profile[known], log_counts) for alpha in (1, 10, 100, 1000)]
+    lines = [
+        Ridge(alpha=alpha).fit(train.profile[known], log_counts) for alpha in (1, 10, 100, 1000)
+    ]
     best = min(lines, key=lambda line: np.square(line.predict(valid.profile) - wanted).mean())
     return best.predict(tasks.profile)
 
 
 def of_users(scorer: Scorer, tasks: Tasks, shots: int, way: str, reach: np.ndarray) -> np.ndarray:
-    """nDCG@10 of each user who met one of the items and is not among its known users, the new items alone ranked."""
+    """nDCG@10 of each user who met one of the items and is not among its known users, the new items
+    alone ranked.
+    """
     batch = tasks.cut(shots, queries=ALL)
-    scores = np.concatenate([_scores(scorer, part, way) for part in batches(batch, AT_ONCE)])  # (items, users)
+    scores = np.concatenate(
+        [_scores(scorer, part, way) for part in batches(batch, AT_ONCE)]
+    )  # (items, users)
     if way == "bayes":
         scores += reach[tasks.events.counts > shots, None]
-    scores[batch.support.task, batch.support.item] = -np.inf  # who is known to have met it is not asked
+    scores[
+        batch.support.task, batch.support.item
+    ] = -np.inf  # who is known to have met it is not asked
     met = batch.query.matrix(scorer.items).toarray().T > 0  # (users, items)
     able = np.flatnonzero(met.any(axis=1))
     order, ranked = tie_order(len(scores)), np.ascontiguousarray(scores.T[able])
@@ -128,7 +157,9 @@ def of_users(scorer: Scorer, tasks: Tasks, shots: int, way: str, reach: np.ndarr
 
 
 def _scores(scorer: Scorer, batch: TaskBatch, way: str) -> np.ndarray:
-    scores = scorer.score(scorer.adapt(batch.support, batch.profile), np.arange(scorer.items)).copy()
+    scores = scorer.score(
+        scorer.adapt(batch.support, batch.profile), np.arange(scorer.items)
+    ).copy()
     if way == "plain":
         return scores
     if way == "bayes":
@@ -148,7 +179,12 @@ def targets(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             if others:
                 value = max(others) / classic - 1
                 found.append(
-                    {"name": f"{name}, {question}, k={k}", "value": value, "target": GAIN, "met": value >= GAIN}
+                    {
+                        "name": f"{name}, {question}, k={k}",
+                        "value": value,
+                        "target": GAIN,
+                        "met": value >= GAIN,
+                    }
                 )
     return found
 
@@ -156,8 +192,13 @@ def targets(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def show(rows: list[dict[str, Any]]) -> None:
     table = Table("set", "learner", "question", *(f"k={k}" for k in SHOTS), "fit s", box=None)
     for row in rows:
-        figures = [f"{row['ndcg@10'][str(k)]['mean']:.4f}" if str(k) in row["ndcg@10"] else "" for k in SHOTS]
-        table.add_row(row["set"], row["learner"], row["question"], *figures, f"{row['fit_seconds']:.0f}")
+        figures = [
+            f"{row['ndcg@10'][str(k)]['mean']:.4f}" if str(k) in row["ndcg@10"] else ""
+            for k in SHOTS
+        ]
+        table.add_row(
+            row["set"], row["learner"], row["question"], *figures, f"{row['fit_seconds']:.0f}"
+        )
     Console(width=120).print(table)
 
 

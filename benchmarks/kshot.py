@@ -1,9 +1,10 @@
 """k-shot user cold-start: every learner against the tuned classics, by number of known events.
 
-python benchmarks/kshot.py --data DIR [--sets ml-1m,ml-100k] [--learners a,b,c] [--seed N] [--json OUT] [--html DIR]
+python benchmarks/kshot.py --data DIR [--sets ml-1m,ml-100k] [--learners a,b,c] [--seed N] [--json
+OUT] [--html DIR]
 
-DIR holds one folder for each data set. The targets compare the best learner with the best classic at each k, and every
-learner with popularity from two known events on.
+DIR holds one folder for each data set. The targets compare the best learner with the best classic
+at each k, and every learner with popularity from two known events on.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from typing import Any
 from rich.console import Console
 
 import warmstart as ws
-from warmstart.terminal import Training
+from warmstart.cli.terminal import Training
 
 SETS = "ml-1m,ml-100k,lastfm-hetrec2011,citeulike-a,steam-200k,bookcrossing,amazon-beauty-seq"
 LEARNERS = "gru4rec,blend,auto"  # beside the classics and transfer learning, which every report has
@@ -29,7 +30,9 @@ def main() -> None:
     parser.add_argument("--learners", default=LEARNERS)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--html", type=Path, help="a folder for one page of curves for each data set")
+    parser.add_argument(
+        "--html", type=Path, help="a folder for one page of curves for each data set"
+    )
     arguments = parser.parse_args()
     reports = {name: run(arguments.data / name, arguments) for name in arguments.sets.split(",")}
     found = {
@@ -38,16 +41,23 @@ def main() -> None:
         "targets": [target for name, report in reports.items() for target in targets(name, report)],
     }
     for target in found["targets"]:
-        print(f"{target['name']}: {target['value']:+.1%}, target {target['target']:+.0%}, met: {target['met']}")
+        print(
+            f"{target['name']}: {target['value']:+.1%}, target {target['target']:+.0%}, met: {target['met']}"
+        )
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        arguments.json.write_text(
+            json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8"
+        )
 
 
 def run(folder: Path, arguments: argparse.Namespace) -> ws.Report:
     """One data set's report, printed when it is made."""
     with Training(Console(stderr=True)) as training:
         report = ws.evaluate(
-            ws.read(folder), arguments.learners.split(","), seed=arguments.seed, watcher=training.watcher
+            ws.read(folder),
+            arguments.learners.split(","),
+            seed=arguments.seed,
+            watcher=training.watcher,
         )
     print(report)
     if arguments.html is not None:
@@ -66,8 +76,17 @@ def targets(name: str, report: ws.Report) -> list[dict[str, Any]]:
         best = max(means[row.learner] for row in report.rows if row.kind == "meta")
         bar = means["popularity"] if shots == 0 else means[report.best_classic(shots).learner]
         value = best / bar - 1
-        found.append({"name": f"{name} k={shots}", "value": value, "target": wanted, "met": value >= wanted})
-    return [*found, *(above_popularity(name, row.learner, report) for row in report.rows if row.kind != "classic")]
+        found.append(
+            {"name": f"{name} k={shots}", "value": value, "target": wanted, "met": value >= wanted}
+        )
+    return [
+        *found,
+        *(
+            above_popularity(name, row.learner, report)
+            for row in report.rows
+            if row.kind != "classic"
+        ),
+    ]
 
 
 def above_popularity(name: str, learner: str, report: ws.Report) -> dict[str, Any]:
@@ -75,7 +94,12 @@ def above_popularity(name: str, learner: str, report: ws.Report) -> dict[str, An
     rows = {row.learner: row.values["ndcg@10"] for row in report.rows}
     shots = [k for k in report.shots if k >= 2]
     value = min(float(rows[learner][k].mean() / rows["popularity"][k].mean()) - 1 for k in shots)
-    return {"name": f"{name} {learner} above popularity at k >= 2", "value": value, "target": 0.0, "met": value > 0}
+    return {
+        "name": f"{name} {learner} above popularity at k >= 2",
+        "value": value,
+        "target": 0.0,
+        "met": value > 0,
+    }
 
 
 if __name__ == "__main__":

@@ -2,14 +2,16 @@
 
 python benchmarks/mann_memory.py --data DIR [--set ml-1m] [--steps N] [--seed 0] [--json OUT]
 
-The learner is trained as always and adapts as always; then the content of its memory is damaged, and nothing else:
+The learner is trained as always and adapts as always; then the content of its memory is damaged,
+and nothing else:
 
 - zeroed: every slot holds nothing, so what is left is the prior;
 - of another user: whole memories change hands among the test users;
-- scrambled: the numbers inside each slot change places, so that it still holds something of the same size.
+- scrambled: the numbers inside each slot change places, so that it still holds something of the
+  same size.
 
-To reorder the slots would be no damage, for they are found by their content; that is checked too. Figures are of test
-users, all of them with events enough for every k, and differences are paired.
+To reorder the slots would be no damage, for they are found by their content; that is checked too.
+Figures are of test users, all of them with events enough for every k, and differences are paired.
 """
 
 import argparse
@@ -26,15 +28,15 @@ from rich.table import Table
 from torch import Tensor
 
 import warmstart as ws
-from warmstart import recipes
-from warmstart.evaluation import SHOTS, evaluate
-from warmstart.intervals import HIGH, LOW, difference, holm, resampled_means
-from warmstart.scenarios import BENCHMARK, cut
+from warmstart.cli.terminal import Training
+from warmstart.evaluation.bootstrap import HIGH, LOW, difference, holm, resampled_means
+from warmstart.evaluation.evaluate import SHOTS, evaluate
+from warmstart.model.fitted import Trained
 from warmstart.scorer import Candidates, Scorer, Scores, State
-from warmstart.tasks import Examples, Profile, Tasks
-from warmstart.terminal import Training
-from warmstart.trained import Trained
-from warmstart.tuning import Order
+from warmstart.tasks.scenarios import BENCHMARK, cut
+from warmstart.tasks.tasks import Examples, Profile, Tasks
+from warmstart.training import registry as recipes
+from warmstart.training.tuning import Order
 
 NDCG = "ndcg@10"
 AFTER = tuple(k for k in SHOTS if k > 0)  # before any event the memory is empty
@@ -54,7 +56,9 @@ def scrambled(content: Tensor) -> Tensor:
 
 def reordered(content: Tensor) -> Tensor:
     """The slots of each task in an order of its own."""
-    order = torch.rand(content.shape[:2], generator=torch.Generator().manual_seed(0)).argsort(dim=-1)
+    order = torch.rand(content.shape[:2], generator=torch.Generator().manual_seed(0)).argsort(
+        dim=-1
+    )
     return content.gather(1, order.unsqueeze(-1).expand_as(content))
 
 
@@ -90,33 +94,46 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    split = cut(ws.read(arguments.data / arguments.set), "user", seed=arguments.seed, shares=BENCHMARK)
+    split = cut(
+        ws.read(arguments.data / arguments.set), "user", seed=arguments.seed, shares=BENCHMARK
+    )
     settings = {} if arguments.steps is None else {"steps": arguments.steps}
     with Training(Console(stderr=True)) as training:
         training.watcher.started("mann")
         fitted = recipes.fit(
-            "mann", Order(split, seed=arguments.seed, settings=settings, progress=training.watcher.trained)
+            "mann",
+            Order(split, seed=arguments.seed, settings=settings, progress=training.watcher.trained),
         )
     assert isinstance(fitted.scorer, Trained), "a meta-learner is a trained model"
     found = compared(fitted.scorer, _with_enough(split.test), arguments.seed)
     show(arguments.set, found)
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        arguments.json.write_text(
+            json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8"
+        )
 
 
 def compared(scorer: Trained, tasks: Tasks, seed: int) -> dict[str, Any]:
     """The curve as it is and with each damage, by number of shots."""
     whole = curve(scorer, tasks)
     damaged = {name: curve(Damaged(scorer, damage), tasks) for name, damage in DAMAGES.items()}
-    rows = [_row(name, k, whole[:, i], one[:, i], seed) for name, one in damaged.items() for i, k in enumerate(AFTER)]
+    rows = [
+        _row(name, k, whole[:, i], one[:, i], seed)
+        for name, one in damaged.items()
+        for i, k in enumerate(AFTER)
+    ]
     for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row["p"] = p
     return {
         "benchmark": "mann_memory",
         "test_users": len(tasks),
-        "as_it_is": {str(k): float(value) for k, value in zip(AFTER, whole.mean(axis=0), strict=True)},
+        "as_it_is": {
+            str(k): float(value) for k, value in zip(AFTER, whole.mean(axis=0), strict=True)
+        },
         "results": rows,
-        "largest_change_by_reordered_slots": float(np.abs(curve(Damaged(scorer, reordered), tasks) - whole).max()),
+        "largest_change_by_reordered_slots": float(
+            np.abs(curve(Damaged(scorer, reordered), tasks) - whole).max()
+        ),
         "targets": [target(name, whole, one, seed) for name, one in damaged.items()],
     }
 
@@ -146,28 +163,42 @@ def _fall(means: np.ndarray) -> np.ndarray:
 
 
 def _with_enough(tasks: Tasks) -> Tasks:
-    """Those that still have something to predict after the largest number of shots, so that all k have the same."""
+    """Those that still have something to predict after the largest number of shots, so that all k
+    have the same.
+    """
     able = np.flatnonzero(tasks.events.counts > max(AFTER))
-    return Tasks(tasks.events.take(able), tasks.ordered, None if tasks.profile is None else tasks.profile[able])
+    return Tasks(
+        tasks.events.take(able),
+        tasks.ordered,
+        None if tasks.profile is None else tasks.profile[able],
+    )
 
 
-def _row(name: str, shots: int, whole: np.ndarray, damaged: np.ndarray, seed: int) -> dict[str, Any]:
+def _row(
+    name: str, shots: int, whole: np.ndarray, damaged: np.ndarray, seed: int
+) -> dict[str, Any]:
     change = (damaged - whole)[:, None]
     found = difference(change[:, 0], resampled_means(change, seed=seed)[:, 0])
     return {"memory": name, "shots": shots, NDCG: float(damaged.mean()), **found._asdict()}
 
 
 def show(name: str, found: dict[str, Any]) -> None:
-    table = Table(title=f"{name}: nDCG@10 of {found['test_users']} test users, with intervals of the difference")
+    table = Table(
+        title=f"{name}: nDCG@10 of {found['test_users']} test users, with intervals of the difference"
+    )
     for column in ("k", "as it is", *DAMAGES):
         table.add_column(column, justify="right")
     for k in AFTER:
         cells = [
-            f"{row[NDCG]:.4f}\n{row['low']:+.3f} to {row['high']:+.3f}" for row in found["results"] if row["shots"] == k
+            f"{row[NDCG]:.4f}\n{row['low']:+.3f} to {row['high']:+.3f}"
+            for row in found["results"]
+            if row["shots"] == k
         ]
         table.add_row(str(k), f"{found['as_it_is'][str(k)]:.4f}", *cells)
     Console().print(table)
-    print(f"slots reordered: no figure changes by more than {found['largest_change_by_reordered_slots']:.1g}")
+    print(
+        f"slots reordered: no figure changes by more than {found['largest_change_by_reordered_slots']:.1g}"
+    )
     for one in found["targets"]:
         interval = f"{one['low']:.1%} to {one['high']:.1%}"
         print(f"{one['name']}: {one['value']:.1%} ({interval}), target above 0, met: {one['met']}")

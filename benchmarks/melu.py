@@ -1,12 +1,15 @@
-"""Rating prediction on MovieLens 1M in the four states of MeLU (Lee et al., KDD 2019): new users, new items, both.
+"""Rating prediction on MovieLens 1M in the four states of MeLU (Lee et al., KDD 2019): new users,
+new items, both.
 
-python benchmarks/melu.py --data DIR [--learners bias,ridge,in-context,factors] [--seed 0] [--json OUT]
+python benchmarks/melu.py --data DIR [--learners bias,ridge,in-context,factors] [--seed 0] [--json
+OUT]
 
-A task is a user with 13 to 100 ratings in a state; ten of them, drawn at random, are to be predicted from the rest.
-Regimes: *strict* trains on the warm tasks alone, *all-warm* on all warm ratings; a tenth of the warm tasks is left out
-of both to choose settings and to set the error bars. Each row has the mean absolute error of the predicted rating
-(MAE) and of the star nearest to it, which is the better guess of a star (MAE*), nDCG@5 by the predicted rating, and
-the share of ratings within the error bars, which are to hold 80 %. Figures are means over tasks and over three draws.
+A task is a user with 13 to 100 ratings in a state; ten of them, drawn at random, are to be
+predicted from the rest. Regimes: *strict* trains on the warm tasks alone, *all-warm* on all warm
+ratings; a tenth of the warm tasks is left out of both to choose settings and to set the error bars.
+Each row has the mean absolute error of the predicted rating (MAE) and of the star nearest to it,
+which is the better guess of a star (MAE*), nDCG@5 by the predicted rating, and the share of ratings
+within the error bars, which are to hold 80 %. Figures are means over tasks and over three draws.
 """
 
 import argparse
@@ -22,13 +25,14 @@ from rich.progress import Progress
 from rich.table import Table
 
 import warmstart as ws
-from warmstart import metrics, recipes
-from warmstart.error_bars import ErrorBars
-from warmstart.features import Features
-from warmstart.interactions import Interactions
-from warmstart.intervals import interval, resampled_means
-from warmstart.tasks import Examples, Split, TaskBatch, Tasks
-from warmstart.tuning import Fitted, Order
+from warmstart.data.features.table import Features
+from warmstart.data.interactions import Interactions
+from warmstart.evaluation import metrics
+from warmstart.evaluation.bootstrap import interval, resampled_means
+from warmstart.evaluation.conformal import ErrorBars
+from warmstart.tasks.tasks import Examples, Split, TaskBatch, Tasks
+from warmstart.training import registry as recipes
+from warmstart.training.tuning import Fitted, Order
 
 LEARNERS = "bias,ridge,in-context,factors"
 STATES = ("user_cold", "item_cold", "user_and_item_cold")
@@ -53,23 +57,32 @@ class States:
     @classmethod
     def read(cls, folder: Path) -> "States":
         columns = ["user_id", "item_id", "rating", "melu_state"]
-        return cls(ws.read(folder), pl.read_parquet(folder / "interactions.parquet", columns=columns))
+        return cls(
+            ws.read(folder), pl.read_parquet(folder / "interactions.parquet", columns=columns)
+        )
 
     def tasks(self, state: str, profiles: Features, *, whole: bool = False) -> Tasks:
         """The users with enough ratings in a state; with `whole` all users, whatever they rated."""
         rows = self.state.filter(pl.col("melu_state") == state)
-        owner, item = self.log.owners.encode(rows["user_id"]), self.log.items.encode(rows["item_id"])
+        owner, item = (
+            self.log.owners.encode(rows["user_id"]),
+            self.log.items.encode(rows["item_id"]),
+        )
         order = np.argsort(owner, kind="stable")
         owners, counts = np.unique(owner, return_counts=True)
         value = rows["rating"].to_numpy().astype(np.float32)[order]
         events = Examples(item[order], value, np.concatenate([[0], np.cumsum(counts)]))
         kept = np.flatnonzero(whole | ((counts >= LEAST) & (counts <= MOST)))
         assert self.log.owner_table is not None, "MovieLens 1M has a table of users"
-        return Tasks(events.take(kept), False, profiles.transform(self.log.owner_table)[owners[kept]])
+        return Tasks(
+            events.take(kept), False, profiles.transform(self.log.owner_table)[owners[kept]]
+        )
 
     def split(self, regime: str, seed: int) -> tuple[Split, dict[str, Tasks]]:
         """What to learn from, and the test tasks of each state."""
-        assert self.log.item_table is not None and self.log.owner_table is not None, "MovieLens 1M has both tables"
+        assert self.log.item_table is not None and self.log.owner_table is not None, (
+            "MovieLens 1M has both tables"
+        )
         content, profiles = Features.fit(self.log.item_table), Features.fit(self.log.owner_table)
         warm = self.tasks("warm", profiles, whole=regime == "all-warm")
         shuffled = np.random.default_rng(seed).permutation(len(warm))
@@ -109,19 +122,34 @@ def main() -> None:
     found = {"benchmark": "melu", "seed": arguments.seed, "rows": rows, "targets": targets(rows)}
     show(found)
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        arguments.json.write_text(
+            json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8"
+        )
 
 
-def judged(regime: str, name: str, fitted: Fitted, split: Split, tests: dict[str, Tasks]) -> list[dict[str, Any]]:
+def judged(
+    regime: str, name: str, fitted: Fitted, split: Split, tests: dict[str, Tasks]
+) -> list[dict[str, Any]]:
     """A learner's figures in each state, with 95 % intervals over tasks."""
     bars, rows = ErrorBars.fit(fitted.scorer, split.valid), []
     for state, tasks in tests.items():
         drawn = [measured(fitted, bars, cut(tasks, seed)) for seed in range(DRAWS)]
-        values = np.stack([np.mean([one[measure] for one in drawn], axis=0) for measure in MEASURES], axis=1)
+        values = np.stack(
+            [np.mean([one[measure] for one in drawn], axis=0) for measure in MEASURES], axis=1
+        )
         means = resampled_means(values)
-        ends = {measure: interval(values[:, i], means[:, i])._asdict() for i, measure in enumerate(MEASURES)}
+        ends = {
+            measure: interval(values[:, i], means[:, i])._asdict()
+            for i, measure in enumerate(MEASURES)
+        }
         cost = {"fit_seconds": fitted.fit_seconds, "tune_seconds": fitted.tune_seconds}
-        about = {"regime": regime, "state": state, "learner": name, "tasks": len(tasks), "train": len(split.train)}
+        about = {
+            "regime": regime,
+            "state": state,
+            "learner": name,
+            "tasks": len(tasks),
+            "train": len(split.train),
+        }
         rows.append({**about, **ends, **cost, "settings": dict(fitted.settings)})
     return rows
 
@@ -130,7 +158,11 @@ def cut(tasks: Tasks, seed: int) -> TaskBatch:
     """Each task's ratings in an order drawn anew: the last ten are asked."""
     events = tasks.events.shuffled(np.random.default_rng(seed))
     known = events.counts - ASKED
-    return TaskBatch(events.window(np.zeros_like(known), known), events.window(known, events.counts), tasks.profile)
+    return TaskBatch(
+        events.window(np.zeros_like(known), known),
+        events.window(known, events.counts),
+        tasks.profile,
+    )
 
 
 def measured(fitted: Fitted, bars: ErrorBars, batch: TaskBatch) -> dict[str, np.ndarray]:
@@ -148,19 +180,29 @@ def measured(fitted: Fitted, bars: ErrorBars, batch: TaskBatch) -> dict[str, np.
 
 
 def graded_ndcg(scores: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """nDCG@5 of the order of the scores, with the gain 2^rating - 1; equal scores in random order."""
+    """nDCG@5 of the order of the scores, with the gain 2^rating - 1; equal scores in random
+    order.
+    """
     discount, gain = 1 / np.log2(np.arange(2, 2 + AT)), 2.0**values - 1
     ties = np.random.default_rng(0).random(scores.shape)
     best = np.lexsort((ties, -scores), axis=1)[:, :AT]
     ideal = -np.sort(-gain, axis=1)[:, :AT]
-    return (np.take_along_axis(gain, best, axis=1) * discount).sum(axis=1) / (ideal * discount).sum(axis=1)
+    return (np.take_along_axis(gain, best, axis=1) * discount).sum(axis=1) / (ideal * discount).sum(
+        axis=1
+    )
 
 
 def targets(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The best learner of each regime and state against its targets; the error by whichever guess is better."""
+    """The best learner of each regime and state against its targets; the error by whichever guess
+    is better.
+    """
     found = []
     for (regime, state), (mae, ndcg) in TARGETS.items():
-        here = [row for row in rows if (row["regime"], row["state"]) == (regime, state) and row["learner"] != "bias"]
+        here = [
+            row
+            for row in rows
+            if (row["regime"], row["state"]) == (regime, state) and row["learner"] != "bias"
+        ]
         if not here:
             continue
         for measure in ("mae", "mae*"):
@@ -176,11 +218,26 @@ def target(name: str, value: float, wanted: float, *, met: bool) -> dict[str, An
 
 
 def show(found: dict[str, Any]) -> None:
-    table = Table("regime", "state", "learner", "tasks", "MAE", "MAE*", "nDCG@5", "in the bars", "fit", box=None)
+    table = Table(
+        "regime",
+        "state",
+        "learner",
+        "tasks",
+        "MAE",
+        "MAE*",
+        "nDCG@5",
+        "in the bars",
+        "fit",
+        box=None,
+    )
     for row in found["rows"]:
-        figures = [f"{row[m]['mean']:.4f} ± {(row[m]['high'] - row[m]['low']) / 2:.4f}" for m in MEASURES]
+        figures = [
+            f"{row[m]['mean']:.4f} ± {(row[m]['high'] - row[m]['low']) / 2:.4f}" for m in MEASURES
+        ]
         seconds = f"{row['fit_seconds'] + row['tune_seconds']:.0f} s"
-        table.add_row(row["regime"], row["state"], row["learner"], str(row["tasks"]), *figures, seconds)
+        table.add_row(
+            row["regime"], row["state"], row["learner"], str(row["tasks"]), *figures, seconds
+        )
     Console(width=140).print(table)
     for one in found["targets"]:
         print(f"{one['name']}: {one['value']:.4f}, target {one['target']}, met: {one['met']}")

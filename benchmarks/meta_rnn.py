@@ -1,9 +1,12 @@
-"""Meta-RNN against the descent it generalises: do learned gates beat the best fixed rate for a new user?
+"""Meta-RNN against the descent it generalises: do learned gates beat the best fixed rate for a new
+user?
 
-python benchmarks/meta_rnn.py --data DIR [--set ml-1m] [--rates 0.03,0.1,0.3,1] [--seed 0] [--json OUT]
+python benchmarks/meta_rnn.py --data DIR [--set ml-1m] [--rates 0.03,0.1,0.3,1] [--seed 0] [--json
+OUT]
 
-The rival has the same head, the same learned start and the same training, but its gates are (rate, 1). Its rate is the
-one that is best on the validation users; the figures are of test users, differences paired.
+The rival has the same head, the same learned start and the same training, but its gates are (rate,
+1). Its rate is the one that is best on the validation users; the figures are of test users,
+differences paired.
 """
 
 import argparse
@@ -17,13 +20,13 @@ from rich.progress import track
 from rich.table import Table
 
 import warmstart as ws
-from warmstart import recipes
-from warmstart.evaluation import SHOTS, evaluate
-from warmstart.intervals import HIGH, LOW, difference, holm, resampled_means
-from warmstart.scenarios import BENCHMARK, cut
-from warmstart.tasks import Split
-from warmstart.tuning import Fitted, Order
-from warmstart.validation import overall
+from warmstart.evaluation.bootstrap import HIGH, LOW, difference, holm, resampled_means
+from warmstart.evaluation.evaluate import SHOTS, evaluate
+from warmstart.evaluation.validation import overall
+from warmstart.tasks.scenarios import BENCHMARK, cut
+from warmstart.tasks.tasks import Split
+from warmstart.training import registry as recipes
+from warmstart.training.tuning import Fitted, Order
 
 NDCG = "ndcg@10"
 
@@ -36,16 +39,23 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    split = cut(ws.read(arguments.data / arguments.set), "user", seed=arguments.seed, shares=BENCHMARK)
+    split = cut(
+        ws.read(arguments.data / arguments.set), "user", seed=arguments.seed, shares=BENCHMARK
+    )
     rates = [0.0, *(float(rate) for rate in arguments.rates.split(","))]  # 0: the gates are learned
     fitted = {
-        rate: recipes.fit("meta-rnn", Order(split, seed=arguments.seed, settings={"fixed_rate": rate} if rate else {}))
+        rate: recipes.fit(
+            "meta-rnn",
+            Order(split, seed=arguments.seed, settings={"fixed_rate": rate} if rate else {}),
+        )
         for rate in track(rates, description="training", console=Console(stderr=True))
     }
     found = compared(fitted, split, arguments.seed)
     show(arguments.set, found)
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        arguments.json.write_text(
+            json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8"
+        )
 
 
 def compared(fitted: dict[float, Fitted], split: Split, seed: int) -> dict[str, Any]:
@@ -53,7 +63,9 @@ def compared(fitted: dict[float, Fitted], split: Split, seed: int) -> dict[str, 
     gated = fitted.pop(0.0)
     best = max(fitted, key=lambda rate: overall(fitted[rate].valid))
     shots = [k for k in SHOTS if k > 0]
-    ours, theirs = (evaluate(one.scorer, split.test, shots=shots).values[NDCG] for one in (gated, fitted[best]))
+    ours, theirs = (
+        evaluate(one.scorer, split.test, shots=shots).values[NDCG] for one in (gated, fitted[best])
+    )
     differences = []
     for k in shots:
         gain = (ours[k] - theirs[k])[:, None]
@@ -80,12 +92,19 @@ def compared(fitted: dict[float, Fitted], split: Split, seed: int) -> dict[str, 
 
 
 def show(name: str, found: dict[str, Any]) -> None:
-    table = Table(title=f"{name}: nDCG@10 by number of known events, learned gates against rate {found['best_rate']}")
+    table = Table(
+        title=f"{name}: nDCG@10 by number of known events, learned gates against rate {found['best_rate']}"
+    )
     for column in ("k", "learned", "fixed", "difference", "95 % interval", "p (Holm)"):
         table.add_column(column, justify="right")
     for row in found["results"]:
         interval = f"{row['low']:+.4f} to {row['high']:+.4f}"
-        cells = (f"{row['learned']:.4f}", f"{row['fixed']:.4f}", f"{row['difference']:+.4f}", interval)
+        cells = (
+            f"{row['learned']:.4f}",
+            f"{row['fixed']:.4f}",
+            f"{row['difference']:+.4f}",
+            interval,
+        )
         table.add_row(str(row["shots"]), *cells, f"{row['p']:.3f}")
     Console().print(table)
     print("validation:", ", ".join(f"{name} {value:.4f}" for name, value in found["valid"].items()))

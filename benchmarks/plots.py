@@ -2,8 +2,8 @@
 
 python benchmarks/plots.py [--results benchmarks/results] [--out docs/plots] [--chromium chromium]
 
-Each is drawn from the latest result of its benchmark. Chromium turns the charts into images, so that nothing but a
-browser is needed to look at them.
+Each is drawn from the latest result of its benchmark. Chromium turns the charts into images, so
+that nothing but a browser is needed to look at them.
 """
 
 import argparse
@@ -16,8 +16,8 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from warmstart.charts import CLASSIC_GREYS, COLOURS, DASHES, plain
-from warmstart.recipes import RECIPES
+from warmstart.experiments.charts import CLASSIC_GREYS, COLOURS, DASHES, plain
+from warmstart.training.registry import RECIPES
 
 HERE = Path(__file__).parent
 WIDTH, HEIGHT = 860, 400
@@ -61,7 +61,13 @@ def users(result: dict[str, Any] | None) -> go.Figure | None:
     figure = make_subplots(rows=1, cols=1)
     for row, style in styled(rows):
         by_shots = row["metrics"]["ndcg@10"]
-        line(figure, row["learner"], list(by_shots), [found["mean"] for found in by_shots.values()], style)
+        line(
+            figure,
+            row["learner"],
+            list(by_shots),
+            [found["mean"] for found in by_shots.values()],
+            style,
+        )
     return labelled(figure, "known events", "nDCG@10")
 
 
@@ -80,15 +86,30 @@ def items(result: dict[str, Any] | None) -> go.Figure | None:
 
 
 def sessions(result: dict[str, Any] | None) -> go.Figure | None:
-    """Recall@20 of the next click: on whole sessions, after another one, and with a frozen state."""
+    """Recall@20 of the next click: on whole sessions, after another one, and with a frozen
+    state.
+    """
     if result is None:
         return None
-    panels = {"cohort": "whole sessions", "spliced": "after another session", "frozen": "state frozen after 2 clicks"}
+    panels = {
+        "cohort": "whole sessions",
+        "spliced": "after another session",
+        "frozen": "state frozen after 2 clicks",
+    }
     figure = make_subplots(rows=1, cols=3, shared_yaxes=True, subplot_titles=list(panels.values()))
     for column, panel in enumerate(panels, start=1):
-        for row, style in styled([{"kind": RECIPES[row["learner"]].kind, **row} for row in result["rows"]]):
+        for row, style in styled(
+            [{"kind": RECIPES[row["learner"]].kind, **row} for row in result["rows"]]
+        ):
             curve = row["interest"][panel]
-            line(figure, row["learner"], [str(k + 1) for k in range(len(curve))], curve, style, column)
+            line(
+                figure,
+                row["learner"],
+                [str(k + 1) for k in range(len(curve))],
+                curve,
+                style,
+                column,
+            )
     return labelled(figure, "clicks", "Recall@20 of the next click")
 
 
@@ -96,21 +117,31 @@ def domains(result: dict[str, Any] | None) -> go.Figure | None:
     """MRR of users new to a domain by the share of users known in both, with and without twins."""
     if result is None or not result.get("rows"):
         return None
-    measures = {"mrr of 1000": "among 1,000 items", "mrr of all, no twins": "among all items, without twins"}
+    measures = {
+        "mrr of 1000": "among 1,000 items",
+        "mrr of all, no twins": "among all items, without twins",
+    }
     figure = make_subplots(rows=1, cols=2, subplot_titles=list(measures.values()))
     target = result["rows"][0]["target"]
     here = [row for row in result["rows"] if row["target"] == target and row["shots"] == 0]
     learners = list(dict.fromkeys(row["learner"] for row in here))
     for column, measure in enumerate(measures, start=1):
-        for first, style in styled([next(row for row in here if row["learner"] == one) for one in learners]):
-            own = sorted((row for row in here if row["learner"] == first["learner"]), key=lambda row: row["overlap"])
+        for first, style in styled(
+            [next(row for row in here if row["learner"] == one) for one in learners]
+        ):
+            own = sorted(
+                (row for row in here if row["learner"] == first["learner"]),
+                key=lambda row: row["overlap"],
+            )
             x = [f"{row['overlap']:.0%}" for row in own]
             line(figure, first["learner"], x, [row[measure]["mean"] for row in own], style, column)
     return labelled(figure, "of the users known in both", "MRR, nothing known in the target")
 
 
 def fidelity(result: dict[str, Any] | None) -> go.Figure | None:
-    """Deletion by what is said to matter, and the best that any order could reach, for each learner."""
+    """Deletion by what is said to matter, and the best that any order could reach, for each
+    learner.
+    """
     if result is None:
         return None
     sets = list(dict.fromkeys(row["set"] for row in result["rows"]))
@@ -126,17 +157,34 @@ def fidelity(result: dict[str, Any] | None) -> go.Figure | None:
         learners = [row["learner"] for row in rows]
         for order, (symbol, colour) in marks.items():
             x = [row["orders"][order]["deletion"] for row in rows]
-            points(figure, order, x, learners, {"symbol": symbol, "color": colour, "size": 9}, column)
-        bound = [row["orders"]["influence"]["deletion"] - row["deletion_of_these"] + row["best"] for row in rows]
+            points(
+                figure, order, x, learners, {"symbol": symbol, "color": colour, "size": 9}, column
+            )
+        bound = [
+            row["orders"]["influence"]["deletion"] - row["deletion_of_these"] + row["best"]
+            for row in rows
+        ]
         style = {"symbol": "line-ns-open", "color": COLOURS[1], "size": 12, "line": {"width": 2}}
         points(figure, "what no order can beat", bound, learners, style, column)
     figure.update_xaxes(title="discount left after deletion (lower is better)", range=[0.2, 1.0])
-    return plain(figure).update_layout(width=WIDTH, height=2 * HEIGHT, margin={"t": 40, "b": 90, "l": 110})
+    return plain(figure).update_layout(
+        width=WIDTH, height=2 * HEIGHT, margin={"t": 40, "b": 90, "l": 110}
+    )
 
 
-def points(figure: go.Figure, name: str, x: list[float], y: list[str], marker: dict[str, Any], column: int) -> None:
+def points(
+    figure: go.Figure, name: str, x: list[float], y: list[str], marker: dict[str, Any], column: int
+) -> None:
     figure.add_scatter(
-        x=x, y=y, name=name, legendgroup=name, showlegend=column == 1, mode="markers", marker=marker, row=1, col=column
+        x=x,
+        y=y,
+        name=name,
+        legendgroup=name,
+        showlegend=column == 1,
+        mode="markers",
+        marker=marker,
+        row=1,
+        col=column,
     )
 
 
@@ -152,7 +200,8 @@ def reasons(result: dict[str, Any] | None) -> go.Figure | None:
     parts = told["reasons"][::-1]
     kinds = {"prior": "before anything is known", "together": "together with each other"}
     names = [
-        one.get("title") or (f"{one['column']}={one['value']}" if "column" in one else kinds[one["kind"]])
+        one.get("title")
+        or (f"{one['column']}={one['value']}" if "column" in one else kinds[one["kind"]])
         for one in parts
     ]
     colours = [COLOURS[0] if one["share"] > 0 else COLOURS[1] for one in parts]
@@ -171,7 +220,9 @@ def styled(rows: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, A
     found, classics, others = [], 0, 0
     for row in rows:
         if row["kind"] == "classic":
-            again, place = divmod(classics, len(CLASSIC_GREYS))  # no grey twice with the same dashes
+            again, place = divmod(
+                classics, len(CLASSIC_GREYS)
+            )  # no grey twice with the same dashes
             dash = DASHES[(place + again) % len(DASHES)]
             found.append((row, {"color": CLASSIC_GREYS[place], "dash": dash, "width": 1.5}))
             classics += 1
@@ -181,7 +232,14 @@ def styled(rows: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, A
     return found
 
 
-def line(figure: go.Figure, name: str, x: list[str], y: list[float], style: dict[str, Any], column: int = 1) -> None:
+def line(
+    figure: go.Figure,
+    name: str,
+    x: list[str],
+    y: list[float],
+    style: dict[str, Any],
+    column: int = 1,
+) -> None:
     figure.add_scatter(
         x=x,
         y=y,
@@ -207,7 +265,13 @@ def draw(figure: go.Figure, path: Path, chromium: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "chart.html"
         page.write_text(PAGE.format(chart=chart), encoding="utf-8")
-        command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/profile"]
+        command = [
+            chromium,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            f"--user-data-dir={folder}/profile",
+        ]
         command += [
             f"--window-size={WIDTH},{figure.layout.height}",
             "--force-device-scale-factor=2",

@@ -1,11 +1,13 @@
-"""Next clicks of sessions: every prefix of every test session of a data set's own split, the whole catalogue ranked.
+"""Next clicks of sessions: every prefix of every test session of a data set's own split, the whole
+catalogue ranked.
 
 python benchmarks/session.py --data DIR [--sets diginetica,nowplaying] [--learners a,b] [--json OUT]
 
-The latest hundredth of the training sessions is left out to choose settings and to stop training; a learner that takes
-in sessions without being trained again then takes these in, as it would in use. Recall@20 and MRR@20 are means over all
-clicks after the first of each session, with intervals bootstrapped over sessions. Each learner also undergoes the three
-tests of a changing interest, and the time of a click is measured with one session alone.
+The latest hundredth of the training sessions is left out to choose settings and to stop training; a
+learner that takes in sessions without being trained again then takes these in, as it would in use.
+Recall@20 and MRR@20 are means over all clicks after the first of each session, with intervals
+bootstrapped over sessions. Each learner also undergoes the three tests of a changing interest, and
+the time of a click is measured with one session alone.
 """
 
 import argparse
@@ -21,22 +23,30 @@ from rich.console import Console
 from rich.table import Table
 
 import warmstart as ws
-from warmstart import metrics, recipes
-from warmstart.evaluation import CELLS, tie_order
-from warmstart.interest import interest
-from warmstart.intervals import interval, resampled_means
-from warmstart.recipes import CORE
-from warmstart.scenarios import sessions_in
+from warmstart.cli.terminal import Training
+from warmstart.evaluation import metrics
+from warmstart.evaluation.bootstrap import interval, resampled_means
+from warmstart.evaluation.evaluate import CELLS, tie_order
+from warmstart.evaluation.interest_drift import interest
 from warmstart.scorer import Scorer
-from warmstart.tasks import Split, Tasks, batches
-from warmstart.terminal import Training
-from warmstart.tuning import Fitted, Order
+from warmstart.tasks.scenarios import sessions_in
+from warmstart.tasks.tasks import Split, Tasks, batches
+from warmstart.training import registry as recipes
+from warmstart.training.registry import CORE
+from warmstart.training.tuning import Fitted, Order
 
 SETS = "diginetica,nowplaying,yoochoose-100k"
 LEARNERS = "popularity,item-knn,session-knn,gru4rec,core,stacked-core"
-TARGETS = {"diginetica": {"recall@20": 0.560, "mrr@20": 0.197}, "nowplaying": {"recall@20": 0.230, "mrr@20": 0.088}}
+TARGETS = {
+    "diginetica": {"recall@20": 0.560, "mrr@20": 0.197},
+    "nowplaying": {"recall@20": 0.230, "mrr@20": 0.088},
+}
 FIT_SECONDS, CLICK_MS = 1800.0, 5.0
-SETTINGS = {"gru4rec": {setting: CORE[setting] for setting in CORE if setting not in ("unit", "coordinate_dropout")}}
+SETTINGS = {
+    "gru4rec": {
+        setting: CORE[setting] for setting in CORE if setting not in ("unit", "coordinate_dropout")
+    }
+}
 """A rival whose defaults are for few users is trained on as many sessions as the others."""
 LEFT_OUT, AT, TIMED, WARM = 100, 20, 300, 20
 
@@ -62,21 +72,28 @@ def main() -> None:
                     seconds=FIT_SECONDS,
                     progress=training.watcher.trained,
                 )
-                rows.append({"set": name, **judged(up_to_date(recipes.fit(learner, order), split), split)})
+                rows.append(
+                    {"set": name, **judged(up_to_date(recipes.fit(learner, order), split), split)}
+                )
         show([row for row in rows if row["set"] == name])
     found = {"benchmark": "session", "seed": arguments.seed, "rows": rows, "targets": targets(rows)}
     for one in found["targets"]:
         print(f"{one['name']}: {one['value']:.4f}, target {one['target']}, met: {one['met']}")
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        arguments.json.write_text(
+            json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8"
+        )
 
 
 def own_split(folder: Path) -> Split:
     """The sessions as the data set splits them, its training sessions in their order."""
     log = ws.read(folder)
-    parts = pl.read_parquet(folder / "interactions.parquet", columns=["session_id", "split"]).unique("session_id")
+    parts = pl.read_parquet(
+        folder / "interactions.parquet", columns=["session_id", "split"]
+    ).unique("session_id")
     train, test = (
-        log.owners.encode(parts.filter(pl.col("split") == part)["session_id"].sort()) for part in ("train", "test")
+        log.owners.encode(parts.filter(pl.col("split") == part)["session_id"].sort())
+        for part in ("train", "test")
     )
     kept = len(train) - len(train) // LEFT_OUT
     return sessions_in([train[:kept], train[kept:], test], log)
@@ -111,7 +128,9 @@ def judged(fitted: Fitted, split: Split) -> dict[str, Any]:
 
 
 def by_session(scorer: Scorer, tasks: Tasks) -> tuple[np.ndarray, np.ndarray]:
-    """For each session the sums, over its clicks, of hits and of reciprocal ranks among the first `AT`."""
+    """For each session the sums, over its clicks, of hits and of reciprocal ranks among the first
+    `AT`.
+    """
     hits, reciprocal = np.zeros(len(tasks)), np.zeros(len(tasks))
     everything, order = np.arange(scorer.items), tie_order(scorer.items)
     for shots in range(1, int(tasks.events.counts.max())):
@@ -138,7 +157,9 @@ def time_of_clicks(scorer: Scorer, tasks: Tasks) -> np.ndarray:
 
 
 def targets(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The best learner of each set against its targets, with the time that it took to fit and to answer."""
+    """The best learner of each set against its targets, with the time that it took to fit and to
+    answer.
+    """
     found = []
     for name, wanted in TARGETS.items():
         here = [row for row in rows if row["set"] == name]
@@ -149,7 +170,9 @@ def targets(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             value = best[measure]["mean"]
             found.append(target(f"{name} {measure}", value, level, met=value >= level))
         seconds, click = best["fit_seconds"] + best["tune_seconds"], best["click_ms_p99"]
-        found.append(target(f"{name} fit seconds", seconds, FIT_SECONDS, met=seconds <= FIT_SECONDS))
+        found.append(
+            target(f"{name} fit seconds", seconds, FIT_SECONDS, met=seconds <= FIT_SECONDS)
+        )
         found.append(target(f"{name} p99 ms a click", click, CLICK_MS, met=click < CLICK_MS))
     return found
 
@@ -159,7 +182,17 @@ def target(name: str, value: float, wanted: float, *, met: bool) -> dict[str, An
 
 
 def show(rows: list[dict[str, Any]]) -> None:
-    heads = ("learner", "Recall@20", "MRR@20", "fit s", "ms", "p99", "frozen", "1 click after a change", "back after")
+    heads = (
+        "learner",
+        "Recall@20",
+        "MRR@20",
+        "fit s",
+        "ms",
+        "p99",
+        "frozen",
+        "1 click after a change",
+        "back after",
+    )
     table = Table(*heads, title=f"{rows[0]['set']}: {rows[0]['clicks']:,} clicks", box=None)
     for row in rows:
         figures = [
@@ -169,8 +202,13 @@ def show(rows: list[dict[str, Any]]) -> None:
         seconds, changed = f"{row['fit_seconds'] + row['tune_seconds']:.0f}", row["interest"]
         times = [f"{row['click_ms_median']:.1f}", f"{row['click_ms_p99']:.1f}"]
         whole = changed["cohort"]
-        after = [f"{changed['frozen'][-1]:.3f} of {whole[-1]:.3f}", f"{changed['spliced'][0]:.3f} of {whole[0]:.3f}"]
-        table.add_row(row["learner"], *figures, seconds, *times, *after, str(changed["recovery"] or "-"))
+        after = [
+            f"{changed['frozen'][-1]:.3f} of {whole[-1]:.3f}",
+            f"{changed['spliced'][0]:.3f} of {whole[0]:.3f}",
+        ]
+        table.add_row(
+            row["learner"], *figures, seconds, *times, *after, str(changed["recovery"] or "-")
+        )
     Console(width=150).print(table)
 
 

@@ -1,15 +1,17 @@
-"""Speed of meta-training and of adaptation: tasks a second against learn2learn, with equal gradients.
+"""Speed of meta-training and of adaptation: tasks a second against learn2learn, with equal
+gradients.
 
 python benchmarks/speed_meta.py [--threads 1] [--seconds 20] [--seed 0] [--json OUT]
 
-One outer gradient of MAML and of FOMAML is taken on 128 tasks of 5 to 100 ratings and 10 to predict, with item vectors
-of 8 fields of 32 numbers and a head of 256-64-64-1 that is adapted as a whole. First the gradients are compared; then
-both take turns, and the figure is the median over the turns of the ratio of their speeds. It is for the gradient of the
-head; further rows ask for that of the item vectors as well, as training has it. Then comes adaptation in use: of one
-user alone, and of 1,000 in a batch.
+One outer gradient of MAML and of FOMAML is taken on 128 tasks of 5 to 100 ratings and 10 to
+predict, with item vectors of 8 fields of 32 numbers and a head of 256-64-64-1 that is adapted as a
+whole. First the gradients are compared; then both take turns, and the figure is the median over the
+turns of the ratio of their speeds. It is for the gradient of the head; further rows ask for that of
+the item vectors as well, as training has it. Then comes adaptation in use: of one user alone, and
+of 1,000 in a batch.
 
-learn2learn 0.2.0 does not build on Python 3.11 or later as it comes, since its C files were made by an old Cython. To
-make an environment for it, where this project lies:
+learn2learn 0.2.0 does not build on Python 3.11 or later as it comes, since its C files were made by
+an old Cython. To make an environment for it, where this project lies:
 
     python -m venv rival && . rival/bin/activate
     pip install -c constraints.txt . cython "setuptools<81" wheel requests tqdm
@@ -20,9 +22,9 @@ make an environment for it, where this project lies:
     python setup.py build_ext bdist_wheel && pip install --no-deps dist/*.whl && cd ..
     python benchmarks/speed_meta.py
 
-The line with `sed` leaves out its games, texts and images, for which it would need gym and a torchvision made for the
-very torch that is installed; its algorithms have no use for them. Where learn2learn cannot be imported, the rival is a
-plain loop over the tasks with torch.autograd.
+The line with `sed` leaves out its games, texts and images, for which it would need gym and a
+torchvision made for the very torch that is installed; its algorithms have no use for them. Where
+learn2learn cannot be imported, the rival is a plain loop over the tasks with torch.autograd.
 """
 
 import argparse
@@ -44,25 +46,30 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import mse_loss, normalize
 
-from warmstart import recipes
-from warmstart.learner import Catalogue, Query, Support
+from warmstart.data.synthetic import shop
 from warmstart.learners import MAML
-from warmstart.scenarios import user_cold_start
-from warmstart.synthetic import shop
-from warmstart.tasks import Examples
-from warmstart.tuning import Order
+from warmstart.learners.base import Catalogue, Query, Support
+from warmstart.tasks.scenarios import user_cold_start
+from warmstart.tasks.tasks import Examples
+from warmstart.training import registry as recipes
+from warmstart.training.tuning import Order
 
 TASKS, SHORTEST, LONGEST, QUERIES = 128, 5, 100, 10
 FIELDS, WIDTH, HIDDEN, RATE = 8, 32, 64, 0.1
 DIM = FIELDS * WIDTH
 CASES = ((1, False), (5, False), (1, True), (5, True))  # steps, and whether first order
-TURN, FEWEST = 0.25, 5  # a turn is long enough that it matters little what the other has left in the cache
+TURN, FEWEST = (
+    0.25,
+    5,
+)  # a turn is long enough that it matters little what the other has left in the cache
 FASTER, EQUAL = 4.0, 1e-5
 USERS, EVENTS = 1000, 20
 LEARNERS, MILLISECONDS = ("ridge", "in-context"), {"alone": 1.0, "in a batch": 0.1}
 
 Outer = Callable[[], list[Tensor]]
-"""Takes one outer gradient: of the layers in the order of `LAYERS`, then of the vectors where that is asked for."""
+"""Takes one outer gradient: of the layers in the order of `LAYERS`, then of the vectors where that
+is asked for.
+"""
 LAYERS = ("represent", "bend", "hidden", "offset", "output", "shift")
 
 
@@ -78,20 +85,27 @@ class Task(NamedTuple):
 
 @dataclass(frozen=True)
 class Case:
-    """What is raced: how many steps of descent, of which order, and whether the vectors get a gradient as well."""
+    """What is raced: how many steps of descent, of which order, and whether the vectors get a
+    gradient as well.
+    """
 
     steps: int
     first_order: bool
     vectors: bool
 
     def __str__(self) -> str:
-        order, plural = ("first" if self.first_order else "second"), ("" if self.steps == 1 else "s")
+        order, plural = (
+            ("first" if self.first_order else "second"),
+            ("" if self.steps == 1 else "s"),
+        )
         return f"{order} order, {self.steps} step{plural}{', with vectors' if self.vectors else ''}"
 
 
 @dataclass(frozen=True)
 class Race:
-    """What came of a case: tasks a second, their ratio with its quartiles, and how far apart the gradients are."""
+    """What came of a case: tasks a second, their ratio with its quartiles, and how far apart the
+    gradients are.
+    """
 
     case: str
     ours: float
@@ -102,7 +116,9 @@ class Race:
 
 
 class Head(nn.Module):
-    """Our head as a module for one task; its prior is that of the task and a shift, which is adapted."""
+    """Our head as a module for one task; its prior is that of the task and a shift, which is
+    adapted.
+    """
 
     def __init__(self, head: nn.ParameterDict) -> None:
         super().__init__()
@@ -145,9 +161,13 @@ def main() -> None:
         "targets": targets(rival, races, milliseconds),
     }
     for target in found["targets"]:
-        print(f"{target['name']}: {target['value']:.3g}, target {target['target']:.3g}, met: {target['met']}")
+        print(
+            f"{target['name']}: {target['value']:.3g}, target {target['target']:.3g}, met: {target['met']}"
+        )
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        arguments.json.write_text(
+            json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8"
+        )
 
 
 def opponent() -> tuple[str, Opponent]:
@@ -180,18 +200,29 @@ def looped(head: Head, tasks: Sequence[Task], case: Case) -> Tensor:
         weights: dict[str, Tensor] = dict(head.named_parameters())
         for _ in range(case.steps):
             loss = mse_loss(functional_call(head, weights, (task.x, task.prior)), task.y)
-            slopes = torch.autograd.grad(loss, list(weights.values()), create_graph=not case.first_order)
-            weights = {n: w - RATE * slope for (n, w), slope in zip(weights.items(), slopes, strict=True)}
-        total = total + mse_loss(functional_call(head, weights, (task.items, task.prior)), task.values)
+            slopes = torch.autograd.grad(
+                loss, list(weights.values()), create_graph=not case.first_order
+            )
+            weights = {
+                n: w - RATE * slope for (n, w), slope in zip(weights.items(), slopes, strict=True)
+            }
+        total = total + mse_loss(
+            functional_call(head, weights, (task.items, task.prior)), task.values
+        )
     return total
 
 
 def race(case: Case, opponent: Opponent, seed: int, seconds: float) -> Race:
     """Both in turn until the time is up, after a look at whether they take the same gradient."""
     torch.manual_seed(seed)
-    learner = MAML(DIM, objective="rating", hidden=HIDDEN, inner_steps=case.steps, first_order=case.first_order)
+    learner = MAML(
+        DIM, objective="rating", hidden=HIDDEN, inner_steps=case.steps, first_order=case.first_order
+    )
     support, query = world(seed, vectors=case.vectors)
-    mine, yours = ours(learner, support, query), theirs(opponent, Head(learner.head), case, support, query)
+    mine, yours = (
+        ours(learner, support, query),
+        theirs(opponent, Head(learner.head), case, support, query),
+    )
     apart = difference(mine(), yours(), support.mask)
     begun, turns = time.perf_counter(), []
     while len(turns) < FEWEST or time.perf_counter() - begun < seconds:
@@ -212,21 +243,29 @@ def speed(outer: Outer) -> float:
 
 
 def world(seed: int, *, vectors: bool) -> tuple[Support, Query]:
-    """Ratings of items each field of which has a vector of length 1; `vectors` says whether they want a gradient."""
+    """Ratings of items each field of which has a vector of length 1; `vectors` says whether they
+    want a gradient.
+    """
     rng = torch.Generator().manual_seed(seed)
     counts = torch.randint(SHORTEST, LONGEST + 1, (TASKS,), generator=rng)
     x, items = (
-        normalize(torch.randn(TASKS, n, FIELDS, WIDTH, generator=rng), dim=-1).flatten(2).requires_grad_(vectors)
+        normalize(torch.randn(TASKS, n, FIELDS, WIDTH, generator=rng), dim=-1)
+        .flatten(2)
+        .requires_grad_(vectors)
         for n in (LONGEST, QUERIES)
     )
     y, values = (torch.randn(TASKS, n, generator=rng) for n in (LONGEST, QUERIES))
     prior = 0.1 * torch.randn(TASKS, DIM, generator=rng)
     mask = torch.arange(LONGEST) < counts.unsqueeze(1)
-    return Support(x, y, mask, prior), Query(items, values, torch.ones(TASKS, QUERIES, dtype=torch.bool))
+    return Support(x, y, mask, prior), Query(
+        items, values, torch.ones(TASKS, QUERIES, dtype=torch.bool)
+    )
 
 
 def ours(learner: MAML, support: Support, query: Query) -> Outer:
-    """MAML as it is trained here, but for the rates: they stay as they are, for the rival's rate is no parameter."""
+    """MAML as it is trained here, but for the rates: they stay as they are, for the rival's rate is
+    no parameter.
+    """
     learner.log_rate.requires_grad_(False)
     shift = torch.zeros(DIM, requires_grad=True)
     nothing = Catalogue(torch.zeros(1, DIM), torch.zeros(1))
@@ -252,7 +291,9 @@ def theirs(opponent: Opponent, head: Head, case: Case, support: Support, query: 
         vector.requires_grad_()
 
     def outer() -> list[Tensor]:
-        return _gradient(opponent(head, tasks, case), [*(getattr(head, name) for name in LAYERS), *vectors])
+        return _gradient(
+            opponent(head, tasks, case), [*(getattr(head, name) for name in LAYERS), *vectors]
+        )
 
     return outer
 
@@ -272,9 +313,13 @@ def difference(mine: list[Tensor], yours: list[Tensor], mask: Tensor) -> float:
 
 
 def adaptation(name: str, seed: int) -> dict[str, float]:
-    """Milliseconds a user of 20 events, alone and in a batch of 1,000; trained for a single step, which is all one."""
+    """Milliseconds a user of 20 events, alone and in a batch of 1,000; trained for a single step,
+    which is all one.
+    """
     split = user_cold_start(shop(items=2000, seed=seed))
-    scorer = recipes.fit(name, Order(split, seed=seed, settings={"steps": 1, "validate_every": 1})).scorer
+    scorer = recipes.fit(
+        name, Order(split, seed=seed, settings={"steps": 1, "validate_every": 1})
+    ).scorer
     item = np.random.default_rng(seed).integers(scorer.items, size=USERS * EVENTS)
     users = Examples(item, np.ones(len(item), dtype=np.float32), np.arange(USERS + 1) * EVENTS)
     one = users.take(np.array([0]))
@@ -300,7 +345,12 @@ def show(rival: str, races: Sequence[Race], milliseconds: dict[str, dict[str, fl
     table = Table("case", "ours, tasks/s", rival, "ratio", "quartiles", "largest difference")
     for one in races:
         low, high = one.quartiles
-        figures = (f"{one.ours:,.0f}", f"{one.rival:,.0f}", f"{one.ratio:.2f}", f"{low:.2f} to {high:.2f}")
+        figures = (
+            f"{one.ours:,.0f}",
+            f"{one.rival:,.0f}",
+            f"{one.ratio:.2f}",
+            f"{low:.2f} to {high:.2f}",
+        )
         table.add_row(one.case, *figures, f"{one.difference:.1e}")
     console.print(table)
     table = Table("adaptation, ms a user", *MILLISECONDS)
@@ -309,7 +359,9 @@ def show(rival: str, races: Sequence[Race], milliseconds: dict[str, dict[str, fl
     console.print(table)
 
 
-def targets(rival: str, races: Sequence[Race], milliseconds: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
+def targets(
+    rival: str, races: Sequence[Race], milliseconds: dict[str, dict[str, float]]
+) -> list[dict[str, Any]]:
     """The ratios of the head's gradients, how equal all gradients are, and the time to adapt."""
     found = [
         {
@@ -322,8 +374,12 @@ def targets(rival: str, races: Sequence[Race], milliseconds: dict[str, dict[str,
     ]
     below = {"largest difference of a gradient": (max(one.difference for one in races), EQUAL)}
     for name, taken in milliseconds.items():
-        below |= {f"{name} adapts {way}, ms": (taken[way], most) for way, most in MILLISECONDS.items()}
-    found += [{"name": n, "value": v, "target": most, "met": v <= most} for n, (v, most) in below.items()]
+        below |= {
+            f"{name} adapts {way}, ms": (taken[way], most) for way, most in MILLISECONDS.items()
+        }
+    found += [
+        {"name": n, "value": v, "target": most, "met": v <= most} for n, (v, most) in below.items()
+    ]
     return found
 
 

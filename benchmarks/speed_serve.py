@@ -1,17 +1,20 @@
-"""Speed of the service: recommendations a second and how long each takes, with 100,000 items, on the machine's cores.
+"""Speed of the service: recommendations a second and how long each takes, with 100,000 items, on
+the machine's cores.
 
-python benchmarks/speed_serve.py [--learners ridge,core,blend] [--items 100000] [--workers 2] [--connections 2,4,8,16]
-    [--seconds 10] [--models DIR] [--json OUT]
+python benchmarks/speed_serve.py [--learners ridge,core,blend] [--items 100000] [--workers 2]
+[--connections 2,4,8,16] [--seconds 10] [--models DIR] [--json OUT]
 
-A made-up catalogue is fitted in a few steps, since what is learned does not matter to speed, and served as people serve
-it: `warmstart serve` with a store in SQLite. First it is timed how long a cold process takes until it is ready. Then
-clients on the same machine ask without a pause, each on a connection of its own: for somebody new with 1 to 10 events
-in the request (`inline`), and for users whose 20 events are stored (`stored`); every answer has ten items, with title,
-chance and propensity. `wrk` is the client where it is installed (Debian: apt-get install wrk), else one in Python,
-which takes as much of the processor as the service. Models are kept in --models and fitted where they are missing.
+A made-up catalogue is fitted in a few steps, since what is learned does not matter to speed, and
+served as people serve it: `warmstart serve` with a store in SQLite. First it is timed how long a
+cold process takes until it is ready. Then clients on the same machine ask without a pause, each on
+a connection of its own: for somebody new with 1 to 10 events in the request (`inline`), and for
+users whose 20 events are stored (`stored`); every answer has ten items, with title, chance and
+propensity. `wrk` is the client where it is installed (Debian: apt-get install wrk), else one in
+Python, which takes as much of the processor as the service. Models are kept in --models and fitted
+where they are missing.
 
-With --soak SECONDS, requests come at a steady rate instead (--rate, 200 a second), events among them; what counts is
-whether any fails and whether the memory grows.
+With --soak SECONDS, requests come at a steady rate instead (--rate, 200 a second), events among
+them; what counts is whether any fails and whether the memory grows.
 """
 
 import argparse
@@ -49,8 +52,9 @@ QUICK: dict[str, dict[str, Any]] = {
     "blend": {"steps": 30},
     "als": {"factors": 64, "iterations": 1},
 }
-"""Settings in which fitting takes a minute; of those that speed depends on, the sizes are 64 numbers an item, 32 for
-`blend`, as it is by default."""
+"""Settings in which fitting takes a minute; of those that speed depends on, the sizes are 64
+numbers an item, 32 for `blend`, as it is by default.
+"""
 USERS, EVENTS, TASTES = 20_000, 20, 50
 SERVED, P99, COLD = 1000.0, 10.0, 5.0
 LUA = """
@@ -96,7 +100,10 @@ def main() -> None:
     for learner in arguments.learners.split(","):
         if not (folder / learner / "1").exists():
             log = log or made_up(arguments.items)
-            print(f"fitting {learner} to {len(log):,} events of {len(log.items):,} items", file=sys.stderr)
+            print(
+                f"fitting {learner} to {len(log):,} events of {len(log.items):,} items",
+                file=sys.stderr,
+            )
             ws.fit(log, learner=learner, settings=QUICK[learner]).save(folder / learner / "1")
         with tempfile.TemporaryDirectory() as place:
             store = f"sqlite:///{place}/events.db"
@@ -110,7 +117,14 @@ def main() -> None:
                     continue
                 for load in ("inline", "stored"):
                     for connections in map(int, arguments.connections.split(",")):
-                        rows.append(_row(learner, load, connections, _loaded(base, load, connections, arguments)))
+                        rows.append(
+                            _row(
+                                learner,
+                                load,
+                                connections,
+                                _loaded(base, load, connections, arguments),
+                            )
+                        )
     found = _verdict(arguments, rows, cold, soak)
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
@@ -123,10 +137,17 @@ def made_up(items: int) -> ws.Interactions:
     owner = np.repeat(np.arange(USERS), 50)
     item = rng.choice(items, size=len(owner), p=chance / chance.sum())
     taste = rng.integers(TASTES, size=USERS)[owner]
-    item = np.minimum(item // TASTES * TASTES + np.where(rng.random(len(item)) < 0.6, taste, item % TASTES), items - 1)
+    item = np.minimum(
+        item // TASTES * TASTES + np.where(rng.random(len(item)) < 0.6, taste, item % TASTES),
+        items - 1,
+    )
     each = pl.DataFrame({"user": np.arange(items) % USERS, "item": np.arange(items)})
-    events = pl.concat([pl.DataFrame({"user": owner, "item": item}), each]).unique(maintain_order=True)
-    named = events.select(pl.format("u{}", "user").alias("user"), pl.format("i{}", "item").alias("item"))
+    events = pl.concat([pl.DataFrame({"user": owner, "item": item}), each]).unique(
+        maintain_order=True
+    )
+    named = events.select(
+        pl.format("u{}", "user").alias("user"), pl.format("i{}", "item").alias("item")
+    )
     codes = pl.DataFrame({"code": np.arange(items)})
     table = codes.select(
         pl.format("i{}", "code").alias("item_id"),
@@ -147,7 +168,9 @@ class Service:
     def memory_mb(self) -> float:
         """What its processes hold together; pages that they share are counted once for each."""
         parent = psutil.Process(self.pid)
-        return sum(one.memory_info().rss for one in (parent, *parent.children(recursive=True))) / 2**20
+        return (
+            sum(one.memory_info().rss for one in (parent, *parent.children(recursive=True))) / 2**20
+        )
 
 
 @contextmanager
@@ -156,14 +179,26 @@ def serving(models: Path, store: str, workers: int) -> Iterator[tuple[Service, f
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "warmstart.cli", "serve", str(models), "--store", store, "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "warmstart",
+        "serve",
+        str(models),
+        "--store",
+        store,
+        "--port",
+        str(port),
+    ]
     begun = time.perf_counter()
     with subprocess.Popen(
         [*command, "--workers", str(workers)], stderr=subprocess.DEVNULL, start_new_session=True
     ) as process:
         try:
             while not _ready(port):
-                assert process.poll() is None, "the service ended; run `warmstart serve` by hand to see why"
+                assert process.poll() is None, (
+                    "the service ended; run `warmstart serve` by hand to see why"
+                )
                 time.sleep(0.01)
             yield Service(f"http://127.0.0.1:{port}", process.pid), time.perf_counter() - begun
         finally:
@@ -187,10 +222,14 @@ def _fill(base: str, items: int) -> None:
                 for user in range(first, first + 400)
                 for _ in range(EVENTS)
             ]
-            assert client.post("/v1/interactions", json={"interactions": rows}).json()["accepted"] == len(rows)
+            assert client.post("/v1/interactions", json={"interactions": rows}).json()[
+                "accepted"
+            ] == len(rows)
 
 
-def _loaded(base: str, load: str, connections: int, arguments: argparse.Namespace) -> dict[str, float]:
+def _loaded(
+    base: str, load: str, connections: int, arguments: argparse.Namespace
+) -> dict[str, float]:
     if shutil.which("wrk") is None:
         return asyncio.run(_asked(base, load, connections, arguments))
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
@@ -199,12 +238,20 @@ def _loaded(base: str, load: str, connections: int, arguments: argparse.Namespac
         found = {}
         for seconds in (2, arguments.seconds):  # the first to get warm
             command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script.name, base]
-            done = subprocess.run(command, env={**os.environ, "LOAD": load}, capture_output=True, text=True, check=True)
+            done = subprocess.run(
+                command,
+                env={**os.environ, "LOAD": load},
+                capture_output=True,
+                text=True,
+                check=True,
+            )
             found = json.loads(done.stdout.split("RESULT ")[1].splitlines()[0])
         return found
 
 
-async def _asked(base: str, load: str, connections: int, arguments: argparse.Namespace) -> dict[str, float]:
+async def _asked(
+    base: str, load: str, connections: int, arguments: argparse.Namespace
+) -> dict[str, float]:
     """The same by a client in Python."""
     took: list[float] = []
     errors = 0
@@ -223,10 +270,18 @@ async def _asked(base: str, load: str, connections: int, arguments: argparse.Nam
             end = time.perf_counter() + seconds
             await asyncio.gather(*(one(client, end) for _ in range(connections)))
     p50, p99 = np.percentile(took, [50, 99])
-    return {"requests": len(took), "seconds": arguments.seconds, "errors": errors, "p50": p50, "p99": p99}
+    return {
+        "requests": len(took),
+        "seconds": arguments.seconds,
+        "errors": errors,
+        "p50": p50,
+        "p99": p99,
+    }
 
 
-async def _ask(client: httpx.AsyncClient, load: str, drawn: random.Random, items: int) -> httpx.Response:
+async def _ask(
+    client: httpx.AsyncClient, load: str, drawn: random.Random, items: int
+) -> httpx.Response:
     if load == "stored":
         return await client.get(f"/v1/recommend/u{drawn.randrange(2000)}?count=10")
     history = [f"i{drawn.randrange(items)}" for _ in range(drawn.randint(1, 10))]
@@ -234,10 +289,11 @@ async def _ask(client: httpx.AsyncClient, load: str, drawn: random.Random, items
 
 
 async def _soak(service: Service, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Requests at a steady rate, one in ten of them an event to keep; whether they fail, and how the memory goes.
+    """Requests at a steady rate, one in ten of them an event to keep; whether they fail, and how
+    the memory goes.
 
-    Each of a few connections takes the next request once it is due, and writes and reads it by hand: a library's client
-    would take more of the processor than the service.
+    Each of a few connections takes the next request once it is due, and writes and reads it by
+    hand: a library's client would take more of the processor than the service.
     """
     drawn, took, failures = random.Random(2), [], Counter()
     memory: list[int] = []
@@ -264,43 +320,75 @@ async def _soak(service: Service, arguments: argparse.Namespace) -> dict[str, An
 
     await asyncio.gather(*(line() for _ in range(16)))
     p50, p99 = (float(value) for value in np.percentile(took, [50, 99]))
-    return {"requests": len(took), "failed": dict(failures), "p50_ms": p50, "p99_ms": p99, "memory_mb": memory}
+    return {
+        "requests": len(took),
+        "failed": dict(failures),
+        "p50_ms": p50,
+        "p99_ms": p99,
+        "memory_mb": memory,
+    }
 
 
 def _written(number: int, drawn: random.Random, items: int) -> bytes:
     """A request as it goes over the line."""
-    user, history = f"u{drawn.randrange(2000)}", [f"i{drawn.randrange(items)}" for _ in range(drawn.randint(1, 10))]
+    user, history = (
+        f"u{drawn.randrange(2000)}",
+        [f"i{drawn.randrange(items)}" for _ in range(drawn.randint(1, 10))],
+    )
     if number % 2 and number % 10:
         return f"GET /v1/recommend/{user}?count=10 HTTP/1.1\r\nHost: x\r\n\r\n".encode()
     path, body = "/v1/recommend", json.dumps({"history": history, "count": 10})
     if not number % 10:
-        path, body = "/v1/interactions", json.dumps({"interactions": [{"user_id": user, "item_id": history[0]}]})
+        path, body = (
+            "/v1/interactions",
+            json.dumps({"interactions": [{"user_id": user, "item_id": history[0]}]}),
+        )
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
     return f"{head}\r\n\r\n{body}".encode()
 
 
 def _row(learner: str, load: str, connections: int, found: dict[str, float]) -> Row:
     per_second = found["requests"] / found["seconds"]
-    row = Row(learner, load, connections, per_second, found["p50"], found["p99"], int(found["errors"]))
-    print(f"{learner} {load} x{connections}: {per_second:.0f}/s, p99 {row.p99_ms:.1f} ms", file=sys.stderr)
+    row = Row(
+        learner, load, connections, per_second, found["p50"], found["p99"], int(found["errors"])
+    )
+    print(
+        f"{learner} {load} x{connections}: {per_second:.0f}/s, p99 {row.p99_ms:.1f} ms",
+        file=sys.stderr,
+    )
     return row
 
 
 def _verdict(
-    arguments: argparse.Namespace, rows: Sequence[Row], cold: dict[str, float], soak: dict[str, Any] | None
+    arguments: argparse.Namespace,
+    rows: Sequence[Row],
+    cold: dict[str, float],
+    soak: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    table = Table(title=f"{arguments.items:,} items, {arguments.workers} workers, {os.cpu_count()} cores", box=None)
+    table = Table(
+        title=f"{arguments.items:,} items, {arguments.workers} workers, {os.cpu_count()} cores",
+        box=None,
+    )
     for name in ("learner", "load", "connections", "a second", "p50 ms", "p99 ms", "errors"):
         table.add_column(name, justify="left" if name in ("learner", "load") else "right")
     for row in rows:
-        figures = (f"{row.per_second:.0f}", f"{row.p50_ms:.1f}", f"{row.p99_ms:.1f}", str(row.errors))
+        figures = (
+            f"{row.per_second:.0f}",
+            f"{row.p50_ms:.1f}",
+            f"{row.p99_ms:.1f}",
+            str(row.errors),
+        )
         table.add_row(row.learner, row.load, str(row.connections), *figures)
     if rows:
         Console().print(table)
     slowest = max(cold.values())
-    targets = {"a cold process ready within 5 s": {"reached": round(slowest, 2), "met": slowest <= COLD}}
+    targets = {
+        "a cold process ready within 5 s": {"reached": round(slowest, 2), "met": slowest <= COLD}
+    }
     if rows:
-        quick = max((row.per_second for row in rows if row.p99_ms <= P99 and not row.errors), default=0.0)
+        quick = max(
+            (row.per_second for row in rows if row.p99_ms <= P99 and not row.errors), default=0.0
+        )
         served = {"reached": round(quick), "met": quick >= SERVED}
         targets["1,000 recommendations a second at a p99 of 10 ms"] = served
     for name, target in targets.items():
@@ -313,13 +401,22 @@ def _verdict(
         "soak": soak,
         "targets": targets,
         "client": "wrk" if shutil.which("wrk") else "httpx",
-        "machine": {"cores": os.cpu_count(), "processor": platform.processor() or platform.machine()},
-        "settings": {"items": arguments.items, "workers": arguments.workers, "seconds": arguments.seconds},
+        "machine": {
+            "cores": os.cpu_count(),
+            "processor": platform.processor() or platform.machine(),
+        },
+        "settings": {
+            "items": arguments.items,
+            "workers": arguments.workers,
+            "seconds": arguments.seconds,
+        },
     }
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--learners", default="ridge,core,blend")
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--workers", type=int, default=2)

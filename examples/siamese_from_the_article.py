@@ -1,13 +1,19 @@
 """The minimal Siamese network as articles sketch it, filled in until it recommends.
 
-Such a sketch shows a linear layer from 10 numbers to 5, one norm and `argsort`. What it lacks is here:
-- the distance of each pair, row by row: a single norm over the whole batch would be one number for all pairs;
-- pairs with a label: two items of one user are alike (1), an item of a user and any item are not (0);
-- the loss and the training loop: alike pulls together, unlike pushes apart up to a margin (contrastive loss);
-- real data: the 10 numbers of an item say who met it (truncated SVD of items by training users, unit length);
+Such a sketch shows a linear layer from 10 numbers to 5, one norm and `argsort`. What it lacks is
+here:
+- the distance of each pair, row by row: a single norm over the whole batch would be one number for
+  all pairs;
+- pairs with a label: two items of one user are alike (1), an item of a user and any item are not
+  (0);
+- the loss and the training loop: alike pulls together, unlike pushes apart up to a margin
+  (contrastive loss);
+- real data: the 10 numbers of an item say who met it (truncated SVD of items by training users,
+  unit length);
 - the distance to a support set, the mean over its examples, for users that training never saw;
-- hit rate and nDCG for such users, beside popularity and chance. Popularity wins: a distance alone does not know what
-  many like. The learner of the package knows both: `ws.fit(data, learner="siamese")`.
+- hit rate and nDCG for such users, beside popularity and chance. Popularity wins: a distance alone
+  does not know what many like. The learner of the package knows both: `ws.fit(data,
+  learner="siamese")`.
 """
 
 import argparse
@@ -34,27 +40,41 @@ class SiameseNetwork(nn.Module):
         return torch.norm(self.embed(one) - self.embed(other), dim=1)
 
 
-def pairs(histories: list[np.ndarray], items: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def pairs(
+    histories: list[np.ndarray], items: int, rng: np.random.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
     """Item codes of as many alike as unlike pairs, with their labels."""
     users = rng.permutation(len(histories))[:BATCH]
-    one, another = np.array([rng.choice(histories[user], size=2, replace=False) for user in users]).T
+    one, another = np.array(
+        [rng.choice(histories[user], size=2, replace=False) for user in users]
+    ).T
     other = np.concatenate([another, rng.integers(items, size=len(users))])
     alike = torch.cat([torch.ones(len(users)), torch.zeros(len(users))])
     return torch.from_numpy(np.tile(one, 2)), torch.from_numpy(other), alike
 
 
-def train(network: SiameseNetwork, x: Tensor, known: list[np.ndarray], steps: int, rng: np.random.Generator) -> None:
+def train(
+    network: SiameseNetwork,
+    x: Tensor,
+    known: list[np.ndarray],
+    steps: int,
+    rng: np.random.Generator,
+) -> None:
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
     for step in range(1, steps + 1):
         one, other, alike = pairs(known, len(x), rng)
         distance = network(x[one], x[other])
-        loss = (alike * distance**2 + (1 - alike) * (MARGIN - distance).clamp(min=0) ** 2).mean()  # contrastive
+        loss = (
+            alike * distance**2 + (1 - alike) * (MARGIN - distance).clamp(min=0) ** 2
+        ).mean()  # contrastive
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         if step % max(steps // 5, 1) == 0:
             near, far = distance[alike == 1].mean(), distance[alike == 0].mean()
-            print(f"step {step}: loss {loss:.3f}, mean distance of pairs alike {near:.3f}, unlike {far:.3f}")
+            print(
+                f"step {step}: loss {loss:.3f}, mean distance of pairs alike {near:.3f}, unlike {far:.3f}"
+            )
 
 
 @torch.no_grad()
@@ -81,8 +101,12 @@ def histories_of(log: ws.Interactions, rng: np.random.Generator) -> list[np.ndar
 def features(histories: list[np.ndarray], items: int, seed: int) -> Tensor:
     """Each item as 10 numbers of unit length."""
     start = np.cumsum([0, *map(len, histories)])
-    met = sp.csr_array((np.ones(start[-1]), np.concatenate(histories), start), shape=(len(histories), items))
-    return torch.from_numpy(normalize(TruncatedSVD(10, random_state=seed).fit_transform(met.T))).float()
+    met = sp.csr_array(
+        (np.ones(start[-1]), np.concatenate(histories), start), shape=(len(histories), items)
+    )
+    return torch.from_numpy(
+        normalize(TruncatedSVD(10, random_state=seed).fit_transform(met.T))
+    ).float()
 
 
 def main() -> None:
@@ -100,7 +124,9 @@ def main() -> None:
     x, network = features(known, items, chosen.seed), SiameseNetwork()
     train(network, x, known, chosen.steps, rng)
 
-    titles = log.items.ids if log.item_table is None else log.item_table.to_series()  # the first column
+    titles = (
+        log.items.ids if log.item_table is None else log.item_table.to_series()
+    )  # the first column
     print("A new user met:", *titles[new[0][:SHOTS]], sep="\n  ")
     print("Nearest to that:", *titles[recommend(network, x, new[0][:SHOTS])], sep="\n  ")
 

@@ -1,4 +1,6 @@
-"""Data for the tests: a small world in which two kinds of people like two kinds of things, and the real data sets."""
+"""Data for the tests: a small world in which two kinds of people like two kinds of things, and the
+real data sets.
+"""
 
 import os
 import re
@@ -13,17 +15,20 @@ from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from warmstart.interactions import Interactions, Vocabulary
-from warmstart.scenarios import user_cold_start
-from warmstart.tasks import Examples, Split
+from warmstart.data.interactions import Interactions, Vocabulary
+from warmstart.tasks.scenarios import user_cold_start
+from warmstart.tasks.tasks import Examples, Split
 
-# No deadlines, since the machines are shared; the same examples every time, so that a failure can be had again.
+# No deadlines, since the machines are shared; the same examples every time, so that a failure can
+# be had again.
 settings.register_profile("warmstart", deadline=None, derandomize=True)
 settings.load_profile("warmstart")
 
 
 class Together(LoadScopeScheduling):
-    """Tests of one learner stay in one process, so that it is fitted once; and those that share a service."""
+    """Tests of one learner stay in one process, so that it is fitted once; and those that share a
+    service.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, test = nodeid.partition("::")
@@ -41,12 +46,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Togethe
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, and leave a learner out that runs a package which is not here."""
+    """Begin with what takes longest, and leave a learner out that runs a package which is not
+    here.
+    """
     items.sort(key=lambda item: item.path.name not in ("test_readme.py", "test_examples.py"))
     if find_spec("learn2learn") is None:
         for item in items:
             if "learn2learn" in re.split(r"[\[\]-]", item.name):
-                item.add_marker(pytest.mark.skip(reason="learn2learn is not installed; see benchmarks/speed_meta.py"))
+                item.add_marker(
+                    pytest.mark.skip(
+                        reason="learn2learn is not installed; see benchmarks/speed_meta.py"
+                    )
+                )
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +70,8 @@ def data_folder() -> Path:
 
 
 def two_tastes(*, owners: int = 240, items: int = 30, seed: int = 0) -> Interactions:
-    """Owners of even number mostly meet items of even number, the others odd ones; ids are neither 0..n nor sorted.
+    """Owners of even number mostly meet items of even number, the others odd ones; ids are neither
+    0..n nor sorted.
 
     Ratings follow the same taste. Items carry their kind, owners a hint of theirs.
     """
@@ -69,10 +81,14 @@ def two_tastes(*, owners: int = 240, items: int = 30, seed: int = 0) -> Interact
     for person in range(owners):
         liked = np.arange(items) % 2 == person % 2
         chance = appeal * np.where(liked, 12.0, 1.0)
-        met = rng.choice(items, size=int(rng.integers(8, 15)), replace=False, p=chance / chance.sum())
+        met = rng.choice(
+            items, size=int(rng.integers(8, 15)), replace=False, p=chance / chance.sum()
+        )
         owner += [person] * len(met)
         item += met.tolist()
-        value += np.clip(np.round(np.where(liked[met], 4.4, 2.2) + 0.5 * rng.normal(size=len(met))), 1, 5).tolist()
+        value += np.clip(
+            np.round(np.where(liked[met], 4.4, 2.2) + 0.5 * rng.normal(size=len(met))), 1, 5
+        ).tolist()
     return Interactions(
         owner=np.array(owner),
         item=np.array(item),
@@ -83,14 +99,18 @@ def two_tastes(*, owners: int = 240, items: int = 30, seed: int = 0) -> Interact
         items=Vocabulary(pl.Series([100 + 3 * thing for thing in range(items)])),
         item_table=pl.DataFrame(
             {
-                "title": [f"{'even' if thing % 2 == 0 else 'odd'} thing number {thing}" for thing in range(items)],
+                "title": [
+                    f"{'even' if thing % 2 == 0 else 'odd'} thing number {thing}"
+                    for thing in range(items)
+                ],
                 "kind": ["even" if thing % 2 == 0 else "odd" for thing in range(items)],
             }
         ),
         owner_table=pl.DataFrame(
             {
                 "hint": [
-                    ["even", "odd"][person % 2 if rng.random() < 0.9 else 1 - person % 2] for person in range(owners)
+                    ["even", "odd"][person % 2 if rng.random() < 0.9 else 1 - person % 2]
+                    for person in range(owners)
                 ]
             }
         ),
@@ -161,5 +181,7 @@ def _clicks(seed: int = 0, *, owners: int = 60, events: int = 600, items: int = 
         owners=Vocabulary(pl.Series([f"o{i}" for i in range(owners)])),
         items=Vocabulary(pl.Series([f"i{i}" for i in range(items)])),
         domains=("books", "films"),
-        item_table=pl.DataFrame({"colour": ["red", "blue", "green"] * (items // 3) + ["red"] * (items % 3)}),
+        item_table=pl.DataFrame(
+            {"colour": ["red", "blue", "green"] * (items // 3) + ["red"] * (items % 3)}
+        ),
     )

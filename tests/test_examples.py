@@ -18,7 +18,14 @@ SMALL = {"siamese_from_the_article.py": ["--steps", "60"], "music_to_films.py": 
 
 @cache
 def run(name: str, *arguments: str) -> str:
-    command = [sys.executable, "-W", "error", str(EXAMPLES / name), *SMALL.get(name, ()), *arguments]
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        str(EXAMPLES / name),
+        *SMALL.get(name, ()),
+        *arguments,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -33,9 +40,14 @@ def test_the_siamese_network_of_the_article_trains_recommends_and_is_judged():
     printed = run("siamese_from_the_article.py")
     losses = [float(loss) for loss in re.findall(r"step \d+: loss ([\d.]+)", printed)]
     assert len(losses) == 5 and losses[-1] < losses[0]
-    met, nearest = re.search(r"met:\n(.*)Nearest to that:\n(.*?)\n\d", printed, flags=re.DOTALL).groups()
+    met, nearest = re.search(
+        r"met:\n(.*)Nearest to that:\n(.*?)\n\d", printed, flags=re.DOTALL
+    ).groups()
     assert len(met.splitlines()) == 5 and len(nearest.splitlines()) == 10
-    ndcg = {name: float(figure) for name, figure in re.findall(r"(\w+): hit rate [\d.]+, nDCG ([\d.]+)", printed)}
+    ndcg = {
+        name: float(figure)
+        for name, figure in re.findall(r"(\w+): hit rate [\d.]+, nDCG ([\d.]+)", printed)
+    }
     assert ndcg["siamese"] > 1.5 * ndcg["chance"] and "popularity" in ndcg
 
 
@@ -45,13 +57,18 @@ def test_the_siamese_network_of_the_article_has_titles_of_real_data(data_folder)
 
 
 def test_the_siamese_network_of_the_article_has_one_distance_for_each_pair():
-    spec = importlib.util.spec_from_file_location("example", EXAMPLES / "siamese_from_the_article.py")
+    spec = importlib.util.spec_from_file_location(
+        "example", EXAMPLES / "siamese_from_the_article.py"
+    )
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
     network = example.SiameseNetwork()
     assert (network.embed.in_features, network.embed.out_features) == (10, 5)
     one, other = torch.randn(7, 10), torch.randn(7, 10)
-    rows = [(network.embed(a) - network.embed(b)).square().sum().sqrt() for a, b in zip(one, other, strict=True)]
+    rows = [
+        (network.embed(a) - network.embed(b)).square().sum().sqrt()
+        for a, b in zip(one, other, strict=True)
+    ]
     assert_close(network(one, other), torch.stack(rows))
 
 
@@ -59,10 +76,19 @@ def test_who_came_for_the_music_is_recommended_films_of_the_same_mood():
     printed = run("music_to_films.py")
     met = re.search(r"To somebody who met ([^\n]*):", printed).group(1)
     genres = [item.rpartition("-")[0] for item in met.split(", ")]
-    mood = {"folk": "drama", "punk": "thriller", "soul": "romance", "ska": "comedy", "choral": "history"}
+    mood = {
+        "folk": "drama",
+        "punk": "thriller",
+        "soul": "romance",
+        "ska": "comedy",
+        "choral": "history",
+    }
     wanted = mood[max(mood, key=genres.count)]
     titles = re.findall(r"^  (\w+) film no\. \d+$", printed, flags=re.MULTILINE)
     assert len(titles) == 5 and titles.count(wanted) >= 4
     first = re.findall(r"^(popularity|blend)\s+([.\d]+)", printed, flags=re.MULTILINE)
-    rows = {name: float(figure) for name, figure in first[:1] + [one for one in first if one[0] == "blend"][:1]}
+    rows = {
+        name: float(figure)
+        for name, figure in first[:1] + [one for one in first if one[0] == "blend"][:1]
+    }
     assert rows["blend"] > 1.3 * rows["popularity"], "before any film the music already says which"

@@ -22,14 +22,35 @@ LAYERS = (
     ("gate", "recommender", "report"),
     ("lists",),
     ("asked",),
-    ("recipes", "folder", "answer", "additions", "cost", "budget", "intervals", "insight", "exploration", "filters"),
+    (
+        "recipes",
+        "folder",
+        "answer",
+        "additions",
+        "cost",
+        "budget",
+        "intervals",
+        "insight",
+        "exploration",
+        "filters",
+    ),
     ("explanation",),
     ("words",),
     ("stacking",),
     ("tuning",),
     ("training", "checks", "counterfactual", "reasons"),
     ("fidelity", "movement"),
-    ("validation", "calibration", "error_bars", "interest", "stack", "start", "synthetic", "reading", "influence"),
+    (
+        "validation",
+        "calibration",
+        "error_bars",
+        "interest",
+        "stack",
+        "start",
+        "synthetic",
+        "reading",
+        "influence",
+    ),
     ("events", "roles"),
     ("findings", "judge", "sources"),
     ("bases", "evaluation", "memory", "neighbours", "by_shots", "widened", "tastes"),
@@ -46,7 +67,10 @@ LAYERS = (
     ("errors",),
 )
 LEVEL = {name: -depth for depth, names in enumerate(LAYERS) for name in names}
-VIEWS = {("report", "board"), ("report", "page")}  # a report shows itself, by an import where it is shown
+VIEWS = {
+    ("report", "board"),
+    ("report", "page"),
+}  # a report shows itself, by an import where it is shown
 NO_TORCH = (
     "scorer",
     "metrics",
@@ -83,7 +107,9 @@ NO_TORCH = (
 
 def modules() -> dict[Path, str]:
     """Each file with the name of its module, or of its package below warmstart."""
-    return {path: path.relative_to(ROOT).parts[0].removesuffix(".py") for path in ROOT.rglob("*.py")}
+    return {
+        path: path.relative_to(ROOT).parts[0].removesuffix(".py") for path in ROOT.rglob("*.py")
+    }
 
 
 def imports(path: Path) -> set[str]:
@@ -93,7 +119,9 @@ def imports(path: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module)
-            found |= {f"warmstart.{alias.name}" for alias in node.names if node.module == "warmstart"}
+            found |= {
+                f"warmstart.{alias.name}" for alias in node.names if node.module == "warmstart"
+            }
     return found
 
 

@@ -5,8 +5,9 @@ Run it in each checkout on the same machine, then compare the two files:
     OMP_NUM_THREADS=1 python tools/same_bits.py --out before.json
     OMP_NUM_THREADS=1 python tools/same_bits.py --out after.json --against before.json
 
-Bits depend on the processor and on the libraries, so golden values are never committed. Only the public interface is
-used, so that the insides may be renamed and moved between the two. Arrays are compared by content, whatever their names.
+Bits depend on the processor and on the libraries, so golden values are never committed. Only the
+public interface is used, so that the insides may be renamed and moved between the two. Arrays are
+compared by content, whatever their names.
 """
 
 import argparse
@@ -21,13 +22,36 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import warmstart as ws
 from safetensors.numpy import load_file
 
-SMALL = {"dim": 16, "steps": 60, "tasks": 32, "validate_every": 20, "rate": 0.01, "most_shots": 8, "queries": 6}
-NEWER = {"tasks": "meta_batch_size", "most_shots": "max_shots", "queries": "max_queries", "rate": "learning_rate"}
+import warmstart as ws
+
+SMALL = {
+    "dim": 16,
+    "steps": 60,
+    "tasks": 32,
+    "validate_every": 20,
+    "rate": 0.01,
+    "most_shots": 8,
+    "queries": 6,
+}
+NEWER = {
+    "tasks": "meta_batch_size",
+    "most_shots": "max_shots",
+    "queries": "max_queries",
+    "rate": "learning_rate",
+}
 """Settings by names that they have had since."""
-OTHER_SCENARIOS = ("popularity", "item-knn", "ease", "session-knn", "in-context", "blend", "gru4rec", "stacked-core")
+OTHER_SCENARIOS = (
+    "popularity",
+    "item-knn",
+    "ease",
+    "session-knn",
+    "in-context",
+    "blend",
+    "gru4rec",
+    "stacked-core",
+)
 HISTORY = 5  # the items of the longest history
 
 
@@ -45,7 +69,9 @@ def synthetic_log() -> ws.Interactions:
 
 
 def settings_of(recipe: Any) -> dict[str, Any]:
-    """As little training as tells two programs apart, under the names that the recipe has for it."""
+    """As little training as tells two programs apart, under the names that the recipe has for
+    it.
+    """
     options = recipe.options
     if "steps" not in options and "training.steps" not in options:
         return {}
@@ -59,7 +85,9 @@ LATER = ("judge_cases", "judge_steps", "combiner_cases", "combiner_steps")
 
 
 def fingerprint(model: ws.Recommender, folder: Path) -> dict[str, Any]:
-    """The arrays of a saved model by their hashes, and what it recommends before and after it was saved."""
+    """The arrays of a saved model by their hashes, and what it recommends before and after it was
+    saved.
+    """
     model.save(folder)
     arrays = load_file(folder / "weights.safetensors")
     arrays |= {path.stem: np.load(path) for path in (folder / "arrays").glob("*.npy")}
@@ -67,7 +95,9 @@ def fingerprint(model: ws.Recommender, folder: Path) -> dict[str, Any]:
     ids = [item for item in model.items.ids.to_list()[:HISTORY]]
     histories = [ids[:shots] for shots in (0, 1, HISTORY)]
     lists = [_of_answer(model, history) for history in histories]
-    assert lists == [_of_answer(ws.load(folder), history) for history in histories], "loaded it is another model"
+    assert lists == [_of_answer(ws.load(folder), history) for history in histories], (
+        "loaded it is another model"
+    )
     return {"arrays": hashes, "lists": lists}
 
 
@@ -77,7 +107,9 @@ def _of_answer(model: ws.Recommender, history: list[Any]) -> list[list[Any]]:
 
 def _hash(array: np.ndarray) -> str:
     content = np.ascontiguousarray(array)
-    return hashlib.sha256(f"{content.dtype}{content.shape}".encode() + content.tobytes()).hexdigest()[:16]
+    return hashlib.sha256(
+        f"{content.dtype}{content.shape}".encode() + content.tobytes()
+    ).hexdigest()[:16]
 
 
 def run(only: str) -> dict[str, Any]:
@@ -89,14 +121,20 @@ def run(only: str) -> dict[str, Any]:
         for objective in recipe.objectives
         if name not in ("auto", "learn2learn")
     ]
-    cases += [(name, "ranking", scenario) for scenario in ("item", "session") for name in OTHER_SCENARIOS]
+    cases += [
+        (name, "ranking", scenario) for scenario in ("item", "session") for name in OTHER_SCENARIOS
+    ]
     for name, objective, scenario in cases:
         case = f"{name} {objective} {scenario}"
         if only not in case:
             continue
         print(case, file=sys.stderr, flush=True)
         model = ws.fit(
-            data, learner=name, objective=objective, scenario=scenario, settings=settings_of(recipes()[name])
+            data,
+            learner=name,
+            objective=objective,
+            scenario=scenario,
+            settings=settings_of(recipes()[name]),
         )
         with tempfile.TemporaryDirectory() as folder:
             found[case] = fingerprint(model, Path(folder) / "model")
@@ -118,7 +156,11 @@ def main() -> int:
     other = [case for case in {**before, **found} if before.get(case) != found.get(case)]
     for case in other:
         old, new = before.get(case), found.get(case)
-        parts = ["missing"] if old is None or new is None else [part for part in new if old[part] != new[part]]
+        parts = (
+            ["missing"]
+            if old is None or new is None
+            else [part for part in new if old[part] != new[part]]
+        )
         print(f"{case}: {', '.join(parts)}")
     print(f"{len(found) - len(other)} of {len(found)} cases are the same to the last bit")
     return bool(other)

@@ -4,21 +4,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from warmstart.answer import Answer, Recommendation
-    from warmstart.asked import Request
-    from warmstart.checks import DataReport, check
-    from warmstart.comparison import compare as evaluate
-    from warmstart.efficiency import Efficiency, learning_curve
+    from warmstart.data.interactions import Interactions
+    from warmstart.data.quality import DataReport, check
+    from warmstart.data.reading import read
+    from warmstart.data.synthetic import shop
     from warmstart.errors import DataError, Misuse, NotFitted, WarmstartError
-    from warmstart.explanation import Explanation
-    from warmstart.fitting import fit
-    from warmstart.insight import Insight
-    from warmstart.interactions import Interactions
-    from warmstart.reading import read
-    from warmstart.recommender import Recommender, load
-    from warmstart.report import Report
-    from warmstart.scenarios import ScenarioOptions
-    from warmstart.synthetic import shop
+    from warmstart.experiments.compare import compare as evaluate
+    from warmstart.experiments.learning_curve import Efficiency, learning_curve
+    from warmstart.experiments.results import Report
+    from warmstart.explain.explanation import Explanation
+    from warmstart.explain.insight import Insight
+    from warmstart.recommend.fit import fit
+    from warmstart.recommend.recommender import Recommender, load
+    from warmstart.recommend.request import Request
+    from warmstart.recommend.response import Answer, Recommendation
+    from warmstart.tasks.scenarios import ScenarioOptions
 
 __all__ = [
     "Answer",
@@ -46,23 +46,25 @@ __all__ = [
 ]
 
 HOMES = {
-    "answer": ("Answer", "Recommendation"),
-    "asked": ("Request",),
-    "checks": ("DataReport", "check"),
-    "comparison": ("evaluate",),
-    "efficiency": ("Efficiency", "learning_curve"),
+    "recommend.response": ("Answer", "Recommendation"),
+    "recommend.request": ("Request",),
+    "data.quality": ("DataReport", "check"),
+    "experiments.compare": ("evaluate",),
+    "experiments.learning_curve": ("Efficiency", "learning_curve"),
     "errors": ("DataError", "Misuse", "NotFitted", "WarmstartError"),
-    "explanation": ("Explanation",),
-    "fitting": ("fit",),
-    "insight": ("Insight",),
-    "interactions": ("Interactions",),
-    "reading": ("read",),
-    "recommender": ("Recommender", "load"),
-    "report": ("Report",),
-    "scenarios": ("ScenarioOptions",),
-    "synthetic": ("shop",),
+    "explain.explanation": ("Explanation",),
+    "recommend.fit": ("fit",),
+    "explain.insight": ("Insight",),
+    "data.interactions": ("Interactions",),
+    "data.reading": ("read",),
+    "recommend.recommender": ("Recommender", "load"),
+    "experiments.results": ("Report",),
+    "tasks.scenarios": ("ScenarioOptions",),
+    "data.synthetic": ("shop",),
 }
-"""Where each name lives: what nobody asks for is not imported, and a service or a line of help starts at once."""
+"""Where each name lives: what nobody asks for is not imported, and a service or a line of help
+starts at once.
+"""
 ALIASES = {"evaluate": "compare"}
 
 

@@ -1,4 +1,6 @@
-"""Arrays: those of a part among the arrays of a whole, where they begin in memory, how wide a sparse one is."""
+"""Arrays: those of a part among the arrays of a whole, where they begin in memory, how wide a
+sparse one is.
+"""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -11,7 +13,11 @@ Array = TypeVar("Array")
 
 def under(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
     """What is named by the prefix and more, by the rest of its name."""
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }
 
 
 ALIGNMENT = 64
@@ -19,10 +25,12 @@ ALIGNMENT = 64
 
 
 def aligned(array: np.ndarray) -> np.ndarray:
-    """The array in row-major order at an address that is a multiple of `ALIGNMENT`; copied only where it is not.
+    """The array in row-major order at an address that is a multiple of `ALIGNMENT`; copied only
+    where it is not.
 
-    Matrix products take other paths, and round otherwise, where their operands begin elsewhere. So a model gives the
-    same scores to the last bit before it is saved and after it is loaded only if both times its arrays are aligned.
+    Matrix products take other paths, and round otherwise, where their operands begin elsewhere. So
+    a model gives the same scores to the last bit before it is saved and after it is loaded only if
+    both times its arrays are aligned.
     """
     if array.flags.c_contiguous and array.ctypes.data % ALIGNMENT == 0:
         return array

@@ -1,4 +1,6 @@
-"""What can go wrong, in the sorts a caller can act on; a mistake of ours is an AssertionError instead."""
+"""What can go wrong, in the sorts a caller can act on; a mistake of ours is an AssertionError
+instead.
+"""
 
 from collections.abc import Sequence
 
@@ -36,4 +38,6 @@ def a_few(ids: Sequence[object]) -> str:
 
 def listed(names: Sequence[str]) -> str:
     """The first names of many, for a message."""
-    return ", ".join(map(shown, names[:20])) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+    return ", ".join(map(shown, names[:20])) + (
+        f" and {len(names) - 20} more" if len(names) > 20 else ""
+    )

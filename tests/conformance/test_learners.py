@@ -1,4 +1,6 @@
-"""The laws that hold for every learner, as tensors: padding, gradients, batches of tasks, inference."""
+"""The laws that hold for every learner, as tensors: padding, gradients, batches of tasks,
+inference.
+"""
 
 from dataclasses import replace
 
@@ -7,12 +9,14 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from warmstart.learner import Catalogue, Learner, Query, Support
-from warmstart.recipes import RECIPES
-from warmstart.trained import Trained
-from warmstart.tuning import Meta, accepted
+from warmstart.learners.base import Catalogue, Learner, Query, Support
+from warmstart.model.fitted import Trained
+from warmstart.training.registry import RECIPES
+from warmstart.training.tuning import Meta, accepted
 
-CASES = [(n, o) for n, recipe in RECIPES.items() if isinstance(recipe, Meta) for o in recipe.objectives]
+CASES = [
+    (n, o) for n, recipe in RECIPES.items() if isinstance(recipe, Meta) for o in recipe.objectives
+]
 TASKS, SHOTS, QUERIES, CATALOGUE, DIM = 3, 4, 5, 7, 6
 COUNTS = torch.tensor([4, 0, 2])
 
@@ -30,7 +34,9 @@ def learner(request) -> Learner:
 def support() -> Support:
     torch.manual_seed(1)
     mask = torch.arange(SHOTS) < COUNTS[:, None]
-    return Support(torch.randn(TASKS, SHOTS, DIM), torch.randn(TASKS, SHOTS), mask, torch.randn(TASKS, DIM))
+    return Support(
+        torch.randn(TASKS, SHOTS, DIM), torch.randn(TASKS, SHOTS), mask, torch.randn(TASKS, DIM)
+    )
 
 
 @pytest.fixture
@@ -111,7 +117,13 @@ def test_the_gradient_reaches_every_parameter(name, objective, split):
 
 @pytest.mark.parametrize(("name", "objective"), CASES)
 def test_dropout_is_off_in_use(name, objective, split, examples):
-    settings = {**RECIPES[name].preset, "dim": 8, "objective": objective, "id_dropout": 0.9, "profile_dropout": 0.9}
+    settings = {
+        **RECIPES[name].preset,
+        "dim": 8,
+        "objective": objective,
+        "id_dropout": 0.9,
+        "profile_dropout": 0.9,
+    }
     model = _randomised(RECIPES[name]._model(RECIPES[name].start(split, settings), settings))
     first, again = Trained(model), Trained(model.train())
     support = examples([[1, 2], [3]])

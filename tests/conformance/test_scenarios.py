@@ -1,4 +1,6 @@
-"""The laws that hold for every scorer in every scenario: batches, empty support, saved models, and no leak."""
+"""The laws that hold for every scorer in every scenario: batches, empty support, saved models, and
+no leak.
+"""
 
 from dataclasses import replace
 from functools import cache
@@ -7,11 +9,11 @@ from itertools import count
 import numpy as np
 import pytest
 
-from warmstart import recipes
-from warmstart.recipes import RECIPES
-from warmstart.scenarios import BENCHMARK, ScenarioOptions, cut
-from warmstart.tasks import Examples, Profile, Split, Tasks
-from warmstart.tuning import Fitted, Order
+from warmstart.tasks.scenarios import BENCHMARK, ScenarioOptions, cut
+from warmstart.tasks.tasks import Examples, Profile, Split, Tasks
+from warmstart.training import registry as recipes
+from warmstart.training.registry import RECIPES
+from warmstart.training.tuning import Fitted, Order
 
 SETTINGS = {"dim": 8, "steps": 4, "tasks": 8, "validate_every": 4}
 JUDGE = {"judge_cases": 50, "judge_steps": 4}
@@ -26,7 +28,10 @@ CASES = [(s, n) for s in OPTIONS for n, recipe in RECIPES.items() if "ranking" i
 @pytest.fixture(scope="module")
 def splits(clicks) -> dict[str, Split]:
     log = clicks(items=40, events=900)
-    return {name: cut(log, name, seed=0, shares=BENCHMARK, options=options) for name, options in OPTIONS.items()}
+    return {
+        name: cut(log, name, seed=0, shares=BENCHMARK, options=options)
+        for name, options in OPTIONS.items()
+    }
 
 
 def order(split: Split, name: str) -> Order:
@@ -42,7 +47,7 @@ def fit(split: Split, name: str) -> Fitted:
     """Fitted as if each look at validation were better than the one before."""
     looks = count()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("warmstart.tuning.quality", lambda *asked: {0: float(next(looks))})
+        patch.setattr("warmstart.training.tuning.quality", lambda *asked: {0: float(next(looks))})
         return recipes.fit(name, order(split, name))
 
 
@@ -57,12 +62,17 @@ def scores_of(one: Fitted, support: Examples, profile: Profile) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("scenario", "name"), CASES)
-def test_many_tasks_are_as_each_alone_and_one_without_events_is_valid(scenario, name, splits, fitted):
+def test_many_tasks_are_as_each_alone_and_one_without_events_is_valid(
+    scenario, name, splits, fitted
+):
     one, tasks = fitted(scenario, name), splits[scenario].test
     for shots in (0, 1):
         batch = tasks.cut(shots)
         together = scores_of(one, batch.support, batch.profile)
-        assert np.isfinite(together).all() and together.shape == (len(batch.support), splits[scenario].items)
+        assert np.isfinite(together).all() and together.shape == (
+            len(batch.support),
+            splits[scenario].items,
+        )
         profile = None if batch.profile is None else batch.profile[[2]]
         alone = scores_of(one, batch.support.take(np.array([2])), profile)
         # Of a distance that is next to nothing, half of the digits are left.
@@ -82,15 +92,25 @@ def scrambled(tasks: Tasks, items: int) -> Tasks:
     """The same tasks with other items and values, those known before the first shot included."""
 
     def other(events: Examples) -> Examples:
-        return Examples(np.random.default_rng(9).integers(0, items, len(events.item)), events.value + 1, events.start)
+        return Examples(
+            np.random.default_rng(9).integers(0, items, len(events.item)),
+            events.value + 1,
+            events.start,
+        )
 
-    return replace(tasks, events=other(tasks.events), before=None if tasks.before is None else other(tasks.before))
+    return replace(
+        tasks,
+        events=other(tasks.events),
+        before=None if tasks.before is None else other(tasks.before),
+    )
 
 
 @pytest.mark.parametrize(("scenario", "name"), CASES)
 def test_nothing_of_validation_and_test_shows_in_the_weights(scenario, name, splits, fitted):
     split = splits[scenario]
-    dirty = replace(split, valid=scrambled(split.valid, split.items), test=scrambled(split.test, split.items))
+    dirty = replace(
+        split, valid=scrambled(split.valid, split.items), test=scrambled(split.test, split.items)
+    )
     found = fit(dirty, name).scorer.arrays()
     for part, array in fitted(scenario, name).scorer.arrays().items():
         np.testing.assert_array_equal(array, found[part], err_msg=part)

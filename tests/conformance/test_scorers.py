@@ -6,15 +6,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from warmstart import recipes
-from warmstart.evaluation import evaluate
-from warmstart.influence import Known, influences
-from warmstart.recipes import RECIPES
+from warmstart.evaluation.evaluate import evaluate
+from warmstart.explain.attribution import Known, influences
 from warmstart.scorer import Scorer
-from warmstart.tasks import Examples, batches
-from warmstart.tuning import Fitted, Order
+from warmstart.tasks.tasks import Examples, batches
+from warmstart.training import registry as recipes
+from warmstart.training.registry import RECIPES
+from warmstart.training.tuning import Fitted, Order
 
-SMALL = {"dim": 16, "steps": 120, "tasks": 32, "validate_every": 40, "rate": 0.01, "most_shots": 8, "queries": 6}
+SMALL = {
+    "dim": 16,
+    "steps": 120,
+    "tasks": 32,
+    "validate_every": 40,
+    "rate": 0.01,
+    "most_shots": 8,
+    "queries": 6,
+}
 MANY_STEPS_INSIDE = {"reptile", "imaml"}  # which take as long for half of the steps
 JUDGE = {"judge_cases": 300, "judge_steps": 50}
 IMPERSONAL = {"popularity", "bias"}
@@ -25,7 +33,11 @@ PERSONAL = [case for case in CASES if case[0] not in IMPERSONAL]
 def small(name: str) -> dict[str, object]:
     options = RECIPES[name].options
     fewer = {"steps": 60, "validate_every": 60} if name in MANY_STEPS_INSIDE else {}
-    return {**(SMALL if "steps" in options else {}), **fewer, **(JUDGE if "judge_steps" in options else {})}
+    return {
+        **(SMALL if "steps" in options else {}),
+        **fewer,
+        **(JUDGE if "judge_steps" in options else {}),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +65,9 @@ def support(examples) -> Examples:
 
 
 def scores_of(scorer: Scorer, support: Examples, items=None, profile=None) -> np.ndarray:
-    return scorer.score(scorer.adapt(support, profile), np.arange(scorer.items) if items is None else items)
+    return scorer.score(
+        scorer.adapt(support, profile), np.arange(scorer.items) if items is None else items
+    )
 
 
 def test_a_scorer_fits_the_protocol(scorer):
@@ -69,7 +83,9 @@ def test_ragged_batch_equals_each_task_alone(scorer, support):
 def test_the_order_of_the_candidates_does_not_matter(scorer, support):
     everything = scores_of(scorer, support)
     some = np.array([11, 2, 29, 7, 7, 0])
-    np.testing.assert_allclose(scores_of(scorer, support, some), everything[:, some], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        scores_of(scorer, support, some), everything[:, some], rtol=1e-4, atol=1e-5
+    )
 
 
 def test_candidates_may_differ_from_task_to_task(scorer, support):
@@ -86,7 +102,9 @@ def test_the_order_of_the_support_does_not_matter(scorer, support):
         pytest.skip("this learner says that order matters")
     turned = support.shuffled(np.random.default_rng(1))
     assert not np.array_equal(turned.item, support.item)
-    np.testing.assert_allclose(scores_of(scorer, turned), scores_of(scorer, support), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        scores_of(scorer, turned), scores_of(scorer, support), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_an_empty_support_has_finite_scores_that_differ_between_items(scorer, examples):
@@ -127,13 +145,16 @@ def test_saved_and_restored_it_scores_the_same(name, objective, fitted, split, s
 @pytest.mark.parametrize(("name", "objective"), PERSONAL)
 def test_five_examples_beat_none(name, objective, fitted, split):
     tasks = replace(split.test, profile=None)
-    outcome = evaluate(fitted(name, objective).scorer, tasks, objective=objective, shots=[0, 5], queries=4)
+    outcome = evaluate(
+        fitted(name, objective).scorer, tasks, objective=objective, shots=[0, 5], queries=4
+    )
     if objective == "ranking":
         before, after = (outcome.values["ndcg@10"][k].mean() for k in (0, 5))
         assert after > before + 0.05
     else:
         before, after = (outcome.values["mae"][k].mean() for k in (0, 5))
-        # Transfer learning never trained its adaptation, so as little training as here takes it less far.
+        # Transfer learning never trained its adaptation, so as little training as here takes it
+        # less far.
         assert after < before - (0.03 if RECIPES[name].kind == "transfer" else 0.05)
 
 
@@ -145,7 +166,9 @@ def test_a_checkerboard_gives_back_the_withheld_items(name, board):
         scores = scores_of(scorer, part.support).copy()
         scores[part.support.task, part.support.item] = -np.inf
         best = np.argsort(-scores, axis=1)[:, :4]  # ten of a kind: six were shown, four are left
-        recovered.append((best % 2 == part.support.item[part.support.start[:-1]][:, None] % 2).mean())
+        recovered.append(
+            (best % 2 == part.support.item[part.support.start[:-1]][:, None] % 2).mean()
+        )
     assert np.mean(recovered) > 0.97
 
 
@@ -160,19 +183,31 @@ def test_the_influence_of_an_event_is_what_is_lost_without_it(scorer, support, s
     found = influences(scorer, Known(one, profile, 0 * profile), items, rivals)
     for place in range(4):
         without = leads(one.where(np.arange(4) != place), profile)
-        np.testing.assert_allclose(found.events[:, place], leads(one, profile) - without, atol=1e-5 * scale(scorer))
+        np.testing.assert_allclose(
+            found.events[:, place], leads(one, profile) - without, atol=1e-5 * scale(scorer)
+        )
     nothing = leads(one.where(np.zeros(4, dtype=bool)), 0 * profile)
     np.testing.assert_allclose(found.prior, nothing, atol=1e-5 * scale(scorer))
     np.testing.assert_allclose(
-        found.columns[:, 0], leads(one, profile) - leads(one, 0 * profile), atol=1e-5 * scale(scorer)
+        found.columns[:, 0],
+        leads(one, profile) - leads(one, 0 * profile),
+        atol=1e-5 * scale(scorer),
     )
     parts = found.prior + found.events.sum(axis=1) + found.columns.sum(axis=1) + found.together
     np.testing.assert_allclose(parts, found.lead, atol=1e-5 * scale(scorer))
 
 
 def scale(scorer: Scorer) -> float:
-    """How large scores are, where they are larger than one: the precision of a number is relative."""
+    """How large scores are, where they are larger than one: the precision of a number is
+    relative.
+    """
     return max(
         1.0,
-        float(np.abs(scorer.score(scorer.adapt(Examples.plain(np.array([3]), np.array([0, 1]))), np.arange(30))).max()),
+        float(
+            np.abs(
+                scorer.score(
+                    scorer.adapt(Examples.plain(np.array([3]), np.array([0, 1]))), np.arange(30)
+                )
+            ).max()
+        ),
     )

@@ -1,4 +1,6 @@
-"""Whatever bytes come, reading gives a log or an error of one line; and ids come back as they were written."""
+"""Whatever bytes come, reading gives a log or an error of one line; and ids come back as they were
+written.
+"""
 
 import csv
 import io
@@ -9,11 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from warmstart.data.interactions import Interactions
+from warmstart.data.reading import read
 from warmstart.errors import DataError
-from warmstart.interactions import Interactions
-from warmstart.reading import read
 
-relaxed = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+relaxed = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 GOOD = {
     "csv": b'user,item,rating,timestamp\nu1,"a ""b""",3,1260759144\nu2,x,4.5,1260759145\n\nu1,x,1,1260759146\n',
     "tsv": b"user\titem\trating\nu1\ta\t3\nu2\tx\t4.5\n",
@@ -33,7 +37,9 @@ def is_sound(seen: Interactions | str) -> bool:
     if isinstance(seen, str):
         return len(seen) > 10 and "\n" not in seen
     in_range = 0 <= seen.owner.min() <= seen.owner.max() < len(seen.owners)
-    return bool(len(seen) > 0 and in_range and 0 <= seen.item.min() <= seen.item.max() < len(seen.items))
+    return bool(
+        len(seen) > 0 and in_range and 0 <= seen.item.min() <= seen.item.max() < len(seen.items)
+    )
 
 
 @st.composite
@@ -85,12 +91,18 @@ def test_text_ids_come_back_as_they_were_written(ids, tmp_path):
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, quoting=csv.QUOTE_ALL).writerows([("user", "item"), *ids])
     log = read(path)
-    back = zip(map(str, log.owners.decode(log.owner)), map(str, log.items.decode(log.item)), strict=True)
+    back = zip(
+        map(str, log.owners.decode(log.owner)), map(str, log.items.decode(log.item)), strict=True
+    )
     assert list(back) == ids
 
 
 @relaxed
-@given(ids=st.lists(st.tuples(*[st.integers(-(2**63), 2**63 - 1)] * 2), min_size=1, max_size=8, unique=True))
+@given(
+    ids=st.lists(
+        st.tuples(*[st.integers(-(2**63), 2**63 - 1)] * 2), min_size=1, max_size=8, unique=True
+    )
+)
 def test_integer_ids_come_back_as_they_were_written(ids, tmp_path):
     path = tmp_path / "events.csv"
     path.write_text("user,item\n" + "".join(f"{user},{item}\n" for user, item in ids))

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from warmstart.data.interactions import Interactions, Vocabulary
 from warmstart.errors import DataError
-from warmstart.interactions import Interactions, Vocabulary
-from warmstart.scenarios import BENCHMARK, DEPLOY, user_cold_start
-from warmstart.tasks import Examples, Tasks, batches
+from warmstart.tasks.scenarios import BENCHMARK, DEPLOY, user_cold_start
+from warmstart.tasks.tasks import Examples, Tasks, batches
 
 RAGGED = st.lists(st.lists(st.integers(0, 50), max_size=7), min_size=1, max_size=8)
 
@@ -23,7 +23,10 @@ def make(rows: list[list[int]]) -> Examples:
 
 
 def rows_of(examples: Examples) -> list[list[int]]:
-    return [examples.item[a:b].tolist() for a, b in zip(examples.start[:-1], examples.start[1:], strict=True)]
+    return [
+        examples.item[a:b].tolist()
+        for a, b in zip(examples.start[:-1], examples.start[1:], strict=True)
+    ]
 
 
 @given(RAGGED, st.data())
@@ -37,7 +40,9 @@ def test_a_window_is_a_slice_of_each_row(rows, data):
 @given(RAGGED, st.data())
 def test_taking_tasks_takes_their_rows_in_that_order(rows, data):
     chosen = data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=9))
-    assert rows_of(make(rows).take(np.array(chosen, dtype=np.int64))) == [rows[task] for task in chosen]
+    assert rows_of(make(rows).take(np.array(chosen, dtype=np.int64))) == [
+        rows[task] for task in chosen
+    ]
 
 
 @given(RAGGED)
@@ -70,7 +75,9 @@ def test_a_cut_is_the_first_events_and_the_next_ones(rows, shots, queries):
 
 @given(RAGGED.filter(lambda rows: all(rows)), st.integers(0, 99))
 def test_episodes_of_ordered_tasks_keep_the_order(rows, seed):
-    batch = Tasks(make(rows), ordered=True).episodes(np.random.default_rng(seed), 9, most_shots=4, queries=3)
+    batch = Tasks(make(rows), ordered=True).episodes(
+        np.random.default_rng(seed), 9, most_shots=4, queries=3
+    )
     for support, query in zip(rows_of(batch.support), rows_of(batch.query), strict=True):
         assert query
         assert any((support + query) == row[: len(support + query)] for row in rows)
@@ -91,7 +98,9 @@ def test_a_split_has_disjoint_owners_and_no_query_item_in_its_support(seed, time
     except DataError:
         return
     owners = [marks(part) for part in (split.train, split.valid, split.test)]
-    assert not (owners[0] & owners[1]) and not (owners[0] & owners[2]) and not (owners[1] & owners[2])
+    assert (
+        not (owners[0] & owners[1]) and not (owners[0] & owners[2]) and not (owners[1] & owners[2])
+    )
     for tasks in (split.valid, split.test):
         for shots in (0, 1, 3):
             batch = tasks.cut(shots)
@@ -110,7 +119,9 @@ def test_without_times_the_order_is_drawn_from_the_seed():
 def test_with_times_the_order_is_that_of_the_log():
     log = random_log(5, timed=True)
     split = user_cold_start(log)
-    for row, values in zip(rows_of(split.train.events), split_values(split.train.events), strict=True):
+    for row, values in zip(
+        rows_of(split.train.events), split_values(split.train.events), strict=True
+    ):
         owner = int(values[0]) // 1000
         whole = log.item[log.owner == owner]
         firsts = list(dict.fromkeys(whole.tolist()))
@@ -154,7 +165,9 @@ def marks(tasks: Tasks) -> set[int]:
 
 
 def split_values(examples: Examples) -> list[np.ndarray]:
-    return [examples.value[a:b] for a, b in zip(examples.start[:-1], examples.start[1:], strict=True)]
+    return [
+        examples.value[a:b] for a, b in zip(examples.start[:-1], examples.start[1:], strict=True)
+    ]
 
 
 def test_tables_without_a_useful_column_count_as_absent():
@@ -164,4 +177,8 @@ def test_tables_without_a_useful_column_count_as_absent():
         item_table=pl.DataFrame({"constant": [1] * 25}),
     )
     split = user_cold_start(log)
-    assert split.item_features is None and split.profile_columns is None and split.train.profile is None
+    assert (
+        split.item_features is None
+        and split.profile_columns is None
+        and split.train.profile is None
+    )

@@ -1,4 +1,6 @@
-"""Blend against its parts put together by hand, and the model's sum of network and witnesses against both alone."""
+"""Blend against its parts put together by hand, and the model's sum of network and witnesses
+against both alone.
+"""
 
 import numpy as np
 import pytest
@@ -6,14 +8,14 @@ import scipy.sparse as sp
 import torch
 from torch.testing import assert_close
 
-from warmstart import recipes
-from warmstart.encoder import Encoder
-from warmstart.learner import Catalogue, Query, Support, ranking
 from warmstart.learners import Blend, InContext
-from warmstart.model import Weighed
-from warmstart.recipes import RECIPES
-from warmstart.trained import Trained
-from warmstart.tuning import Order
+from warmstart.learners.base import Catalogue, Query, Support, ranking
+from warmstart.model.encoder import Encoder
+from warmstart.model.few_shot import Weighed
+from warmstart.model.fitted import Trained
+from warmstart.training import registry as recipes
+from warmstart.training.registry import RECIPES
+from warmstart.training.tuning import Order
 
 DIM, COUNTS = 5, (4, 0, 2)
 CATALOGUE = Catalogue(torch.zeros(1, DIM), torch.zeros(1))  # it does not look at it
@@ -49,7 +51,10 @@ def test_training_starts_at_the_prior_with_the_same_trust_in_all():
 
 @torch.no_grad()
 def test_without_an_order_it_reads_as_the_in_context_encoder_does():
-    learner, alone = randomised(Blend(DIM, hidden=7, width=6)), InContext(DIM, hidden=7, width=6).eval()
+    learner, alone = (
+        randomised(Blend(DIM, hidden=7, width=6)),
+        InContext(DIM, hidden=7, width=6).eval(),
+    )
     alone.read.load_state_dict(learner.read.state_dict())
     assert_close(learner.adapt(support(), CATALOGUE), alone.adapt(support(), CATALOGUE))
 
@@ -70,7 +75,9 @@ def test_trust_is_read_off_the_number_of_shots_and_how_alike_they_are():
     for t, count in enumerate(COUNTS):
         directions = [x / x.norm() for x in given.x[t, :count]]
         centre = sum(directions) / count if count else torch.zeros(DIM)
-        facts = torch.tensor([np.log1p(count), 1 / (1 + count), float(centre @ centre)], dtype=torch.float32)
+        facts = torch.tensor(
+            [np.log1p(count), 1 / (1 + count), float(centre @ centre)], dtype=torch.float32
+        )
         inside, outside = learner.gate[0], learner.gate[2]
         by_hand = outside.weight @ torch.tanh(inside.weight @ facts + inside.bias) + outside.bias
         assert_close(found[t], 10 * by_hand)
@@ -80,9 +87,12 @@ def test_focus_weighs_an_example_by_a_power_of_the_chance_it_is_given():
     torch.manual_seed(0)
     x, pool, w = torch.randn(3, 4), torch.randn(6, 4), torch.randn(4)
     mask, known = torch.tensor([True, True, False]), torch.tensor([0.5, -1.0, 9.0])
-    found = ranking(lambda z: z @ w, x, torch.ones(3), mask, Catalogue(pool, torch.zeros(6)), known, focus=0.5)
+    found = ranking(
+        lambda z: z @ w, x, torch.ones(3), mask, Catalogue(pool, torch.zeros(6)), known, focus=0.5
+    )
     chances = [
-        float((x[i] @ w + known[i]).exp() / ((x[i] @ w + known[i]).exp() + (pool @ w).exp().sum())) for i in (0, 1)
+        float((x[i] @ w + known[i]).exp() / ((x[i] @ w + known[i]).exp() + (pool @ w).exp().sum()))
+        for i in (0, 1)
     ]
     assert float(found) == pytest.approx(np.mean([-np.log(p) * p**0.5 for p in chances]), rel=1e-5)
 
@@ -118,9 +128,9 @@ def test_in_training_the_witnesses_have_not_seen_the_task(split):
     given = Support(x, torch.ones(mask.shape), mask, model.encoder.priors(batch.profile, 5))
     scores = model.learner.adapt(given, CATALOGUE) @ vectors.mT
     witnesses = torch.from_numpy(model.evidence.of(batch.support, batch.own, batch.profile))
-    scores[:, torch.from_numpy(model.evidence.taken)] += (witnesses @ model.learner.trust(given).unsqueeze(-1)).squeeze(
-        -1
-    )
+    scores[:, torch.from_numpy(model.evidence.taken)] += (
+        witnesses @ model.learner.trust(given).unsqueeze(-1)
+    ).squeeze(-1)
     losses, weights = [], []
     for t in range(5):
         met = [*padded.item[t][padded.mask[t]], *query.item[t][query.mask[t]]]
@@ -131,7 +141,9 @@ def test_in_training_the_witnesses_have_not_seen_the_task(split):
         losses.append((surprise * torch.exp(-0.25 * surprise)).mean())
         weights.append(min(int(asked[t].sum()), 20))
     assert_close(
-        found, torch.tensor([float(one) * w for one, w in zip(losses, weights, strict=True)]).sum() / sum(weights)
+        found,
+        torch.tensor([float(one) * w for one, w in zip(losses, weights, strict=True)]).sum()
+        / sum(weights),
     )
 
 
@@ -148,22 +160,30 @@ def test_the_loss_counts_what_is_known_from_elsewhere():
     rivals = Catalogue(torch.randn(6, DIM), torch.zeros(6))
     known = Query(query.x, query.y, query.mask, torch.full((3, 2), 2.0))
     shifted = Catalogue(rivals.x, torch.full((3, 6), 2.0))
-    assert_close(learner.loss(given, known, CATALOGUE, shifted), learner.loss(given, query, CATALOGUE, rivals))
+    assert_close(
+        learner.loss(given, known, CATALOGUE, shifted),
+        learner.loss(given, query, CATALOGUE, rivals),
+    )
 
 
 def test_the_appeal_that_the_data_say_stays(split):
     settings = {**SETTINGS, "steps": 5, "tasks": 8, "validate_every": 5}
-    one = recipes.fit("blend", Order(split, settings={k: v for k, v in settings.items() if k != "objective"}))
+    one = recipes.fit(
+        "blend", Order(split, settings={k: v for k, v in settings.items() if k != "objective"})
+    )
     start = RECIPES["blend"].start(split, {**RECIPES["blend"].preset, **SETTINGS})
     np.testing.assert_array_equal(one.scorer.arrays()["encoder.appeal"], start.appeal)
-    assert (one.scorer.arrays()["encoder.ids"] != start.directions).any() or one.history.best_step == 0
+    assert (
+        one.scorer.arrays()["encoder.ids"] != start.directions
+    ).any() or one.history.best_step == 0
 
 
 @torch.no_grad()
 def test_the_rate_of_the_profile_multiplies_what_it_says():
     profile = sp.csr_array(np.array([[1.0, 0.0], [0.5, 2.0]], dtype=np.float32))
     slow, fast = (
-        Encoder(np.zeros(3, dtype=np.float32), dim=6, profile_width=2, profile_rate=rate) for rate in (1.0, 3.0)
+        Encoder(np.zeros(3, dtype=np.float32), dim=6, profile_width=2, profile_rate=rate)
+        for rate in (1.0, 3.0)
     )
     for one in (slow, fast):
         one.eval().profile.weight.copy_(torch.arange(12.0).reshape(2, 6))

@@ -5,8 +5,8 @@ import torch
 from torch.nn.functional import softmax, softplus
 from torch.testing import assert_close
 
-from warmstart.learner import FIXED, Catalogue, Query, Support
 from warmstart.learners import Core
+from warmstart.learners.base import FIXED, Catalogue, Query, Support
 from warmstart.learners.core import SOFT
 
 DIM, COUNTS = 7, (5, 0, 3)
@@ -56,7 +56,11 @@ def test_the_state_is_the_sum_written_out(learner, support):
 @torch.no_grad()
 def test_the_loss_asks_for_each_event_by_those_before_it(learner, support):
     torch.manual_seed(3)
-    query = Query(torch.randn(3, 2, DIM), torch.ones(3, 2), torch.tensor([[True, True], [True, False], [False, False]]))
+    query = Query(
+        torch.randn(3, 2, DIM),
+        torch.ones(3, 2),
+        torch.tensor([[True, True], [True, False], [False, False]]),
+    )
     rivals = Catalogue(torch.randn(9, DIM), torch.randn(3, 9))
     found = learner.loss(support, query, CATALOGUE, rivals)
     for t, count in enumerate(COUNTS):
@@ -64,7 +68,9 @@ def test_the_loss_asks_for_each_event_by_those_before_it(learner, support):
         surprise = []
         for place, event in enumerate(events):
             state = expected(learner, events[:place], support.prior[t])
-            surprise.append(softplus((rivals.x @ state + rivals.log_weight[t]).logsumexp(0) - event @ state))
+            surprise.append(
+                softplus((rivals.x @ state + rivals.log_weight[t]).logsumexp(0) - event @ state)
+            )
         assert_close(found[t], torch.stack(surprise).mean(), rtol=1e-4, atol=1e-5)
 
 

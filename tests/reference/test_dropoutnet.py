@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from warmstart.learner import Catalogue, Query, Support
 from warmstart.learners import DropoutNet
+from warmstart.learners.base import Catalogue, Query, Support
 
 DIM, COUNTS = 5, (3, 1, 0)
 CATALOGUE = Catalogue(torch.zeros(1, DIM), torch.zeros(1))

@@ -6,7 +6,8 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.func import vjp
 from torch.testing import assert_close
 
-from warmstart.head import (
+from warmstart.learners.base import OBJECTIVES, Catalogue, Support
+from warmstart.learners.blocks.head import (
     LAYERS,
     START_RATE,
     Bent,
@@ -21,7 +22,6 @@ from warmstart.head import (
     unbent,
     unbent_,
 )
-from warmstart.learner import OBJECTIVES, Catalogue, Support
 
 TASKS, SHOTS, ITEMS, DIM, HIDDEN = 3, 4, 6, 5, 2
 COUNTS = (4, 0, 2)
@@ -127,7 +127,9 @@ def test_the_support_loss_is_that_of_each_task_alone(objective, weights, support
 
 @BOTH
 @pytest.mark.parametrize("layers", LAYERS)
-def test_the_slope_of_the_adapted_layers_is_that_of_each_task_alone(objective, layers, weights, support, catalogue):
+def test_the_slope_of_the_adapted_layers_is_that_of_each_task_alone(
+    objective, layers, weights, support, catalogue
+):
     found = slope(OBJECTIVES[objective], weights, LAYERS[layers], support, catalogue)
     assert tuple(found) == LAYERS[layers]
     for t in range(TASKS):
@@ -148,7 +150,9 @@ def test_the_slope_can_itself_be_differentiated(objective, weights, support, cat
     curves = torch.autograd.grad(along, [*leaves.values(), asking.x])
     for t in range(TASKS):
         own, x = one(weights, t), support.x.clone().requires_grad_()
-        loss = loss_of(objective, own, Support(x, support.y, support.mask, support.prior), catalogue, t)
+        loss = loss_of(
+            objective, own, Support(x, support.y, support.mask, support.prior), catalogue, t
+        )
         slopes = torch.autograd.grad(loss, list(own.values()), create_graph=True)
         expected = torch.autograd.grad(
             sum((s * directions[name][t]).sum() for name, s in zip(own, slopes, strict=True)),
@@ -168,7 +172,9 @@ def test_the_slope_needs_no_graph_around_it_and_is_known_to_the_transforms_of_to
     leaves = {name: weight.clone().requires_grad_() for name, weight in weights.items()}
     expected = down(leaves)
     sent = {name: torch.ones_like(weight) for name, weight in weights.items()}
-    curves = torch.autograd.grad(sum(part.sum() for part in expected.values()), list(leaves.values()))
+    curves = torch.autograd.grad(
+        sum(part.sum() for part in expected.values()), list(leaves.values())
+    )
     with torch.no_grad():
         found, back = vjp(down, weights)
         assert_close(back(sent)[0], dict(zip(weights, curves, strict=True)))
@@ -181,7 +187,10 @@ def test_products_and_sums_are_those_of_each_task_alone():
     for t in range(TASKS):
         for x, rows in ((own, own[t]), (shared, shared)):
             assert_close(products(weights, x)[t], torch.stack([row @ weights[t] for row in rows]))
-            assert_close(combine(shares, x)[t], sum(share * row for share, row in zip(shares[t], rows, strict=True)))
+            assert_close(
+                combine(shares, x)[t],
+                sum(share * row for share, row in zip(shares[t], rows, strict=True)),
+            )
 
 
 def test_bent_is_tanh_to_the_last_digits_but_two():

@@ -1,4 +1,6 @@
-"""learn2learn's algorithms against our own, and what is said where that package is not installed."""
+"""learn2learn's algorithms against our own, and what is said where that package is not
+installed.
+"""
 
 import math
 import subprocess
@@ -10,16 +12,17 @@ import torch
 from torch.testing import assert_close
 
 import warmstart as ws
-from warmstart.comparison import Watcher
 from warmstart.errors import Misuse
-from warmstart.head import START_RATE
-from warmstart.learner import Catalogue, Query, Support
+from warmstart.experiments.compare import Watcher
 from warmstart.learners import MAML, Learn2Learn
-from warmstart.recipes import RECIPES, fit, recipe
-from warmstart.tuning import Order
+from warmstart.learners.base import Catalogue, Query, Support
+from warmstart.learners.blocks.head import START_RATE
+from warmstart.training.registry import RECIPES, fit, recipe
+from warmstart.training.tuning import Order
 
 here = pytest.mark.skipif(
-    find_spec("learn2learn") is None, reason="learn2learn is not installed; see benchmarks/speed_meta.py"
+    find_spec("learn2learn") is None,
+    reason="learn2learn is not installed; see benchmarks/speed_meta.py",
 )
 both = pytest.mark.parametrize("objective", ["ranking", "rating"])
 DIM, HIDDEN, STEPS, RATE = 4, 3, 2, 0.7
@@ -31,12 +34,19 @@ def doubles(*shape):
 
 @pytest.fixture
 def world():
-    """Three tasks with ragged support and query, a catalogue, and rivals that differ from task to task."""
+    """Three tasks with ragged support and query, a catalogue, and rivals that differ from task to
+    task.
+    """
     torch.manual_seed(0)
     support_mask = torch.arange(5) < torch.tensor([5, 0, 2])[:, None]
     query_mask = torch.arange(6) < torch.tensor([4, 6, 1])[:, None]
     return (
-        Support(doubles(3, 5, DIM).requires_grad_(), doubles(3, 5), support_mask, doubles(3, DIM).requires_grad_()),
+        Support(
+            doubles(3, 5, DIM).requires_grad_(),
+            doubles(3, 5),
+            support_mask,
+            doubles(3, DIM).requires_grad_(),
+        ),
         Query(doubles(3, 6, DIM).requires_grad_(), doubles(3, 6), query_mask),
         Catalogue(doubles(7, DIM).requires_grad_(), doubles(7)),
         Catalogue(doubles(8, DIM).requires_grad_(), doubles(3, 8)),
@@ -44,9 +54,16 @@ def world():
 
 
 def pair(objective, algorithm="maml", *, first_order=False, learn_rates="one"):
-    """Our learner and theirs with equal weights and rates, all of them away from where they start."""
+    """Our learner and theirs with equal weights and rates, all of them away from where they
+    start.
+    """
     torch.manual_seed(1)
-    shape = {"objective": objective, "hidden": HIDDEN, "inner_steps": STEPS, "first_order": first_order}
+    shape = {
+        "objective": objective,
+        "hidden": HIDDEN,
+        "inner_steps": STEPS,
+        "first_order": first_order,
+    }
     ours = MAML(DIM, learn_rates=learn_rates, **shape).double()
     theirs = Learn2Learn(DIM, algorithm=algorithm, inner_rate=RATE, **shape).double()
     with torch.no_grad():
@@ -64,7 +81,14 @@ def gradients(learner, world):
     loss = learner.loss(*world)
     head = learner.head if isinstance(learner, MAML) else learner.algorithm.module
     names = ("represent", "bend", "hidden", "offset", "output")
-    wanted = [*(head.get_parameter(name) for name in names), support.x, support.prior, query.x, catalogue.x, rivals.x]
+    wanted = [
+        *(head.get_parameter(name) for name in names),
+        support.x,
+        support.prior,
+        query.x,
+        catalogue.x,
+        rivals.x,
+    ]
     return loss, torch.autograd.grad(loss.sum(), wanted, allow_unused=True, retain_graph=True)
 
 
@@ -100,7 +124,9 @@ def test_their_meta_sgd_learns_the_rates_that_ours_learns(objective, world):
     assert_close([_or_none(slope) for slope in their_slopes], [_or_none(slope) for slope in slopes])
     loss.sum().backward()
     their_loss.sum().backward()
-    names = [name.replace("shift", "prior") for name, _ in theirs.algorithm.module.named_parameters()]
+    names = [
+        name.replace("shift", "prior") for name, _ in theirs.algorithm.module.named_parameters()
+    ]
     for name, rate in zip(names, theirs.algorithm.lrs, strict=True):
         assert_close(ours.log_rate[name].grad, rate.grad * rate)  # ours are logarithms
 
@@ -114,7 +140,9 @@ def test_their_gbml_is_maml_until_its_transforms_move(objective, world):
     assert_close([_or_none(slope) for slope in their_slopes], [_or_none(slope) for slope in slopes])
     names = [name for name, _ in theirs.algorithm.module.named_parameters()]
     with torch.no_grad():  # a transform is the square of its factors
-        theirs.algorithm.compute_update.transforms_modules[names.index("hidden")].transform.left.mul_(2.0)
+        theirs.algorithm.compute_update.transforms_modules[
+            names.index("hidden")
+        ].transform.left.mul_(2.0)
         ours.log_rate["hidden"].add_(math.log(4.0))
     assert_close(theirs.loss(*world), ours.loss(*world))
 
@@ -125,7 +153,11 @@ def test_their_gbml_is_maml_until_its_transforms_move(objective, world):
 def test_the_outer_loop_reaches_all_that_an_algorithm_learns(algorithm, objective, world):
     _, theirs = pair(objective, algorithm)
     theirs.loss(*world).sum().backward()
-    assert [name for name, weight in theirs.named_parameters() if weight.grad is None or not weight.grad.any()] == []
+    assert [
+        name
+        for name, weight in theirs.named_parameters()
+        if weight.grad is None or not weight.grad.any()
+    ] == []
 
 
 @here
@@ -144,12 +176,14 @@ def test_in_use_the_scores_are_the_same_and_no_graph_is_kept(algorithm, world):
 @here
 def test_by_default_it_is_maml_of_second_order_with_two_steps_at_the_usual_rate():
     learner = Learn2Learn(DIM)
-    assert type(learner.algorithm).__name__ == "MAML" and learner.algorithm.lr == START_RATE["ranking"]
+    assert (
+        type(learner.algorithm).__name__ == "MAML" and learner.algorithm.lr == START_RATE["ranking"]
+    )
     assert (learner.ranks, learner.first_order, learner.inner_steps) == (True, False, 2)
 
 
 def test_nobody_imports_it_unasked():
-    code = "import sys, warmstart.recipes; sys.exit('learn2learn' in sys.modules)"
+    code = "import sys, warmstart.training.registry; sys.exit('learn2learn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -165,10 +199,14 @@ def test_where_it_is_absent_the_learner_says_what_to_do(absent):
 
 
 def test_where_it_does_not_fit_the_learner_says_what_is_wrong(monkeypatch, tmp_path):
-    (tmp_path / "learn2learn.py").write_text('raise RuntimeError("operator torchvision::nms does not exist")')
+    (tmp_path / "learn2learn.py").write_text(
+        'raise RuntimeError("operator torchvision::nms does not exist")'
+    )
     monkeypatch.delitem(sys.modules, "learn2learn", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(Misuse, match=r"cannot be imported here \(operator torchvision::nms does not exist\)"):
+    with pytest.raises(
+        Misuse, match=r"cannot be imported here \(operator torchvision::nms does not exist\)"
+    ):
         recipe("learn2learn", "ranking")
 
 
@@ -180,6 +218,8 @@ def test_a_comparison_says_so_before_it_fits_anything(absent, log):
 
 
 def test_a_saved_model_that_needs_it_says_so_too(absent, split):
-    other = fit("ridge", Order(split, settings={"dim": 4, "steps": 2, "tasks": 4, "validate_every": 2}))
+    other = fit(
+        "ridge", Order(split, settings={"dim": 4, "steps": 2, "tasks": 4, "validate_every": 2})
+    )
     with pytest.raises(Misuse, match="which cannot be imported here"):
         RECIPES["learn2learn"].restore(other.scorer.arrays(), {"objective": "ranking"})

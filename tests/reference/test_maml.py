@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from warmstart import dual
-from warmstart.head import LAYERS
-from warmstart.learner import Catalogue, Query, Support
 from warmstart.learners import MAML
+from warmstart.learners.base import Catalogue, Query, Support
+from warmstart.learners.blocks import dual_descent as dual
+from warmstart.learners.blocks.head import LAYERS
 
 DIM, HIDDEN = 5, 4
 COUNTS = (4, 0, 1, 3)
@@ -45,8 +45,13 @@ def by_hand(learner, objective, x, y, prior, catalogue):
     for _ in range(learner.inner_steps):
         leaves = [weights[name] for name in learner.adapted]
         loss = loss_of(objective, weights, x, y, catalogue.x, catalogue.log_weight)
-        slopes = torch.autograd.grad(loss, leaves, create_graph=not learner.first_order, retain_graph=True)
-        steps = {name: learner.log_rate[name].exp() * s for name, s in zip(learner.adapted, slopes, strict=True)}
+        slopes = torch.autograd.grad(
+            loss, leaves, create_graph=not learner.first_order, retain_graph=True
+        )
+        steps = {
+            name: learner.log_rate[name].exp() * s
+            for name, s in zip(learner.adapted, slopes, strict=True)
+        }
         weights = weights | {name: weights[name] - step for name, step in steps.items()}
     return weights
 
@@ -58,21 +63,29 @@ def doubles(*shape):
 
 @pytest.fixture
 def world():
-    """Tasks of 4, 0, 1 and 3 examples, the last with a gap among them; all tensors that have a gradient ask for it."""
+    """Tasks of 4, 0, 1 and 3 examples, the last with a gap among them; all tensors that have a
+    gradient ask for it.
+    """
     torch.manual_seed(0)
     mask = torch.arange(5) < torch.tensor(COUNTS)[:, None]
     mask[3] = torch.tensor([True, False, True, False, True])
     asked = torch.arange(6) < torch.tensor([6, 2, 1, 4])[:, None]
-    support = Support(doubles(4, 5, DIM).requires_grad_(), doubles(4, 5), mask, doubles(4, DIM).requires_grad_())
+    support = Support(
+        doubles(4, 5, DIM).requires_grad_(), doubles(4, 5), mask, doubles(4, DIM).requires_grad_()
+    )
     query = Query(doubles(4, 6, DIM).requires_grad_(), doubles(4, 6), asked)
     catalogue = Catalogue(doubles(7, DIM).requires_grad_(), doubles(7))
     return support, query, catalogue, Catalogue(doubles(8, DIM).requires_grad_(), doubles(4, 8))
 
 
 def make(objective="rating", *, inner_steps=3, **switches):
-    """A learner whose weights are not where they start, and whose rates differ from layer to layer."""
+    """A learner whose weights are not where they start, and whose rates differ from layer to
+    layer.
+    """
     torch.manual_seed(1)
-    learner = MAML(DIM, objective=objective, hidden=HIDDEN, inner_steps=inner_steps, **switches).double()
+    learner = MAML(
+        DIM, objective=objective, hidden=HIDDEN, inner_steps=inner_steps, **switches
+    ).double()
     with torch.no_grad():
         for number, rate in enumerate(learner.log_rate.values()):
             rate.copy_((0.05 + 0.03 * number) * (1 + 0.2 * torch.rand_like(rate))).log_()
@@ -95,7 +108,13 @@ def of_task(t, support, query, rivals):
 def gradients(loss, learner, world):
     """Of all parameters and of all vectors, by name; zero where none arrives."""
     support, query, catalogue, rivals = world
-    vectors = {"x": support.x, "priors": support.prior, "items": query.x, "catalogue": catalogue.x, "rivals": rivals.x}
+    vectors = {
+        "x": support.x,
+        "priors": support.prior,
+        "items": query.x,
+        "catalogue": catalogue.x,
+        "rivals": rivals.x,
+    }
     wanted = dict(learner.named_parameters()) | vectors
     found = torch.autograd.grad(loss, list(wanted.values()), allow_unused=True, retain_graph=True)
     return {
@@ -107,7 +126,9 @@ def gradients(loss, learner, world):
 @BOTH
 @ALL
 @pytest.mark.parametrize("steps", [1, 3])
-def test_loss_and_all_outer_gradients_equal_those_of_the_loop_by_hand(member, objective, steps, world):
+def test_loss_and_all_outer_gradients_equal_those_of_the_loop_by_hand(
+    member, objective, steps, world
+):
     support, query, catalogue, rivals = world
     learner = make(objective, inner_steps=steps, **MEMBERS[member])
     losses = []
@@ -117,8 +138,13 @@ def test_loss_and_all_outer_gradients_equal_those_of_the_loop_by_hand(member, ob
     expected = torch.stack(losses)
     loss = learner.loss(*world)
     assert_close(loss, expected)
-    share = torch.tensor([0.3, 1.0, -0.7, 2.0], dtype=torch.float64)  # so that tasks cannot change places
-    assert_close(gradients((share * loss).sum(), learner, world), gradients((share * expected).sum(), learner, world))
+    share = torch.tensor(
+        [0.3, 1.0, -0.7, 2.0], dtype=torch.float64
+    )  # so that tasks cannot change places
+    assert_close(
+        gradients((share * loss).sum(), learner, world),
+        gradients((share * expected).sum(), learner, world),
+    )
 
 
 @BOTH
@@ -140,7 +166,10 @@ def test_the_state_scores_as_the_weights_of_the_loop_by_hand(member, objective, 
 def test_first_order_and_second_order_gradients_differ(objective, world):
     first, second = (make(objective, first_order=first_order) for first_order in (True, False))
     found = [gradients(learner.loss(*world).sum(), learner, world) for learner in (first, second)]
-    assert all((found[0][name] - found[1][name]).abs().max() > 1e-3 for name in ("head.represent", "head.hidden", "x"))
+    assert all(
+        (found[0][name] - found[1][name]).abs().max() > 1e-3
+        for name in ("head.represent", "head.hidden", "x")
+    )
     assert not found[0]["x"].any()
 
 
@@ -151,7 +180,13 @@ def test_the_outer_gradient_agrees_with_finite_differences(objective, world):
     def loss():
         return learner.loss(*world).sum()
 
-    for name, index in {"represent": (1, 2), "hidden": (1, 2), "bend": (3,), "offset": (0,), "output": (1,)}.items():
+    for name, index in {
+        "represent": (1, 2),
+        "hidden": (1, 2),
+        "bend": (3,),
+        "offset": (0,),
+        "output": (1,),
+    }.items():
         weight, step = learner.head[name], 1e-5
         slope = torch.autograd.grad(loss(), weight)[0][index]
         with torch.no_grad():
@@ -178,7 +213,9 @@ def test_meta_sgd_has_a_rate_for_each_weight_and_maml_one_for_each_layer():
 
 @pytest.mark.parametrize(("objective", "start"), [("ranking", 0.5), ("rating", 0.1)])
 @pytest.mark.parametrize("adapts", LAYERS)
-def test_rates_are_those_of_the_adapted_layers_and_start_as_the_objective_needs(objective, start, adapts):
+def test_rates_are_those_of_the_adapted_layers_and_start_as_the_objective_needs(
+    objective, start, adapts
+):
     learner = MAML(DIM, objective=objective, adapts=adapts)
     assert set(learner.log_rate) == set(LAYERS[adapts])
     assert all(rate.exp().item() == pytest.approx(start) for rate in learner.log_rate.values())
@@ -186,7 +223,9 @@ def test_rates_are_those_of_the_adapted_layers_and_start_as_the_objective_needs(
 
 @pytest.mark.parametrize("member", MEMBERS)
 def test_only_maml_and_fomaml_on_ratings_take_the_shortcut(member):
-    assert MAML(DIM, objective="rating", **MEMBERS[member]).shortcut == (member in ("maml", "fomaml"))
+    assert MAML(DIM, objective="rating", **MEMBERS[member]).shortcut == (
+        member in ("maml", "fomaml")
+    )
     assert not MAML(DIM, objective="ranking", **MEMBERS[member]).shortcut
 
 
@@ -201,7 +240,9 @@ def test_the_shortcut_in_groups_of_like_length_is_the_long_way(first_order, monk
         torch.arange(9) < counts[:, None],
         doubles(11, DIM).requires_grad_(),
     )
-    query = Query(doubles(11, 3, DIM).requires_grad_(), doubles(11, 3), torch.ones(11, 3, dtype=torch.bool))
+    query = Query(
+        doubles(11, 3, DIM).requires_grad_(), doubles(11, 3), torch.ones(11, 3, dtype=torch.bool)
+    )
     nothing = Catalogue(doubles(1, DIM).requires_grad_(), doubles(1))
     world = support, query, nothing, nothing
     assert len(dual.grouped(support.mask)) == 5
@@ -219,10 +260,18 @@ def test_what_the_caller_freezes_gets_no_gradient_and_changes_no_other(world):
     expected = gradients(learner.loss(*world).sum(), learner, world)
     learner.log_rate.requires_grad_(False)
     support, query, catalogue, rivals = world
-    still = Support(support.x.detach(), support.y, support.mask, support.prior), query, catalogue, rivals
+    still = (
+        Support(support.x.detach(), support.y, support.mask, support.prior),
+        query,
+        catalogue,
+        rivals,
+    )
     learner.loss(*still).sum().backward()
     assert all(rate.grad is None for rate in learner.log_rate.values())
-    assert_close({n: p.grad for n, p in learner.head.items()}, {n: expected[f"head.{n}"] for n in learner.head})
+    assert_close(
+        {n: p.grad for n, p in learner.head.items()},
+        {n: expected[f"head.{n}"] for n in learner.head},
+    )
     assert_close(query.x.grad, expected["items"])
     assert_close(support.prior.grad, expected["priors"])
 
@@ -235,6 +284,8 @@ def test_going_back_twice_gives_the_same_gradient(world):
 
 def test_the_gradient_of_the_shortcut_is_not_differentiated_again(world):
     learner = make()
-    slope = torch.autograd.grad(learner.loss(*world).sum(), learner.head["hidden"], create_graph=True)[0]
+    slope = torch.autograd.grad(
+        learner.loss(*world).sum(), learner.head["hidden"], create_graph=True
+    )[0]
     with pytest.raises(RuntimeError, match="once_differentiable"):
         slope.sum().backward()

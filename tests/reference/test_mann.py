@@ -1,4 +1,6 @@
-"""MANN against its formulas, written out one task, one event and one slot at a time; and what its memory is for."""
+"""MANN against its formulas, written out one task, one event and one slot at a time; and what its
+memory is for.
+"""
 
 import math
 from dataclasses import replace
@@ -8,17 +10,27 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from warmstart import recipes
-from warmstart.evaluation import evaluate
-from warmstart.learner import Catalogue, Support
+from warmstart.evaluation.evaluate import evaluate
 from warmstart.learners import MANN
+from warmstart.learners.base import Catalogue, Support
 from warmstart.learners.mann import Memory
-from warmstart.tuning import Order
+from warmstart.training import registry as recipes
+from warmstart.training.tuning import Order
 
 DIM, WIDTH, SLOTS, DECAY = 5, 4, 3, 0.9
-NOBODY = Catalogue(torch.zeros(1, DIM), torch.zeros(1))  # the catalogue says nothing to this learner
+NOBODY = Catalogue(
+    torch.zeros(1, DIM), torch.zeros(1)
+)  # the catalogue says nothing to this learner
 MASK = [[1, 1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0, 0], [1, 0, 1, 1, 0, 1, 0], [1, 1, 0, 0, 0, 0, 0]]
-SMALL = {"dim": 16, "steps": 120, "tasks": 32, "validate_every": 40, "rate": 0.01, "most_shots": 8, "queries": 6}
+SMALL = {
+    "dim": 16,
+    "steps": 120,
+    "tasks": 32,
+    "validate_every": 40,
+    "rate": 0.01,
+    "most_shots": 8,
+    "queries": 6,
+}
 
 
 def doubles(*shape):
@@ -60,7 +72,11 @@ def adapted(learner: MANN, support: Support) -> Memory:
 
 def linear(layer, v):
     out = [sum(w * float(a) for w, a in zip(row, v, strict=True)) for row in layer.weight.tolist()]
-    return out if layer.bias is None else [a + b for a, b in zip(out, layer.bias.tolist(), strict=True)]
+    return (
+        out
+        if layer.bias is None
+        else [a + b for a, b in zip(out, layer.bias.tolist(), strict=True)]
+    )
 
 
 def dot(a, b):
@@ -76,7 +92,10 @@ def lstm(cell, v, hidden, memory):
     pre = np.array(cell.weight_ih.tolist()) @ v + np.array(cell.bias_ih.tolist())
     pre += np.array(cell.weight_hh.tolist()) @ hidden + np.array(cell.bias_hh.tolist())
     n = len(hidden)
-    memory = [sigmoid(pre[n + i]) * memory[i] + sigmoid(pre[i]) * math.tanh(pre[2 * n + i]) for i in range(n)]
+    memory = [
+        sigmoid(pre[n + i]) * memory[i] + sigmoid(pre[i]) * math.tanh(pre[2 * n + i])
+        for i in range(n)
+    ]
     return [sigmoid(pre[3 * n + i]) * math.tanh(memory[i]) for i in range(n)], memory
 
 
@@ -85,18 +104,26 @@ def attend(learner, key, content):
     weight = []
     for slot in content:
         length = math.sqrt(dot(slot, slot) + 1e-6) * math.sqrt(dot(key, key) + 1e-6)
-        weight.append(math.exp(learner.log_sharpness.exp().item() * dot(key, slot) / length) if any(slot) else 0.0)
+        weight.append(
+            math.exp(learner.log_sharpness.exp().item() * dot(key, slot) / length)
+            if any(slot)
+            else 0.0
+        )
     total = math.exp(learner.null.item()) + sum(weight)
     return [w / total for w in weight]
 
 
 def value_of(learner, x, content, prior):
     attention = attend(learner, linear(learner.look_up, x), content)
-    return dot(x, prior) + sum(a * dot(linear(learner.value, x), c) for a, c in zip(attention, content, strict=True))
+    return dot(x, prior) + sum(
+        a * dot(linear(learner.value, x), c) for a, c in zip(attention, content, strict=True)
+    )
 
 
 def remember(learner, events, shots, prior):
-    """The memory after the events (number, x, y) of one task: content, written, usage, attention, hidden, cell."""
+    """The memory after the events (number, x, y) of one task: content, written, usage, attention,
+    hidden, cell.
+    """
     content = [[0.0] * WIDTH for _ in range(SLOTS)]
     written = [[0.0] * SLOTS for _ in range(shots)]
     usage, attention = [0.0] * SLOTS, [0.0] * SLOTS
@@ -105,7 +132,10 @@ def remember(learner, events, shots, prior):
         expected = value_of(learner, x, content, prior)
         read = [sum(attention[m] * content[m][w] for m in range(SLOTS)) for w in range(WIDTH)]
         hidden, cell = lstm(learner.controller, [*x, y, expected, *read], hidden, cell)
-        key = [a + b for a, b in zip(linear(learner.look_up, x), linear(learner.word, hidden), strict=True)]
+        key = [
+            a + b
+            for a, b in zip(linear(learner.look_up, x), linear(learner.word, hidden), strict=True)
+        ]
         least, gate = usage.index(min(usage)), sigmoid(learner.gate.item())
         content[least] = [0.0] * WIDTH
         for earlier in written:
@@ -114,11 +144,15 @@ def remember(learner, events, shots, prior):
             written[number][m] = gate * attention[m] + (1 - gate) * (m == least)
             content[m] = [c + written[number][m] * k for c, k in zip(content[m], key, strict=True)]
         attention = attend(learner, key, content)
-        usage = [DECAY * u + a + w for u, a, w in zip(usage, attention, written[number], strict=True)]
+        usage = [
+            DECAY * u + a + w for u, a, w in zip(usage, attention, written[number], strict=True)
+        ]
     return content, written, usage, attention, hidden, cell
 
 
-@pytest.mark.parametrize("scale", [1.0, 0.03], ids=["keys of any length", "keys of hardly any length"])
+@pytest.mark.parametrize(
+    "scale", [1.0, 0.03], ids=["keys of any length", "keys of hardly any length"]
+)
 def test_the_memory_is_that_of_the_formulas(scale):
     support, learner = world(), mann(scale)
     memory = adapted(learner, support)
@@ -130,7 +164,9 @@ def test_the_memory_is_that_of_the_formulas(scale):
             assert_close(found[t], torch.tensor(wanted, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("scale", [1.0, 0.03], ids=["keys of any length", "keys of hardly any length"])
+@pytest.mark.parametrize(
+    "scale", [1.0, 0.03], ids=["keys of any length", "keys of hardly any length"]
+)
 def test_an_item_is_scored_by_what_its_own_key_reads(scale):
     support, learner, items = world(), mann(scale), doubles(6, DIM)
     memory = adapted(learner, support)
@@ -170,17 +206,25 @@ def test_slots_are_taken_in_turn_and_then_the_least_used_again():
 
 
 def test_a_slot_that_was_read_is_not_the_next_to_be_taken_again():
-    x = torch.tensor([[1.0, 0, 0, 0, 0], [0, 1, 0, 0, 0], [1, 0, 0, 0, 0], [0, 0, 1, 0, 0]]).double()[None]
-    support = Support(x, torch.ones(1, 4).double(), torch.ones(1, 4).bool(), torch.zeros(1, DIM).double())
+    x = torch.tensor(
+        [[1.0, 0, 0, 0, 0], [0, 1, 0, 0, 0], [1, 0, 0, 0, 0], [0, 0, 1, 0, 0]]
+    ).double()[None]
+    support = Support(
+        x, torch.ones(1, 4).double(), torch.ones(1, 4).bool(), torch.zeros(1, DIM).double()
+    )
     learner = plain(decay=0.7)
     with torch.no_grad():
         learner.log_sharpness.fill_(math.log(50))
         learner.look_up.weight.copy_(torch.eye(WIDTH, DIM))
         learner.look_up.bias.zero_()
         learner.null.fill_(-1e9)
-        assert _slot_of(learner.adapt(support, NOBODY), event=3) == 1  # the first was read again by the third event
+        assert (
+            _slot_of(learner.adapt(support, NOBODY), event=3) == 1
+        )  # the first was read again by the third event
         learner.null.fill_(1e9)
-        assert _slot_of(learner.adapt(support, NOBODY), event=3) == 0  # without reading the first is the oldest
+        assert (
+            _slot_of(learner.adapt(support, NOBODY), event=3) == 0
+        )  # without reading the first is the oldest
 
 
 def test_a_slot_is_cleared_before_it_is_written_again():
@@ -225,7 +269,9 @@ def test_a_slot_whose_numbers_cancel_is_not_empty():
     memory = adapted(learner, world())._replace(content=content)
     with torch.no_grad():
         scores = learner.score(memory, items)
-    expected = [value_of(learner, x, content[0].tolist(), memory.prior[0].tolist()) for x in items.tolist()]
+    expected = [
+        value_of(learner, x, content[0].tolist(), memory.prior[0].tolist()) for x in items.tolist()
+    ]
     assert_close(scores[0], torch.tensor(expected, dtype=torch.float64))
 
 
@@ -236,8 +282,13 @@ def test_what_was_expected_of_an_event_enters_the_memory():
     after = adapted(learner, replace(support, prior=support.prior + 1.0)).content
     assert not torch.allclose(before[0], after[0], atol=1e-3)
     with torch.no_grad():
-        learner.controller.weight_ih[:, DIM + 1] = 0.0  # the controller turns a deaf ear to the expectation
-    deaf = [adapted(learner, replace(support, prior=support.prior + shift)).content for shift in (0.0, 1.0)]
+        learner.controller.weight_ih[:, DIM + 1] = (
+            0.0  # the controller turns a deaf ear to the expectation
+        )
+    deaf = [
+        adapted(learner, replace(support, prior=support.prior + shift)).content
+        for shift in (0.0, 1.0)
+    ]
     assert_close(deaf[0], deaf[1])
 
 
@@ -271,13 +322,19 @@ class Damaged:
         return memory._replace(content=self.damage(memory.content))
 
 
-DAMAGES = {"zeroed": torch.zeros_like, "of the task before": lambda content: content.roll(1, dims=0)}
+DAMAGES = {
+    "zeroed": torch.zeros_like,
+    "of the task before": lambda content: content.roll(1, dims=0),
+}
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
 def test_without_its_own_memory_it_recommends_worse(damage, trained, split):
     tasks = replace(split.test, profile=None)
-    found = [evaluate(scorer, tasks, shots=[5], queries=4) for scorer in (trained, Damaged(trained, damage))]
+    found = [
+        evaluate(scorer, tasks, shots=[5], queries=4)
+        for scorer in (trained, Damaged(trained, damage))
+    ]
     whole, damaged = (one.values["ndcg@10"][5].mean() for one in found)
     assert damaged < 0.8 * whole
 

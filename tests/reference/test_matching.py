@@ -1,4 +1,6 @@
-"""The matching network against loops over tasks, items, examples and, with full context, the steps of its LSTMs."""
+"""The matching network against loops over tasks, items, examples and, with full context, the steps
+of its LSTMs.
+"""
 
 import math
 from dataclasses import replace
@@ -9,11 +11,11 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from warmstart import recipes
-from warmstart.learner import Catalogue, Query, Support
 from warmstart.learners import Matching, matching
-from warmstart.recipes import RECIPES
-from warmstart.tuning import Order
+from warmstart.learners.base import Catalogue, Query, Support
+from warmstart.training import registry as recipes
+from warmstart.training.registry import RECIPES
+from warmstart.training.tuning import Order
 
 ITEMS, COUNTS = 4, (3, 0, 1, 5)
 DIM, WIDTH = 6, 3
@@ -54,7 +56,10 @@ def scores_of(learner, support, items):
 
 def by_hand(learner, support, t, item, keys, query):
     """The score of one item from its query, the keys of one task and its labels."""
-    attention = [math.exp(learner.log_sharpness.exp() * torch.cosine_similarity(key, query, dim=0)) for key in keys]
+    attention = [
+        math.exp(learner.log_sharpness.exp() * torch.cosine_similarity(key, query, dim=0))
+        for key in keys
+    ]
     null, prior = math.exp(learner.null), item @ support.prior[t]
     if learner.ranks:
         return prior + learner.log_gain.exp() * math.log((null + sum(attention)) / null)
@@ -83,7 +88,10 @@ def test_full_context_is_the_loop_over_examples_and_reads(objective, reads, supp
     scores = scores_of(learner, support, items)
     for t, count in enumerate(COUNTS):
         plain = [learner.key(support.x[t, s]) for s in range(count)]
-        keys = [sum(three) for three in zip(plain, *both_ways(learner.context.support, plain), strict=True)]
+        keys = [
+            sum(three)
+            for three in zip(plain, *both_ways(learner.context.support, plain), strict=True)
+        ]
         for q in range(ITEMS):
             query = look_around(learner, learner.look_up(items[q]), keys, reads)
             assert_close(scores[t, q], by_hand(learner, support, t, items[q], keys, query))
@@ -99,7 +107,9 @@ def one_way(lstm, sequence, which):
     hidden, cell, said = torch.zeros(WIDTH).double(), torch.zeros(WIDTH).double(), []
     for x in sequence:
         gates = getattr(lstm, f"weight_ih_{which}") @ x + getattr(lstm, f"bias_ih_{which}")
-        gates = gates + getattr(lstm, f"weight_hh_{which}") @ hidden + getattr(lstm, f"bias_hh_{which}")
+        gates = (
+            gates + getattr(lstm, f"weight_hh_{which}") @ hidden + getattr(lstm, f"bias_hh_{which}")
+        )
         admit, keep, new, show = (gates[n * WIDTH : (n + 1) * WIDTH] for n in range(4))
         cell = torch.sigmoid(keep) * cell + torch.sigmoid(admit) * torch.tanh(new)
         hidden = torch.sigmoid(show) * torch.tanh(cell)
@@ -108,7 +118,9 @@ def one_way(lstm, sequence, which):
 
 
 def look_around(learner, plain, keys, reads):
-    """The attention LSTM of one query: torch's cell, whose state is the query and whose input is what it read."""
+    """The attention LSTM of one query: torch's cell, whose state is the query and whose input is
+    what it read.
+    """
     reader = cell_of(learner.context)
     query, cell = plain, torch.zeros(WIDTH).double()
     for _ in range(reads):
@@ -124,7 +136,9 @@ def look_around(learner, plain, keys, reads):
 def cell_of(context):
     cell = nn.LSTMCell(2 * WIDTH, WIDTH).double()
     admit, keep, show, new = range(4)
-    rows = torch.cat([torch.arange(WIDTH) + WIDTH * gate for gate in (admit, keep, new, show)])  # torch's order
+    rows = torch.cat(
+        [torch.arange(WIDTH) + WIDTH * gate for gate in (admit, keep, new, show)]
+    )  # torch's order
     cell.weight_ih.copy_(torch.cat([context.plain.weight, context.read.weight], dim=1)[rows])
     cell.weight_hh.copy_(context.query.weight[rows])
     cell.bias_ih.copy_(context.plain.bias[rows])
@@ -150,7 +164,9 @@ def test_order_matters_with_full_context_alone(support, items):
     plain, full = make(), make(full_context=True)
     assert full.order_matters and not plain.order_matters
     assert_close(scores_of(plain, turned, items), scores_of(plain, support, items))
-    difference = (scores_of(full, turned, items) - scores_of(full, support, items)).abs().amax(dim=1)
+    difference = (
+        (scores_of(full, turned, items) - scores_of(full, support, items)).abs().amax(dim=1)
+    )
     assert difference[3] > 1e-3 and difference[:3].max() < 1e-12
 
 
@@ -160,7 +176,9 @@ def test_padding_never_reaches_a_score(full_context, support, items):
     learner = make("rating", full_context=full_context)
     blank = ~support.mask
     junk = replace(
-        support, x=torch.where(blank.unsqueeze(-1), torch.nan, support.x), y=torch.where(blank, torch.nan, support.y)
+        support,
+        x=torch.where(blank.unsqueeze(-1), torch.nan, support.x),
+        y=torch.where(blank, torch.nan, support.y),
     )
     wide = Support(
         torch.cat([junk.x, junk.x], dim=1),
@@ -178,7 +196,10 @@ def test_a_ragged_batch_with_full_context_equals_each_task_alone(support, items)
     together = scores_of(learner, support, items)
     for t, count in enumerate(COUNTS):
         width = max(count, 1)
-        alone = Support(*(part[t : t + 1, :width] for part in (support.x, support.y, support.mask)), support.prior[[t]])
+        alone = Support(
+            *(part[t : t + 1, :width] for part in (support.x, support.y, support.mask)),
+            support.prior[[t]],
+        )
         assert_close(scores_of(learner, alone, items), together[[t]])
 
 
@@ -186,7 +207,9 @@ def test_a_ragged_batch_with_full_context_equals_each_task_alone(support, items)
 def test_many_candidates_are_compared_in_parts_of_bounded_size(monkeypatch, support, items):
     monkeypatch.setattr(matching, "PAIRS", 14)
     learner, sizes = make(full_context=True), []
-    learner.look_up.register_forward_hook(lambda module, args, output: sizes.append(output.shape[-2]))
+    learner.look_up.register_forward_hook(
+        lambda module, args, output: sizes.append(output.shape[-2])
+    )
     many = torch.cat([items, -items, 2 * items])
     in_parts, own = scores_of(learner, support, many), many.expand(4, -1, -1)
     assert sizes == [3, 3, 3, 3]  # 14 pairs are three candidates of four tasks
@@ -200,22 +223,35 @@ def test_many_candidates_are_compared_in_parts_of_bounded_size(monkeypatch, supp
 def test_more_tasks_than_pairs_are_scored_one_candidate_at_a_time(monkeypatch, support, items):
     monkeypatch.setattr(matching, "PAIRS", 1)
     learner, sizes = make(), []
-    learner.look_up.register_forward_hook(lambda module, args, output: sizes.append(output.shape[-2]))
+    learner.look_up.register_forward_hook(
+        lambda module, args, output: sizes.append(output.shape[-2])
+    )
     assert scores_of(learner, support, items).shape == (4, ITEMS)
     assert sizes == [1] * ITEMS
 
 
 @pytest.mark.parametrize("objective", ["ranking", "rating"])
-def test_the_gradient_with_full_context_is_finite_and_reaches_every_parameter(objective, support, catalogue):
+def test_the_gradient_with_full_context_is_finite_and_reaches_every_parameter(
+    objective, support, catalogue
+):
     learner = make(objective, full_context=True)
     query = Query(_doubles(4, 2, DIM), _doubles(4, 2), torch.ones(4, 2, dtype=torch.bool))
     learner.loss(support, query, catalogue, catalogue).sum().backward()
-    sizes = {name: float(parameter.grad.abs().sum()) for name, parameter in learner.named_parameters()}
+    sizes = {
+        name: float(parameter.grad.abs().sum()) for name, parameter in learner.named_parameters()
+    }
     assert all(0 < size < math.inf for size in sizes.values()), sizes
 
 
 def test_full_context_is_a_setting_that_a_saved_model_keeps(split, examples):
-    settings = {"full_context": True, "dim": 8, "width": 5, "steps": 4, "validate_every": 4, "tasks": 8}
+    settings = {
+        "full_context": True,
+        "dim": 8,
+        "width": 5,
+        "steps": 4,
+        "validate_every": 4,
+        "tasks": 8,
+    }
     fitted = recipes.fit("matching", Order(split, settings=settings))
     again = RECIPES["matching"].restore(fitted.scorer.arrays(), fitted.settings)
     assert fitted.scorer.model.learner.order_matters

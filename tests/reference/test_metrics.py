@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
-from warmstart import metrics
+from warmstart.evaluation import metrics
 
 
 def world(seed: int, tasks: int = 4, items: int = 30):
@@ -22,7 +22,9 @@ def test_ndcg_equals_that_of_scikit_learn(seed):
     relevant = np.zeros(scores.shape)
     for t in range(len(scores)):
         relevant[t, query[t, mask[t]]] = 1.0
-    expected = [ndcg_score(relevant[t : t + 1], scores[t : t + 1], k=10) for t in range(len(scores))]
+    expected = [
+        ndcg_score(relevant[t : t + 1], scores[t : t + 1], k=10) for t in range(len(scores))
+    ]
     np.testing.assert_allclose(metrics.ndcg(ranks, mask, at=10), expected, rtol=1e-6)
 
 
@@ -47,8 +49,13 @@ def test_many_items_rank_as_they_do_one_by_one(seed):
     rng = np.random.default_rng(seed)
     scores = rng.integers(0, 5, size=(3, 60)).astype(np.float32)  # many are equal
     scores[rng.random(scores.shape) < 0.2] = -np.inf
-    query, order = np.stack([rng.permutation(60)[: metrics.FEW + 5] for _ in range(3)]), rng.permutation(60)
-    one_by_one = [metrics.ranks(scores, query[:, [column]], order) for column in range(query.shape[1])]
+    query, order = (
+        np.stack([rng.permutation(60)[: metrics.FEW + 5] for _ in range(3)]),
+        rng.permutation(60),
+    )
+    one_by_one = [
+        metrics.ranks(scores, query[:, [column]], order) for column in range(query.shape[1])
+    ]
     np.testing.assert_array_equal(metrics.ranks(scores, query, order), np.hstack(one_by_one))
 
 

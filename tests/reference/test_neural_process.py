@@ -1,4 +1,6 @@
-"""The neural process against products of Gaussians, torch's divergence, many draws, and its loss worked out by hand."""
+"""The neural process against products of Gaussians, torch's divergence, many draws, and its loss
+worked out by hand.
+"""
 
 import math
 from dataclasses import replace
@@ -10,8 +12,8 @@ from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import gelu, linear
 from torch.testing import assert_close
 
-from warmstart.learner import Catalogue, Query, Sampler, Support
 from warmstart.learners import NeuralProcess
+from warmstart.learners.base import Catalogue, Query, Sampler, Support
 
 DIM, LATENT, HIDDEN, ITEMS, QUERIES, COUNTS = 6, 3, 5, 4, 2, (4, 0, 2)
 KL = 0.7
@@ -57,7 +59,9 @@ def evidence(learner, x, y, prior):
 
 
 def belief_after(learner, examples, prior):
-    """N(0, 1) multiplied by one example's Gaussian after the other: the mean and the standard deviation."""
+    """N(0, 1) multiplied by one example's Gaussian after the other: the mean and the standard
+    deviation.
+    """
     mean, variance = torch.zeros(LATENT).double(), torch.ones(LATENT).double()
     for x, y in examples:
         centre, precision = evidence(learner, x, y, prior)
@@ -78,7 +82,9 @@ def decoded(learner, z, prior):
 
 @torch.no_grad()
 @pytest.mark.parametrize("objective", ["ranking", "rating"])
-def test_the_belief_is_the_product_of_gaussians_one_for_each_example(objective, support, query, catalogue):
+def test_the_belief_is_the_product_of_gaussians_one_for_each_example(
+    objective, support, query, catalogue
+):
     learner = make(objective)
     belief = learner.adapt(support, catalogue)
     for t in range(3):
@@ -131,11 +137,15 @@ def test_many_draws_have_the_mean_and_the_spread_of_the_belief(support, catalogu
 def test_a_draw_comes_from_its_generator_alone_and_is_scored_like_any_state(support, catalogue):
     learner, items = make("ranking"), _doubles(ITEMS, DIM)
     belief = learner.adapt(support, catalogue)
-    one, again, other = (learner.sample(belief, torch.Generator().manual_seed(seed)) for seed in (5, 5, 6))
+    one, again, other = (
+        learner.sample(belief, torch.Generator().manual_seed(seed)) for seed in (5, 5, 6)
+    )
     assert_close(one, again, rtol=0, atol=0)
     assert not torch.equal(one.mean, other.mean)
     assert_close(one[1:], belief[1:], rtol=0, atol=0)
-    assert_close(learner.score(one, items)[0], items @ decoded(learner, one.mean[0], support.prior[0]))
+    assert_close(
+        learner.score(one, items)[0], items @ decoded(learner, one.mean[0], support.prior[0])
+    )
     assert isinstance(learner, Sampler)
 
 
@@ -147,16 +157,22 @@ def test_the_loss_is_the_misfit_of_two_draws_and_the_divergence_between_them(
 ):
     learner = make(objective).train(training)
     torch.manual_seed(4)
-    noise = [torch.randn(3, LATENT).double() * training for _ in range(2)]  # before the query is known, and after
+    noise = [
+        torch.randn(3, LATENT).double() * training for _ in range(2)
+    ]  # before the query is known, and after
     torch.manual_seed(4)
     found = learner.loss(support, query, catalogue, catalogue)
     for t in range(3):
         known, asked = examples_of(support, query, t)
-        beliefs = [belief_after(learner, examples, support.prior[t]) for examples in (known, known + asked)]
+        beliefs = [
+            belief_after(learner, examples, support.prior[t]) for examples in (known, known + asked)
+        ]
         misfits = []
         for (mean, spread), shift in zip(beliefs, noise, strict=True):
             weights = decoded(learner, mean + spread * shift[t], support.prior[t])
-            misfits.append(sum(misfit_of(learner, x, y, weights, catalogue) for x, y in asked) / len(asked))
+            misfits.append(
+                sum(misfit_of(learner, x, y, weights, catalogue) for x, y in asked) / len(asked)
+            )
         before, after = (Normal(*belief) for belief in beliefs)
         divergence = kl_divergence(after, before).sum()
         assert_close(found[t], (misfits[0] + misfits[1]) / 2 + KL * divergence / len(asked))
@@ -165,7 +181,10 @@ def test_the_loss_is_the_misfit_of_two_draws_and_the_divergence_between_them(
 def misfit_of(learner, x, y, weights, catalogue):
     """Minus the log-likelihood of one example, without the constant of a Gaussian."""
     if learner.ranks:
-        odds = sum(math.exp(other @ weights + w) for other, w in zip(catalogue.x, catalogue.log_weight, strict=True))
+        odds = sum(
+            math.exp(other @ weights + w)
+            for other, w in zip(catalogue.x, catalogue.log_weight, strict=True)
+        )
         return math.log(1 + odds / math.exp(x @ weights))
     return -Normal(x @ weights, learner.noise).log_prob(y) - math.log(math.sqrt(2 * math.pi))
 
@@ -187,7 +206,9 @@ def test_what_it_knows_and_how_it_is_read_both_drop_out_in_training(support, cat
 
 @torch.no_grad()
 def test_what_drops_out_is_what_comes_after_the_bend(support, catalogue):
-    """Were everything doubled in the place of being dropped, the weights after it would count double."""
+    """Were everything doubled in the place of being dropped, the weights after it would count
+    double.
+    """
     expected, found = make("ranking"), make("ranking")
     for name in ("evidence", "mixing"):
         getattr(expected, name)[-1].weight.mul_(2)

@@ -7,9 +7,9 @@ from scipy.special import logsumexp as scipy_logsumexp
 from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
-from warmstart.learner import Catalogue, ranking, rating
-from warmstart.model import sample
-from warmstart.trained import logsumexp
+from warmstart.learners.base import Catalogue, ranking, rating
+from warmstart.model.few_shot import sample
+from warmstart.model.fitted import logsumexp
 
 
 def test_ranking_is_the_cross_entropy_of_each_example_among_the_catalogue():
@@ -46,4 +46,6 @@ def test_a_small_catalogue_is_taken_whole():
 def test_the_sum_of_exponentials_is_that_of_scipy_however_far_apart_scores_lie(spread):
     scores = (spread * np.random.default_rng(0).normal(size=5000)).astype(np.float32)
     scores[::3] = -np.inf
-    assert logsumexp(scores) == pytest.approx(scipy_logsumexp(scores.astype(np.float64)), rel=1e-6, abs=1e-6)
+    assert logsumexp(scores) == pytest.approx(
+        scipy_logsumexp(scores.astype(np.float64)), rel=1e-6, abs=1e-6
+    )

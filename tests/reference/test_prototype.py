@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from warmstart.learner import Catalogue, Support
 from warmstart.learners import Prototype
+from warmstart.learners.base import Catalogue, Support
 
 DIM, WIDTH, ITEMS, COUNTS = 6, 3, 4, (3, 0, 1)
 
@@ -74,7 +74,9 @@ def test_an_item_scores_by_the_odds_of_the_chosen_against_the_rest(support, cata
 
 
 @torch.no_grad()
-def test_a_rating_is_the_worth_of_the_liked_and_the_disliked_by_the_odds_of_each(support, catalogue, items):
+def test_a_rating_is_the_worth_of_the_liked_and_the_disliked_by_the_odds_of_each(
+    support, catalogue, items
+):
     learner = make("rating")
     inertia, centre = learner.log_inertia.exp(), centre_of(learner, catalogue)
     scores = learner.score(learner.adapt(support, catalogue), items)
@@ -83,7 +85,9 @@ def test_a_rating_is_the_worth_of_the_liked_and_the_disliked_by_the_odds_of_each
         surplus = [support.y[t, s] - support.x[t, s] @ support.prior[t] for s in range(count)]
         degrees = [1 / (1 + math.exp(-learner.log_contrast.exp() * amount)) for amount in surplus]
         others = [1 - degree for degree in degrees]
-        liked, disliked = (shrunken_mean(places, weights, centre, inertia) for weights in (degrees, others))
+        liked, disliked = (
+            shrunken_mean(places, weights, centre, inertia) for weights in (degrees, others)
+        )
         high, low = (shrunken_mean(surplus, weights, 0.0, inertia) for weights in (degrees, others))
         for q in range(ITEMS):
             chance = 1 / (1 + math.exp(-odds_of(learner, items[q], liked, disliked)))
@@ -105,7 +109,9 @@ def test_padding_may_hold_anything(objective, support, catalogue, items):
     learner = make(objective)
     blank = ~support.mask
     junk = replace(
-        support, x=torch.where(blank.unsqueeze(-1), torch.nan, support.x), y=torch.where(blank, torch.nan, support.y)
+        support,
+        x=torch.where(blank.unsqueeze(-1), torch.nan, support.x),
+        y=torch.where(blank, torch.nan, support.y),
     )
     expected = learner.score(learner.adapt(support, catalogue), items)
     assert_close(learner.score(learner.adapt(junk, catalogue), items), expected)

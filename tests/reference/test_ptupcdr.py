@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from warmstart.learner import Catalogue, Support
 from warmstart.learners import PTUPCDR
+from warmstart.learners.base import Catalogue, Support
 
 DIM, COUNTS = 6, (3, 1, 0)
 
@@ -37,7 +37,9 @@ def test_the_matrix_is_made_of_the_events_that_matter(learner, support):
         if count:
             events = support.x[t, :count]
             importance = torch.exp(learner.matters(events)[:, 0])
-            character = sum(w * x for w, x in zip(importance / importance.sum(), events, strict=True))
+            character = sum(
+                w * x for w, x in zip(importance / importance.sum(), events, strict=True)
+            )
             matrix = learner.makes(character).reshape(DIM, DIM)
             mean = sum(y * x for y, x in zip(support.y[t, :count], events, strict=True)) / count
             wanted = wanted + matrix @ mean
@@ -48,7 +50,9 @@ def test_the_matrix_is_made_of_the_events_that_matter(learner, support):
 def test_two_people_with_the_same_mean_have_bridges_of_their_own(learner):
     a, b, c, d = torch.randn(4, DIM)
     pairs = torch.stack([torch.stack([a, b]), torch.stack([c, a + b - c])])
-    other = learner.adapt(Support(pairs, torch.ones(2, 2), torch.ones(2, 2, dtype=bool), d.expand(2, -1)), CATALOGUE)
+    other = learner.adapt(
+        Support(pairs, torch.ones(2, 2), torch.ones(2, 2, dtype=bool), d.expand(2, -1)), CATALOGUE
+    )
     assert (other[0] - other[1]).abs().max() > 1e-3
 
 

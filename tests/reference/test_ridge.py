@@ -5,8 +5,8 @@ import torch
 from sklearn.linear_model import Ridge as Reference
 from torch.testing import assert_close
 
-from warmstart.learner import Catalogue, Query, Support
 from warmstart.learners import Ridge
+from warmstart.learners.base import Catalogue, Query, Support
 
 L2, GAIN, ABSENT = 0.7, 1.3, 0.4
 
@@ -22,9 +22,15 @@ def test_ratings_are_solved_as_scikit_learn_solves_them():
     support, catalogue = world()
     weights = Ridge(3, objective="rating", l2=L2, gain=1.0).adapt(support, catalogue).mean
     for t, count in enumerate((5, 2)):
-        x, y, prior = support.x[t, :count].numpy(), support.y[t, :count].numpy(), support.prior[t].numpy()
+        x, y, prior = (
+            support.x[t, :count].numpy(),
+            support.y[t, :count].numpy(),
+            support.prior[t].numpy(),
+        )
         reference = Reference(alpha=L2, fit_intercept=False).fit(x, y - x @ prior)
-        assert_close(weights[t], torch.from_numpy(prior + reference.coef_).float(), rtol=1e-4, atol=1e-5)
+        assert_close(
+            weights[t], torch.from_numpy(prior + reference.coef_).float(), rtol=1e-4, atol=1e-5
+        )
 
 
 def test_events_are_solved_against_the_catalogue_as_weighted_zeros():
@@ -46,8 +52,12 @@ def test_events_are_solved_against_the_catalogue_as_weighted_zeros():
 def test_the_density_of_ratings_moves_neither_items_nor_weights():
     support, catalogue = world()
     learner = Ridge(3, objective="rating", l2=L2)
-    known = Support(*(part.requires_grad_() for part in (support.x, support.y)), support.mask, support.prior)
-    query = Query(torch.randn(2, 4, 3).requires_grad_(), torch.randn(2, 4), torch.ones(2, 4, dtype=torch.bool))
+    known = Support(
+        *(part.requires_grad_() for part in (support.x, support.y)), support.mask, support.prior
+    )
+    query = Query(
+        torch.randn(2, 4, 3).requires_grad_(), torch.randn(2, 4), torch.ones(2, 4, dtype=torch.bool)
+    )
     learner._surprise_of_ratings(learner.adapt(known, catalogue), query).sum().backward()
     assert learner.log_spread.grad is not None
     assert (known.x.grad, query.x.grad, learner.log_l2.grad) == (None, None, None)

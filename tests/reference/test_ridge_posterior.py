@@ -8,8 +8,8 @@ import torch
 from scipy.stats import norm
 from torch.testing import assert_close
 
-from warmstart.learner import Catalogue, Query, Sampler, Support
 from warmstart.learners import Ridge
+from warmstart.learners.base import Catalogue, Query, Sampler, Support
 from warmstart.learners.ridge import DRAWS
 
 L2, GAIN, ABSENT, SPREAD = 0.7, 1.3, 0.4, 0.6
@@ -22,9 +22,15 @@ def doubles(*shape):
 
 def world():
     torch.manual_seed(0)
-    known, asked = (torch.arange(n) < torch.tensor(counts)[:, None] for n, counts in ((4, COUNTS), (5, QUERIES)))
+    known, asked = (
+        torch.arange(n) < torch.tensor(counts)[:, None] for n, counts in ((4, COUNTS), (5, QUERIES))
+    )
     support = Support(doubles(3, 4, 3), doubles(3, 4), known, doubles(3, 3))
-    return support, Query(doubles(3, 5, 3), doubles(3, 5), asked), Catalogue(doubles(7, 3), doubles(7))
+    return (
+        support,
+        Query(doubles(3, 5, 3), doubles(3, 5), asked),
+        Catalogue(doubles(7, 3), doubles(7)),
+    )
 
 
 def make(objective):
@@ -60,7 +66,9 @@ def test_samples_have_the_posteriors_mean_and_covariance(objective):
     for t in range(3):
         covariance = SPREAD**2 * np.linalg.inv(precision(objective, support, catalogue, t))
         scale = np.sqrt(np.diag(covariance))
-        np.testing.assert_allclose(draws[:, t].mean(axis=0), state.mean[t].detach(), atol=5 * scale.max() / 77)
+        np.testing.assert_allclose(
+            draws[:, t].mean(axis=0), state.mean[t].detach(), atol=5 * scale.max() / 77
+        )
         np.testing.assert_allclose(np.cov(draws[:, t].T), covariance, atol=0.06 * covariance.max())
 
 
@@ -69,7 +77,9 @@ def test_a_sample_scores_as_its_weights_and_comes_again_from_the_same_seed(objec
     support, _, catalogue = world()
     learner, items = make(objective), doubles(2, 3)
     state = learner.adapt(support, catalogue)
-    one, again, other = (learner.sample(state, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    one, again, other = (
+        learner.sample(state, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+    )
     assert_close(learner.score(one, items), torch.stack([items @ weights for weights in one.mean]))
     assert torch.equal(one.mean, again.mean) and not torch.equal(one.mean, other.mean)
 
@@ -150,7 +160,10 @@ def test_in_use_the_loss_is_that_of_the_mean(objective):
 def test_more_examples_leave_less_open(objective):
     support, _, catalogue = world()
     learner = make(objective)
-    few = learner.adapt(Support(support.x, support.y, support.mask & (torch.arange(4) < 1), support.prior), catalogue)
+    few = learner.adapt(
+        Support(support.x, support.y, support.mask & (torch.arange(4) < 1), support.prior),
+        catalogue,
+    )
     many = learner.adapt(support, catalogue)
     volume = [torch.logdet(state.factor @ state.factor.mT) for state in (few, many)]
     assert volume[1][0] > volume[0][0] and volume[1][1] == volume[0][1]
@@ -159,7 +172,9 @@ def test_more_examples_leave_less_open(objective):
 def test_it_starts_with_the_width_that_it_is_documented_to_learn_from():
     learner = Ridge(4, objective="rating")
     assert learner.noise == pytest.approx(0.5)
-    assert learner.log_l2.item() == pytest.approx(0.0) and learner.log_gain.item() == pytest.approx(0.0)
+    assert learner.log_l2.item() == pytest.approx(0.0) and learner.log_gain.item() == pytest.approx(
+        0.0
+    )
     ranking = Ridge(4)
     assert ranking.log_gain.item() == pytest.approx(math.log(4.0))
     assert ranking.log_absent is not None and ranking.log_absent.item() == pytest.approx(0.0)

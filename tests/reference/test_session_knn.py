@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from warmstart.classics import SessionKNN
-from warmstart.tasks import Examples, Tasks
+from warmstart.baselines import SessionKNN
+from warmstart.tasks.tasks import Examples, Tasks
 
 ITEMS, DECAY = 15, 0.7
 
@@ -17,7 +17,10 @@ def sessions(count: int, seed: int) -> list[list[int]]:
 def expected(past: list[list[int]], support: list[int], neighbours: int, sample: int) -> np.ndarray:
     """The scores of all items, without the tie-break."""
     counts = np.bincount([item for session in past for item in session], minlength=ITEMS)
-    latest = {item: [n for n, session in enumerate(past) if item in session][-sample:] for item in range(ITEMS)}
+    latest = {
+        item: [n for n, session in enumerate(past) if item in session][-sample:]
+        for item in range(ITEMS)
+    }
     shared: dict[int, list[float]] = {}
     for later, item in enumerate(reversed(support)):
         for n in latest[item]:
@@ -26,7 +29,9 @@ def expected(past: list[list[int]], support: list[int], neighbours: int, sample:
     scores = np.zeros(ITEMS)
     for n in nearest:
         for item in set(past[n]):
-            scores[item] += sum(shared[n]) * max(shared[n]) * np.log1p(len(past) / (1 + counts[item]))
+            scores[item] += (
+                sum(shared[n]) * max(shared[n]) * np.log1p(len(past) / (1 + counts[item]))
+            )
     return scores
 
 
@@ -34,33 +39,47 @@ def expected(past: list[list[int]], support: list[int], neighbours: int, sample:
 def test_the_scores_are_the_sums_written_out(examples, neighbours, sample):
     past, supports = sessions(40, 0), [*sessions(12, 1), []]
     one = SessionKNN.fit(
-        Tasks(examples(past), ordered=True), items=ITEMS, neighbours=neighbours, sample=sample, decay=DECAY
+        Tasks(examples(past), ordered=True),
+        items=ITEMS,
+        neighbours=neighbours,
+        sample=sample,
+        decay=DECAY,
     )
     found = one.score(one.adapt(examples(supports)), np.arange(ITEMS))
     for row, support in zip(found, supports, strict=True):
-        np.testing.assert_allclose(row, expected(past, support, neighbours, sample), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            row, expected(past, support, neighbours, sample), rtol=1e-4, atol=1e-5
+        )
 
 
 def test_blocks_of_tasks_are_as_all_at_once(examples, monkeypatch):
     one = SessionKNN.fit(Tasks(examples(sessions(40, 0)), ordered=True), items=ITEMS)
     support = examples([*sessions(9, 1), [], []])
     whole = one.score(one.adapt(support), np.arange(ITEMS))
-    monkeypatch.setattr("warmstart.classics.session_knn.AT_ONCE", 5)
+    monkeypatch.setattr("warmstart.baselines.session_knn.AT_ONCE", 5)
     np.testing.assert_array_equal(one.score(one.adapt(support), np.arange(ITEMS)), whole)
 
 
 def test_without_an_order_all_events_weigh_alike(examples):
     one = SessionKNN.fit(Tasks(examples(sessions(40, 0)), ordered=False), items=ITEMS, decay=0.5)
     turned = [row[::-1] for row in sessions(9, 1)]
-    scores = [one.score(one.adapt(examples(rows)), np.arange(ITEMS)) for rows in (sessions(9, 1), turned)]
+    scores = [
+        one.score(one.adapt(examples(rows)), np.arange(ITEMS)) for rows in (sessions(9, 1), turned)
+    ]
     np.testing.assert_allclose(*scores, rtol=1e-5)
 
 
 def test_sessions_that_came_later_are_heard_as_if_they_had_been_there(examples):
     early, late, support = sessions(30, 0), sessions(10, 5), examples(sessions(9, 1))
     one = SessionKNN.fit(Tasks(examples(early), ordered=True), items=ITEMS, neighbours=5, sample=4)
-    whole = SessionKNN.fit(Tasks(examples([*early, *late]), ordered=True), items=ITEMS, neighbours=5, sample=4)
+    whole = SessionKNN.fit(
+        Tasks(examples([*early, *late]), ordered=True), items=ITEMS, neighbours=5, sample=4
+    )
     grown = one.with_sessions(examples(late))
-    found, wanted = (scorer.score(scorer.adapt(support), np.arange(ITEMS)) for scorer in (grown, whole))
-    np.testing.assert_allclose(found, wanted, atol=1e-5)  # popularity, which breaks ties, stays as it was
+    found, wanted = (
+        scorer.score(scorer.adapt(support), np.arange(ITEMS)) for scorer in (grown, whole)
+    )
+    np.testing.assert_allclose(
+        found, wanted, atol=1e-5
+    )  # popularity, which breaks ties, stays as it was
     assert isinstance(one.past, Examples) and len(one.past) == 30

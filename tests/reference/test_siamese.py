@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from warmstart.learner import OBJECTIVES, Catalogue, Query, Support
 from warmstart.learners import Siamese
+from warmstart.learners.base import OBJECTIVES, Catalogue, Query, Support
 
 DIM, WIDTH, CATALOGUE = 6, 2, 7
 SHOTS, QUERIES = (4, 0, 1), (5, 2, 3)
@@ -83,7 +83,9 @@ def test_an_item_ranks_by_the_log_odds_of_the_examples_near_it(support, catalogu
 def test_padding_may_hold_what_is_not_a_number(objective, support, catalogue):
     learner, blank = siamese(objective=objective), ~support.mask
     junk = replace(
-        support, x=support.x.masked_fill(blank.unsqueeze(-1), torch.nan), y=support.y.masked_fill(blank, torch.nan)
+        support,
+        x=support.x.masked_fill(blank.unsqueeze(-1), torch.nan),
+        y=support.y.masked_fill(blank, torch.nan),
     )
     expected = learner.score(learner.adapt(support, catalogue), catalogue.x)
     assert_close(learner.score(learner.adapt(junk, catalogue), catalogue.x), expected)
@@ -98,9 +100,16 @@ def test_at_first_an_example_weighs_as_much_as_the_prior_at_distance_one():
     assert_close(learner.log_gain.exp(), torch.tensor(1.0))
     learner.embed.weight.zero_()
     learner.embed.bias.zero_()
-    support = Support(torch.ones(1, 1, DIM), torch.ones(1, 1), torch.ones(1, 1, dtype=torch.bool), torch.zeros(1, DIM))
+    support = Support(
+        torch.ones(1, 1, DIM),
+        torch.ones(1, 1),
+        torch.ones(1, 1, dtype=torch.bool),
+        torch.zeros(1, DIM),
+    )
     state = learner.adapt(support, Catalogue(torch.ones(1, DIM), torch.zeros(1)))
-    nearest = math.log(1 + math.exp(3 * (1 - 0.001)))  # no distance is below a thousandth, where its slope has no end
+    nearest = math.log(
+        1 + math.exp(3 * (1 - 0.001))
+    )  # no distance is below a thousandth, where its slope has no end
     assert_close(learner.score(state, torch.ones(1, DIM)), torch.tensor([[nearest]]))
 
 
@@ -122,24 +131,35 @@ def test_pairs_attract_within_a_task_and_repel_the_catalogue(pairs_of, support, 
 
 @torch.no_grad()
 @pytest.mark.parametrize("pairs_of", ["items", "users"])
-def test_triplets_want_the_query_nearer_than_the_catalogue_by_a_margin(pairs_of, support, query, catalogue):
+def test_triplets_want_the_query_nearer_than_the_catalogue_by_a_margin(
+    pairs_of, support, query, catalogue
+):
     learner = siamese(margin=0.3, pairs_of=pairs_of, contrast="triplet")
     found, idle = learner._contrast(support, query, catalogue), []
     for t, anchors in enumerate(anchors_of(learner, support)):
         losses = [
-            max(0.0, (learner.embed(query.x[t, q]) - place).norm() - (learner.embed(item) - place).norm() + 0.3)
+            max(
+                0.0,
+                (learner.embed(query.x[t, q]) - place).norm()
+                - (learner.embed(item) - place).norm()
+                + 0.3,
+            )
             for place in anchors
             for q in range(QUERIES[t])
             for item in catalogue.x
         ]
-        assert_close(found[t], torch.tensor(losses).sum() / max(len(losses), 1), rtol=1e-4, atol=1e-4)
+        assert_close(
+            found[t], torch.tensor(losses).sum() / max(len(losses), 1), rtol=1e-4, atol=1e-4
+        )
         idle += [loss == 0.0 for loss in losses]
     assert any(idle) and not all(idle)
 
 
 @pytest.mark.parametrize("pairs_of", ["items", "users"])
 @pytest.mark.parametrize("contrast", ["contrastive", "triplet"])
-def test_the_slope_of_the_pairs_is_that_of_finite_differences(contrast, pairs_of, support, query, catalogue):
+def test_the_slope_of_the_pairs_is_that_of_finite_differences(
+    contrast, pairs_of, support, query, catalogue
+):
     learner = siamese(margin=0.7, pairs_of=pairs_of, contrast=contrast).double()
 
     def loss(known: torch.Tensor, following: torch.Tensor, all_items: torch.Tensor) -> torch.Tensor:
@@ -153,10 +173,17 @@ def test_the_slope_of_the_pairs_is_that_of_finite_differences(contrast, pairs_of
 
 @torch.no_grad()
 @pytest.mark.parametrize("objective", ["ranking", "rating"])
-def test_the_loss_is_that_of_the_reading_and_a_share_of_the_pairs(objective, support, query, catalogue):
-    learner, rivals = siamese(objective=objective, pairs=0.3), Catalogue(torch.randn(7, DIM), torch.randn(7))
+def test_the_loss_is_that_of_the_reading_and_a_share_of_the_pairs(
+    objective, support, query, catalogue
+):
+    learner, rivals = (
+        siamese(objective=objective, pairs=0.3),
+        Catalogue(torch.randn(7, DIM), torch.randn(7)),
+    )
     state = learner.adapt(support, catalogue)
-    reading = OBJECTIVES[objective](lambda x: learner.score(state, x), query.x, query.y, query.mask, rivals)
+    reading = OBJECTIVES[objective](
+        lambda x: learner.score(state, x), query.x, query.y, query.mask, rivals
+    )
     expected = reading + 0.3 * learner._contrast(support, query, catalogue)
     assert_close(learner.loss(support, query, catalogue, rivals), expected)
 
@@ -164,7 +191,9 @@ def test_the_loss_is_that_of_the_reading_and_a_share_of_the_pairs(objective, sup
 @torch.no_grad()
 def test_by_default_a_tenth_of_pairs_of_items_with_margin_one_is_added(support, query, catalogue):
     learner, alone = siamese(), siamese(pairs=0.0)
-    added = learner.loss(support, query, catalogue, catalogue) - alone.loss(support, query, catalogue, catalogue)
+    added = learner.loss(support, query, catalogue, catalogue) - alone.loss(
+        support, query, catalogue, catalogue
+    )
     named = siamese(pairs_of="items", contrast="contrastive", margin=1.0)
     assert (learner.pairs_of, learner.contrast) == (named.pairs_of, named.contrast)
     assert_close(added, 0.1 * named._contrast(support, query, catalogue))
@@ -183,7 +212,9 @@ def test_a_user_lies_amid_the_places_of_their_items(support):
 
 def anchors_of(learner: Siamese, support: Support) -> list[list[torch.Tensor]]:
     """What a task's pairs start from: the places of its examples, or their mean if there is any."""
-    places = [[learner.embed(support.x[t, s]) for s in range(count)] for t, count in enumerate(SHOTS)]
+    places = [
+        [learner.embed(support.x[t, s]) for s in range(count)] for t, count in enumerate(SHOTS)
+    ]
     if learner.pairs_of == "items":
         return places
     return [[sum(own) / len(own)] if own else [] for own in places]

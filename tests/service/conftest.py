@@ -1,4 +1,6 @@
-"""A service that runs: uvicorn on a free port, a store in a file or in PostgreSQL, a small model."""
+"""A service that runs: uvicorn on a free port, a store in a file or in PostgreSQL, a small
+model.
+"""
 
 import getpass
 import os
@@ -36,7 +38,9 @@ def models(tmp_path_factory) -> Path:
 @contextmanager
 def running(models: Path, store: str, **settings: str) -> Iterator[httpx.Client]:
     """A client of a service in a thread of its own."""
-    server = uvicorn.Server(uvicorn.Config(create_app(models, store, **settings), port=0, log_level="warning"))
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(models, store, **settings), port=0, log_level="warning")
+    )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
@@ -69,14 +73,24 @@ def start(models, tmp_path) -> Callable[..., object]:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
-    """The address of an empty PostgreSQL that runs for these tests; it refuses to be run by root."""
-    places = sorted(Path("/usr/lib/postgresql").glob("*/bin")) if Path("/usr/lib/postgresql").exists() else []
-    initdb = shutil.which("initdb", path=os.pathsep.join([*map(str, reversed(places)), os.environ["PATH"]]))
+    """The address of an empty PostgreSQL that runs for these tests; it refuses to be run by
+    root.
+    """
+    places = (
+        sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+        if Path("/usr/lib/postgresql").exists()
+        else []
+    )
+    initdb = shutil.which(
+        "initdb", path=os.pathsep.join([*map(str, reversed(places)), os.environ["PATH"]])
+    )
     if initdb is None:
         pytest.skip("PostgreSQL is not installed; on Debian: apt-get install postgresql")
     user = "postgres" if os.geteuid() == 0 else getpass.getuser()
     as_user = ["runuser", "-u", user, "--"] if os.geteuid() == 0 else []
-    folder = Path(tempfile.mkdtemp(prefix="warmstart-"))  # pytest's own folders are for root's eyes alone
+    folder = Path(
+        tempfile.mkdtemp(prefix="warmstart-")
+    )  # pytest's own folders are for root's eyes alone
     shutil.chown(folder, user)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -84,7 +98,9 @@ def postgresql() -> Iterator[str]:
     data, bin_ = folder / "data", Path(initdb).parent
 
     def run(*command: object) -> None:
-        done = subprocess.run([*as_user, *map(str, command)], capture_output=True, text=True, cwd="/")
+        done = subprocess.run(
+            [*as_user, *map(str, command)], capture_output=True, text=True, cwd="/"
+        )
         assert done.returncode == 0, done.stdout + done.stderr
 
     run(initdb, "-D", data, "-U", "warmstart", "--auth=trust", "--no-sync")

@@ -1,4 +1,6 @@
-"""The API over HTTP: what is kept, what is recommended, and what is refused, each as it is documented."""
+"""The API over HTTP: what is kept, what is recommended, and what is refused, each as it is
+documented.
+"""
 
 import shutil
 from urllib.parse import quote
@@ -28,9 +30,13 @@ def test_two_events_of_a_new_user_change_the_list_and_say_why(client):
     assert before["user"] == {"events_used": 0, "stage": "prior"} and before["model"] == "b"
     kept = client.post("/v1/interactions", json=met("two", "i17", "i4")).json()
     assert kept["accepted"] == 2 and kept["rejected"] == []
-    after = client.post("/v1/recommend", json={"user_id": "two", "count": 5, "explain": True}).json()
+    after = client.post(
+        "/v1/recommend", json={"user_id": "two", "count": 5, "explain": True}
+    ).json()
     assert after["user"] == {"events_used": 2, "stage": "few-shot"}
-    assert [item["item_id"] for item in after["items"]] != [item["item_id"] for item in before["items"]]
+    assert [item["item_id"] for item in after["items"]] != [
+        item["item_id"] for item in before["items"]
+    ]
     first = after["items"][0]
     assert {reason["kind"] for reason in first["reasons"]} == {"event", "prior", "together"}
     assert first["why"] and 0 < first["probability"] < 1 and first["propensity"] == 1
@@ -70,11 +76,15 @@ def test_a_key_is_answered_once_and_refused_for_something_else(client):
     again = client.post("/v1/interactions", json=met("once", "i1"), headers=headers).json()
     assert first["accepted"] == again["accepted"] == 1
     assert len(client.get("/v1/users/once").json()["events"]) == 1
-    assert "take a new one" in refused(client.post("/v1/interactions", json=met("once", "i2"), headers=headers), 422)
+    assert "take a new one" in refused(
+        client.post("/v1/interactions", json=met("once", "i2"), headers=headers), 422
+    )
 
 
 def test_unknown_users_and_items_are_no_mistake_but_a_warning(client):
-    answer = client.post("/v1/recommend", json={"user_id": "nobody", "history": ["no such item"], "count": 3}).json()
+    answer = client.post(
+        "/v1/recommend", json={"user_id": "nobody", "history": ["no such item"], "count": 3}
+    ).json()
     assert len(answer["items"]) == 3 and answer["user"]["stage"] == "prior"
     assert "unknown and were skipped: no such item" in answer["warnings"][0]
 
@@ -82,21 +92,43 @@ def test_unknown_users_and_items_are_no_mistake_but_a_warning(client):
 def test_what_was_seen_or_excluded_is_left_out(client):
     first = ids(client.post("/v1/recommend", json={"history": ["i17"], "count": 3}))
     assert "i17" not in first
-    without = ids(client.post("/v1/recommend", json={"history": ["i17"], "count": 3, "exclude_ids": first[:1]}))
+    without = ids(
+        client.post(
+            "/v1/recommend", json={"history": ["i17"], "count": 3, "exclude_ids": first[:1]}
+        )
+    )
     assert without[:2] == first[1:3]
-    assert len(ids(client.post("/v1/recommend", json={"history": ["i17"], "count": 80, "exclude_seen": False}))) == 80
+    assert (
+        len(
+            ids(
+                client.post(
+                    "/v1/recommend", json={"history": ["i17"], "count": 80, "exclude_seen": False}
+                )
+            )
+        )
+        == 80
+    )
 
 
 def test_a_filter_holds_before_the_best_are_taken(client):
     one = client.post("/v1/recommend", json={"count": 10, "filter": {"category": "Garden"}}).json()
     assert {item["properties"]["category"] for item in one["items"]} == {"Garden"}
-    two = client.post("/v1/recommend", json={"count": 80, "filter": {"category": ["Garden", "Toys"]}}).json()
+    two = client.post(
+        "/v1/recommend", json={"count": 80, "filter": {"category": ["Garden", "Toys"]}}
+    ).json()
     assert {item["properties"]["category"] for item in two["items"]} == {"Garden", "Toys"}
-    assert 'no property "colour"' in refused(client.post("/v1/recommend", json={"filter": {"colour": "red"}}), 422)
+    assert 'no property "colour"' in refused(
+        client.post("/v1/recommend", json={"filter": {"colour": "red"}}), 422
+    )
 
 
 def test_a_new_item_is_recommended_at_once_and_filtered_by_what_was_said_of_it(client):
-    properties = {"title": "Oak hammock", "category": "Garden", "in_stock": True, "tags": ["eco", "outdoor"]}
+    properties = {
+        "title": "Oak hammock",
+        "category": "Garden",
+        "in_stock": True,
+        "tags": ["eco", "outdoor"],
+    }
     assert client.put("/v1/items/new-1", json={"properties": properties}).status_code == 201
     assert client.put("/v1/items/new-1", json={"properties": properties}).status_code == 200
     found = client.post("/v1/recommend", json={"filter": {"in_stock": True}}).json()["items"]
@@ -110,10 +142,15 @@ def test_a_new_item_is_recommended_at_once_and_filtered_by_what_was_said_of_it(c
 
 def test_lists_go_on_behind_their_cursor(client):
     items = {f"list-{number}": {"title": f"thing {number}"} for number in range(5)}
-    assert client.post("/v1/items:batch", json={"items": items}).json() == {"stored": 5, "created": 5}
+    assert client.post("/v1/items:batch", json={"items": items}).json() == {
+        "stored": 5,
+        "created": 5,
+    }
     seen, cursor = [], None
     while True:
-        page = client.get("/v1/items", params={"count": 2, **({"cursor": cursor} if cursor else {})}).json()
+        page = client.get(
+            "/v1/items", params={"count": 2, **({"cursor": cursor} if cursor else {})}
+        ).json()
         seen += [row["item_id"] for row in page["rows"]]
         cursor = page["cursor"]
         if cursor is None:
@@ -125,7 +162,9 @@ def test_lists_go_on_behind_their_cursor(client):
 
 def test_a_stored_profile_counts(client):
     plain = client.post("/v1/recommend", json={"user_id": "french"}).json()["items"]
-    assert client.put("/v1/users/french", json={"profile": {"country": "France"}}).status_code == 201
+    assert (
+        client.put("/v1/users/french", json={"profile": {"country": "France"}}).status_code == 201
+    )
     told = client.post("/v1/recommend", json={"user_id": "french"}).json()["items"]
     assert [item["score"] for item in told] != [item["score"] for item in plain]
 
@@ -145,15 +184,26 @@ def test_a_guest_becomes_a_user_with_all_events(client):
     client.post("/v1/interactions", json=met("guest", "i1", "i2"))
     client.put("/v1/users/guest", json={"profile": {"country": "Spain", "age": 30}})
     client.put("/v1/users/member", json={"profile": {"country": "France"}})
-    assert client.post("/v1/users/guest/merge", json={"into": "member"}).json() == {"user_id": "member", "moved": 2}
+    assert client.post("/v1/users/guest/merge", json={"into": "member"}).json() == {
+        "user_id": "member",
+        "moved": 2,
+    }
     member = client.get("/v1/users/member").json()
     assert member["profile"] == {"country": "France", "age": 30} and len(member["events"]) == 2
-    assert "same user" in refused(client.post("/v1/users/member/merge", json={"into": "member"}), 422)
+    assert "same user" in refused(
+        client.post("/v1/users/member/merge", json={"into": "member"}), 422
+    )
 
 
 def test_ranking_brings_items_in_order_and_names_unknown_ones(client):
-    found = client.post("/v1/rank", json={"history": ["i17"], "item_ids": ["i9", "i3", "nothing", "i17"]}).json()
-    assert found["unknown"] == ["nothing"] and {item["item_id"] for item in found["items"]} == {"i9", "i3", "i17"}
+    found = client.post(
+        "/v1/rank", json={"history": ["i17"], "item_ids": ["i9", "i3", "nothing", "i17"]}
+    ).json()
+    assert found["unknown"] == ["nothing"] and {item["item_id"] for item in found["items"]} == {
+        "i9",
+        "i3",
+        "i17",
+    }
     scores = [item["score"] for item in found["items"]]
     assert scores == sorted(scores, reverse=True)
 
@@ -194,7 +244,9 @@ def test_what_is_not_valid_is_told_where(client, path, body, said):
 
 
 def test_a_request_that_is_too_large_is_refused_unread(client):
-    assert "at most" in refused(client.post("/v1/recommend", content=b"{" + b" " * 9_000_000 + b"}"), 413)
+    assert "at most" in refused(
+        client.post("/v1/recommend", content=b"{" + b" " * 9_000_000 + b"}"), 413
+    )
 
 
 def test_an_unknown_path_is_a_problem_document(client):
@@ -202,7 +254,10 @@ def test_an_unknown_path_is_a_problem_document(client):
 
 
 def test_every_answer_has_the_id_of_its_request(client):
-    assert client.get("/health/live", headers={"X-Request-ID": "mine"}).headers["x-request-id"] == "mine"
+    assert (
+        client.get("/health/live", headers={"X-Request-ID": "mine"}).headers["x-request-id"]
+        == "mine"
+    )
     assert len(client.get("/health/live").headers["x-request-id"]) == 32
 
 
@@ -215,22 +270,32 @@ def test_it_says_how_it_is(client):
 
 def test_metrics_count_requests_events_and_stages(start):
     with start() as client:
-        client.post("/v1/interactions", json={"interactions": [{"user_id": "m", "item_id": "i1"}, {"user_id": "m"}]})
+        client.post(
+            "/v1/interactions",
+            json={"interactions": [{"user_id": "m", "item_id": "i1"}, {"user_id": "m"}]},
+        )
         client.get("/v1/recommend/m")
         client.get("/made/up")
         text = client.get("/metrics").text
     assert 'warmstart_events_total{outcome="accepted"} 1.0' in text
     assert 'warmstart_events_total{outcome="rejected"} 1.0' in text
     assert 'warmstart_recommendations_total{stage="few-shot"} 1.0' in text
-    assert 'warmstart_requests_total{method="GET",route="/v1/recommend/{user_id:path}",status="200"} 1.0' in text
+    assert (
+        'warmstart_requests_total{method="GET",route="/v1/recommend/{user_id:path}",status="200"} 1.0'
+        in text
+    )
     assert 'route="unknown",status="404"} 1.0' in text and "/made/up" not in text
     assert "warmstart_items 80.0" in text
 
 
 def test_each_request_is_logged_once_with_its_id(start, caplog):
-    with start() as client, caplog.at_level("INFO", logger="warmstart.service.watched"):
+    with start() as client, caplog.at_level("INFO", logger="warmstart.service.ops.middleware"):
         client.get("/health/live", headers={"X-Request-ID": "req-1"})
-    mine = [record for record in caplog.records if getattr(record, "facts", {}).get("path") == "/health/live"]
+    mine = [
+        record
+        for record in caplog.records
+        if getattr(record, "facts", {}).get("path") == "/health/live"
+    ]
     assert len(mine) == 1 and mine[0].facts["status"] == 200
 
 
@@ -240,10 +305,15 @@ def test_a_version_is_promoted_and_taken_back(start, within, models, tmp_path):
         assert "nothing was promoted" in refused(client.post("/v1/models:rollback"), 422)
         assert client.post("/v1/models/a:promote").json() == {"current": "a"}
         assert client.post("/v1/recommend", json={}).json()["model"] == "a"
-        within(5, lambda: other.post("/v1/recommend", json={}).json()["model"] == "a")  # another worker follows
+        within(
+            5, lambda: other.post("/v1/recommend", json={}).json()["model"] == "a"
+        )  # another worker follows
         assert "no version" in refused(client.post("/v1/models/c:promote"), 404)
         assert client.post("/v1/models:rollback").json() == {"current": "b"}
-        assert [one["current"] for one in client.get("/v1/models").json()["models"]] == [False, True]
+        assert [one["current"] for one in client.get("/v1/models").json()["models"]] == [
+            False,
+            True,
+        ]
 
 
 def test_a_damaged_version_is_named(start, models, tmp_path):
@@ -260,7 +330,9 @@ def test_keys_allow_to_read_to_write_or_to_administer(start):
     with start(keys=f"read:{read},write:{write},admin:{admin}") as client:
 
         def status(method: str, path: str, key: str | None, body: object = None) -> int:
-            return client.request(method, path, json=body, headers={"X-API-Key": key} if key else {}).status_code
+            return client.request(
+                method, path, json=body, headers={"X-API-Key": key} if key else {}
+            ).status_code
 
         assert status("POST", "/v1/recommend", None, {}) == 401
         assert status("POST", "/v1/recommend", "wrong" * 5, {}) == 401
@@ -289,7 +361,11 @@ def test_ids_may_hold_slashes_and_anything_else(client):
 
 
 def test_the_activity_of_an_item_is_told_by_day_whatever_the_year(client):
-    moments = ("0001-01-01T00:00:00+02:00", "2026-11-27T23:30:00-01:00", "9999-12-31T23:59:59-02:00")
+    moments = (
+        "0001-01-01T00:00:00+02:00",
+        "2026-11-27T23:30:00-01:00",
+        "9999-12-31T23:59:59-02:00",
+    )
     rows = [{"user_id": f"when-{at}", "item_id": "i23", "timestamp": at} for at in moments]
     assert client.post("/v1/interactions", json={"interactions": rows}).json()["accepted"] == 3
     told = client.get("/v1/items/i23/activity").json()
@@ -301,7 +377,9 @@ def test_the_activity_of_an_item_is_told_by_day_whatever_the_year(client):
 def test_a_property_may_be_called_anything(start):
     with start() as client:
         for item, name in (("odd-1", "*"), ("odd-2", "^.*$")):
-            assert client.put(f"/v1/items/{item}", json={"properties": {name: "felt", "category": "Garden"}}).is_success
+            assert client.put(
+                f"/v1/items/{item}", json={"properties": {name: "felt", "category": "Garden"}}
+            ).is_success
             assert client.get(f"/v1/items/{item}").json()["recommendable"]
             found = client.post("/v1/recommend", json={"filter": {name: "felt"}}).json()
             assert [one["item_id"] for one in found["items"]] == [item]

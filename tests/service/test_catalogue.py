@@ -2,11 +2,11 @@
 
 import pytest
 
-from warmstart.service.catalogue import Catalogue, Keeper, grown
-from warmstart.service.models import Models
-from warmstart.service.records import Event
-from warmstart.service.store import Store
-from warmstart.service.tables import ITEMS
+from warmstart.service.answering.catalogue import Catalogue, Keeper, grown
+from warmstart.service.models.active import Models
+from warmstart.service.store.records import Event
+from warmstart.service.store.schema import ITEMS
+from warmstart.service.store.store import Store
 
 
 @pytest.fixture
@@ -33,7 +33,13 @@ def test_step_by_step_it_is_what_it_would_be_at_once(store, versions):
         lambda: store.put(ITEMS, "n2", {"title": "Felt kite", "category": "Toys"}),
         lambda: store.put(ITEMS, "n1", {"title": "Oak hammock", "category": "Music"}),
         lambda: store.put(ITEMS, "i9", {"is_hidden": True}),
-        lambda: store.add([Event(f"u{n}", item, "click", None, n) for n in range(5) for item in ("n2", "i3", "i8")]),
+        lambda: store.add(
+            [
+                Event(f"u{n}", item, "click", None, n)
+                for n in range(5)
+                for item in ("n2", "i3", "i8")
+            ]
+        ),
         lambda: store.remove_item("n1"),
         lambda: store.put(ITEMS, "n3", {"title": "Steel kite", "category": "Toys"}),
     ]

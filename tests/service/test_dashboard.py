@@ -1,4 +1,6 @@
-"""The dashboard in a real browser: each page's story, by mouse and by keyboard, on a phone, in the dark, offline."""
+"""The dashboard in a real browser: each page's story, by mouse and by keyboard, on a phone, in the
+dark, offline.
+"""
 
 import os
 import shlex
@@ -13,7 +15,16 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import warmstart as ws
 
-PAGES = ("overview", "adaptation", "playground", "users", "users/visitor", "items", "items/hammock", "models")
+PAGES = (
+    "overview",
+    "adaptation",
+    "playground",
+    "users",
+    "users/visitor",
+    "items",
+    "items/hammock",
+    "models",
+)
 NASTY = "<img src=x onerror=\"document.title='run'\">"
 
 
@@ -21,7 +32,9 @@ NASTY = "<img src=x onerror=\"document.title='run'\">"
 def compared(models, tmp_path_factory) -> Path:
     """The two versions, of which the newer one was compared with the classics."""
     folder = shutil.copytree(models, tmp_path_factory.mktemp("dashboard") / "models")
-    report = ws.evaluate(ws.shop(owners=240, items=80), ["popularity"], shots=[0, 1, 3], budget="2s")
+    report = ws.evaluate(
+        ws.shop(owners=240, items=80), ["popularity"], shots=[0, 1, 3], budget="2s"
+    )
     newer = ws.load(folder / "b").with_report(report.to_dict())
     newer.save(folder / "b")
     return folder
@@ -30,9 +43,13 @@ def compared(models, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def service(compared, tmp_path_factory, run) -> Iterator[httpx.Client]:
     with run(compared, f"sqlite:///{tmp_path_factory.mktemp('store')}/events.db") as client:
-        client.put("/v1/items/hammock", json={"properties": {"title": "Oak hammock", "category": "Garden"}})
+        client.put(
+            "/v1/items/hammock", json={"properties": {"title": "Oak hammock", "category": "Garden"}}
+        )
         client.put("/v1/items/nasty", json={"properties": {"title": NASTY, "category": "Garden"}})
-        rows = [{"user_id": "visitor", "item_id": item} for item in ("i17", "i4", "hammock", "nasty")]
+        rows = [
+            {"user_id": "visitor", "item_id": item} for item in ("i17", "i4", "hammock", "nasty")
+        ]
         client.post("/v1/interactions", json={"interactions": rows})
         client.put("/v1/users/visitor", json={"profile": {"country": "France"}})
         for _ in range(5):
@@ -155,7 +172,9 @@ def test_what_is_copied_as_curl_gives_the_same_list(visit):
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     command = shlex.split(page.evaluate("navigator.clipboard.readText()"))
     env = {**os.environ, "NO_PROXY": "127.0.0.1"}
-    answer = subprocess.run([*command, "-s"], capture_output=True, text=True, check=True, env=env).stdout
+    answer = subprocess.run(
+        [*command, "-s"], capture_output=True, text=True, check=True, env=env
+    ).stdout
     found = httpx.Response(200, text=answer).json()["items"]
     assert [item["title"] for item in found] == titles(page)
 

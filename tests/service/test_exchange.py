@@ -5,10 +5,10 @@ import pytest
 
 import warmstart as ws
 from warmstart.errors import DataError, Misuse
-from warmstart.service.exchange import exported, imported, stored
-from warmstart.service.records import Event
-from warmstart.service.store import opened
-from warmstart.service.tables import ITEMS
+from warmstart.service.store.exchange import exported, imported, stored
+from warmstart.service.store.records import Event
+from warmstart.service.store.schema import ITEMS
+from warmstart.service.store.store import opened
 
 
 @pytest.fixture(scope="module")
@@ -19,16 +19,29 @@ def shop() -> ws.Interactions:
 def test_what_was_imported_is_exported(shop, address, tmp_path):
     with opened(address) as store:
         assert imported(store, shop)["interactions"] == len(shop)
-        assert exported(store, tmp_path / "out") == {"interactions": len(shop), "items": 60, "users": 120}
+        assert exported(store, tmp_path / "out") == {
+            "interactions": len(shop),
+            "items": 60,
+            "users": 120,
+        }
     again = ws.read(tmp_path / "out")
     assert len(again) == len(shop) and set(again.items.ids) == set(shop.items.ids)
-    pairs = {(u, i) for u, i in zip(shop.owners.decode(shop.owner), shop.items.decode(shop.item), strict=True)}
+    pairs = {
+        (u, i)
+        for u, i in zip(shop.owners.decode(shop.owner), shop.items.decode(shop.item), strict=True)
+    }
     assert pairs == {
-        (u, i) for u, i in zip(again.owners.decode(again.owner), again.items.decode(again.item), strict=True)
+        (u, i)
+        for u, i in zip(
+            again.owners.decode(again.owner), again.items.decode(again.item), strict=True
+        )
     }
     assert (again.time[1:] >= again.time[:-1]).all()
     titles = dict(zip(shop.items.ids.to_list(), shop.item_table["title"].to_list(), strict=True))
-    assert dict(zip(again.items.ids.to_list(), again.item_table["title"].to_list(), strict=True)) == titles
+    assert (
+        dict(zip(again.items.ids.to_list(), again.item_table["title"].to_list(), strict=True))
+        == titles
+    )
 
 
 def test_a_model_is_fitted_from_a_store(shop, tmp_path):
@@ -44,18 +57,26 @@ def test_a_model_is_fitted_from_a_store(shop, tmp_path):
 def test_values_of_several_kinds_become_text(tmp_path):
     with opened(f"sqlite:///{tmp_path}/events.db") as store:
         store.add([Event("a", "x", "click", None, 1.0)])
-        store.put_many(ITEMS, {"x": {"size": 3, "tags": ["a", "b"]}, "y": {"size": "large", "new": True}})
+        store.put_many(
+            ITEMS, {"x": {"size": 3, "tags": ["a", "b"]}, "y": {"size": "large", "new": True}}
+        )
         exported(store, tmp_path / "out")
     found = pl.read_parquet(tmp_path / "out" / "items.parquet")
     assert found["size"].to_list() == ["3", "large"] and found["tags"].to_list() == ["a|b", None]
 
 
 def test_an_empty_store_is_nothing_to_learn_from(tmp_path):
-    with opened(f"sqlite:///{tmp_path}/events.db") as store, pytest.raises(DataError, match="holds no events yet"):
+    with (
+        opened(f"sqlite:///{tmp_path}/events.db") as store,
+        pytest.raises(DataError, match="holds no events yet"),
+    ):
         stored(store)
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
     (tmp_path / "file").write_text("mine")
-    with opened(f"sqlite:///{tmp_path}/events.db") as store, pytest.raises(Misuse, match="is not empty"):
+    with (
+        opened(f"sqlite:///{tmp_path}/events.db") as store,
+        pytest.raises(Misuse, match="is not empty"),
+    ):
         exported(store, tmp_path)

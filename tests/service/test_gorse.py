@@ -4,7 +4,7 @@ import httpx
 import pytest
 from gorse import Gorse, GorseException
 
-from warmstart.service.catalogue import HIDDEN
+from warmstart.service.answering.catalogue import HIDDEN
 
 
 @pytest.fixture
@@ -12,7 +12,9 @@ def gorse(client: httpx.Client) -> Gorse:
     return Gorse(str(client.base_url).rstrip("/"), "no key")
 
 
-def feedback(user: str, item: str, kind: str = "like", at: str = "2026-11-27T12:00:00Z") -> dict[str, str]:
+def feedback(
+    user: str, item: str, kind: str = "like", at: str = "2026-11-27T12:00:00Z"
+) -> dict[str, str]:
     return {"FeedbackType": kind, "UserId": user, "ItemId": item, "Timestamp": at}
 
 
@@ -20,13 +22,21 @@ def test_feedback_changes_what_is_recommended(gorse):
     before = [score.id for score in gorse.get_recommend("g1", n=5)]
     assert gorse.insert_feedback("like", "g1", "i17", "2026-11-27T12:00:00Z") == {"RowAffected": 1}
     assert (
-        gorse.insert_feedbacks([feedback("g1", "i4"), feedback("g1", "i9", at="2026-11-27 12:00:01")])["RowAffected"]
+        gorse.insert_feedbacks(
+            [feedback("g1", "i4"), feedback("g1", "i9", at="2026-11-27 12:00:01")]
+        )["RowAffected"]
         == 2
     )
     after = gorse.get_recommend("g1", n=5)
-    assert [score.id for score in after] != before and not {"i17", "i4", "i9"} & {score.id for score in after}
-    assert [score.score for score in after] == sorted((score.score for score in after), reverse=True)
-    assert [score.id for score in gorse.get_recommend("g1", n=3, offset=2)] == [score.id for score in after[2:]]
+    assert [score.id for score in after] != before and not {"i17", "i4", "i9"} & {
+        score.id for score in after
+    }
+    assert [score.score for score in after] == sorted(
+        (score.score for score in after), reverse=True
+    )
+    assert [score.id for score in gorse.get_recommend("g1", n=3, offset=2)] == [
+        score.id for score in after[2:]
+    ]
 
 
 def test_the_first_version_of_the_api_answers_with_ids_alone(gorse, client):
@@ -62,7 +72,10 @@ def test_items_come_back_as_they_went_in(gorse):
     assert [one["ItemId"] for one in gorse.search_items("BENCH")] == ["gi1"]
     assert [score.id for score in gorse.get_recommend("g4", category="Garden", n=5)] == ["gi1"]
     gorse.update_item("gi1", is_hidden=True)
-    assert gorse.get_item("gi1")["IsHidden"] and gorse.get_recommend("g4", category="Garden", n=5) == []
+    assert (
+        gorse.get_item("gi1")["IsHidden"]
+        and gorse.get_recommend("g4", category="Garden", n=5) == []
+    )
     assert gorse.delete_item("gi1") == {"RowAffected": 1}
     with pytest.raises(GorseException) as refused:
         gorse.get_item("gi1")
@@ -71,9 +84,21 @@ def test_items_come_back_as_they_went_in(gorse):
 
 
 def test_users_come_back_as_they_went_in(gorse):
-    assert gorse.insert_user({"UserId": "gu1", "Labels": {"country": "France"}, "Comment": "x"})["RowAffected"] == 1
-    assert gorse.insert_users([{"UserId": "gu2", "Labels": ["a"]}, {"UserId": "gu3"}])["RowAffected"] == 2
-    assert gorse.get_user("gu1") == {"UserId": "gu1", "Labels": {"country": "France"}, "Comment": "x"}
+    assert (
+        gorse.insert_user({"UserId": "gu1", "Labels": {"country": "France"}, "Comment": "x"})[
+            "RowAffected"
+        ]
+        == 1
+    )
+    assert (
+        gorse.insert_users([{"UserId": "gu2", "Labels": ["a"]}, {"UserId": "gu3"}])["RowAffected"]
+        == 2
+    )
+    assert gorse.get_user("gu1") == {
+        "UserId": "gu1",
+        "Labels": {"country": "France"},
+        "Comment": "x",
+    }
     assert gorse.get_user("gu2")["Labels"] == ["a"] and gorse.get_user("gu3")["Labels"] == []
     page, cursor = gorse.get_users(2)
     assert [one["UserId"] for one in page] == ["gu1", "gu2"] and cursor == "gu2"
@@ -84,9 +109,13 @@ def test_users_come_back_as_they_went_in(gorse):
 
 def test_sessions_and_neighbours(gorse, client):
     found = gorse.session_recommend([feedback("s", "i17"), feedback("s", "i4")], n=4)
-    inline = client.post("/v1/recommend", json={"history": ["i17", "i4"], "count": 4}).json()["items"]
+    inline = client.post("/v1/recommend", json={"history": ["i17", "i4"], "count": 4}).json()[
+        "items"
+    ]
     assert [one["Id"] for one in found] == [one["item_id"] for one in inline]
-    assert len(gorse.get_neighbors("i17", n=3)) == 3 and "i17" not in [one["Id"] for one in gorse.get_neighbors("i17")]
+    assert len(gorse.get_neighbors("i17", n=3)) == 3 and "i17" not in [
+        one["Id"] for one in gorse.get_neighbors("i17")
+    ]
 
 
 def test_what_was_written_back_is_not_shown_again_and_says_nothing(gorse, client):

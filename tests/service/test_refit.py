@@ -13,12 +13,12 @@ import pytest
 
 import warmstart as ws
 from warmstart.errors import Misuse
-from warmstart.service.exchange import imported
-from warmstart.service.refit import KEPT, Recoded, refit
-from warmstart.service.refits import reports
-from warmstart.service.store import opened
-from warmstart.service.versions import Versions
-from warmstart.tasks import Examples
+from warmstart.service.models.refit import KEPT, Recoded, refit
+from warmstart.service.models.refit_log import reports
+from warmstart.service.models.versions import Versions
+from warmstart.service.store.exchange import imported
+from warmstart.service.store.store import opened
+from warmstart.tasks.tasks import Examples
 
 
 @pytest.fixture(scope="module")
@@ -83,14 +83,28 @@ def test_what_a_model_does_not_know_it_ranks_last(shop):
     recoded = Recoded(scorer, np.array([3, -1, 0]))
     support = Examples.plain(np.array([1, 2]), np.array([0, 2]))
     scores = recoded.score(recoded.adapt(support), np.arange(3))
-    known = scorer.score(scorer.adapt(Examples.plain(np.array([0]), np.array([0, 1]))), np.array([3, 0]))
+    known = scorer.score(
+        scorer.adapt(Examples.plain(np.array([0]), np.array([0, 1]))), np.array([3, 0])
+    )
     assert np.allclose(scores[0, [0, 2]], known[0]) and scores[0].argmin() == 1
 
 
 def test_a_service_refits_on_schedule_in_a_process_of_its_own(models, store, free_port, within):
-    command = [sys.executable, "-m", "warmstart.cli", "serve", models, "--store", store, "--port", str(free_port)]
+    command = [
+        sys.executable,
+        "-m",
+        "warmstart",
+        "serve",
+        models,
+        "--store",
+        store,
+        "--port",
+        str(free_port),
+    ]
     env = {**os.environ, "WARMSTART_REFIT_BUDGET": "5s"}
-    with subprocess.Popen([*command, "--refit", "1s"], env=env, stderr=subprocess.PIPE, text=True) as service:
+    with subprocess.Popen(
+        [*command, "--refit", "1s"], env=env, stderr=subprocess.PIPE, text=True
+    ) as service:
         try:
             within(60, lambda: len(reports(models)) > 0)
             with httpx.Client(base_url=f"http://127.0.0.1:{free_port}") as client:

@@ -1,4 +1,6 @@
-"""What must hold in production: kills, stops, promotions under load, many processes, and whatever anybody may send."""
+"""What must hold in production: kills, stops, promotions under load, many processes, and whatever
+anybody may send.
+"""
 
 import os
 import shutil
@@ -22,15 +24,29 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis.checks import not_a_server_error
 from schemathesis.generation import GenerationMode
 
-from warmstart.service.store import opened
+from warmstart.service.store.store import opened
 
 
 @contextmanager
 def serving(models: Path, store: str, port: int, *options: str) -> Iterator[subprocess.Popen[str]]:
     """A service as people start it, in a process of its own."""
-    command = [sys.executable, "-m", "warmstart.cli", "serve", str(models), "--store", store, "--port", str(port)]
-    with subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
-        silent = threading.Thread(target=lambda: process.stderr and process.stderr.read(), daemon=True)
+    command = [
+        sys.executable,
+        "-m",
+        "warmstart",
+        "serve",
+        str(models),
+        "--store",
+        store,
+        "--port",
+        str(port),
+    ]
+    with subprocess.Popen(
+        [*command, *options], stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        silent = threading.Thread(
+            target=lambda: process.stderr and process.stderr.read(), daemon=True
+        )
         silent.start()
         try:
             _until_ready(port, process)
@@ -54,7 +70,9 @@ def _until_ready(port: int, process: subprocess.Popen[str]) -> None:
 
 @contextmanager
 def load(threads: int, work: Callable[[int], None]) -> Iterator[None]:
-    """The same work again and again in many threads, each with its number; ends when the block does."""
+    """The same work again and again in many threads, each with its number; ends when the block
+    does.
+    """
     over, failed = threading.Event(), []
 
     def run(number: int) -> None:
@@ -84,7 +102,9 @@ def test_what_was_acknowledged_survives_a_kill_during_writes(models, address, fr
         with lock:
             items = [f"item-{next(counter)}" for _ in range(5)]
         rows = [{"user_id": f"writer-{number}", "item_id": item} for item in items]
-        answer = httpx.post(f"http://127.0.0.1:{free_port}/v1/interactions", json={"interactions": rows}, timeout=10)
+        answer = httpx.post(
+            f"http://127.0.0.1:{free_port}/v1/interactions", json={"interactions": rows}, timeout=10
+        )
         if answer.status_code == 200 and answer.json()["accepted"] == 5:
             acknowledged.extend(items)
 
@@ -106,14 +126,18 @@ def test_two_processes_see_each_others_events_at_the_next_request(models, postgr
     with ExitStack() as stack:
         for port in ports:
             stack.enter_context(serving(models, postgresql, port))
-        one, other = (stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}")) for port in ports)
+        one, other = (
+            stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}")) for port in ports
+        )
         for place, item in enumerate(("i17", "i4", "i9"), start=1):
             writer, reader = (one, other) if place % 2 else (other, one)
             assert writer.post(
                 "/v1/interactions", json={"interactions": [{"user_id": "both", "item_id": item}]}
             ).is_success
             assert reader.get("/v1/recommend/both").json()["user"]["events_used"] == place
-        one.put("/v1/items/fresh", json={"properties": {"title": "Felt hammock", "category": "Garden"}})
+        one.put(
+            "/v1/items/fresh", json={"properties": {"title": "Felt hammock", "category": "Garden"}}
+        )
         time.sleep(1.5)
         assert other.get("/v1/items/fresh").json()["recommendable"]
 
@@ -129,7 +153,9 @@ def test_workers_of_one_service_share_a_port_a_store_and_connections(models, tmp
         assert len(workers) == 2
         smaller = 0
         for _ in range(8):
-            with ExitStack() as stack:  # by chance the smaller part of 8 is 2 on average, and often none
+            with (
+                ExitStack() as stack
+            ):  # by chance the smaller part of 8 is 2 on average, and often none
                 for _ in range(8):
                     stack.enter_context(socket.create_connection(("127.0.0.1", free_port)))
                 time.sleep(0.3)
@@ -144,7 +170,9 @@ def test_promotions_drop_no_request(start, models, tmp_path):
         base = str(client.base_url)
 
         def ask(number: int) -> None:
-            answer = httpx.post(f"{base}/v1/recommend", json={"history": [f"i{number + 1}"]}, timeout=30)
+            answer = httpx.post(
+                f"{base}/v1/recommend", json={"history": [f"i{number + 1}"]}, timeout=30
+            )
             assert answer.status_code == 200, answer.text
             seen.append(answer.json()["model"])
 
@@ -190,7 +218,9 @@ def test_a_body_of_unknown_length_is_limited_too(client):
         for _ in range(100):
             yield b" " * 200_000
 
-    answer = client.post("/v1/recommend", content=endless(), headers={"Content-Type": "application/json"})
+    answer = client.post(
+        "/v1/recommend", content=endless(), headers={"Content-Type": "application/json"}
+    )
     assert answer.status_code == 413 and "at most" in answer.json()["detail"]
 
 
@@ -251,7 +281,10 @@ def _workers_at_work(pid: int) -> list[psutil.Process]:
 
 
 def _connections(worker: psutil.Process, port: int) -> int:
-    return sum(one.laddr.port == port and one.status == psutil.CONN_ESTABLISHED for one in worker.net_connections())
+    return sum(
+        one.laddr.port == port and one.status == psutil.CONN_ESTABLISHED
+        for one in worker.net_connections()
+    )
 
 
 def _free() -> int:

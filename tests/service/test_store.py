@@ -1,4 +1,6 @@
-"""The store, on SQLite and on PostgreSQL: what it answered as kept is there, also for others and after a kill."""
+"""The store, on SQLite and on PostgreSQL: what it answered as kept is there, also for others and
+after a kill.
+"""
 
 import subprocess
 import sys
@@ -11,9 +13,9 @@ import pytest
 from sqlalchemy import inspect, select, update
 
 from warmstart.errors import Misuse, NotFitted
-from warmstart.service.records import Event, Logged
-from warmstart.service.store import Store, opened
-from warmstart.service.tables import ITEMS, RECEIVED, USERS, VERSION
+from warmstart.service.store.records import Event, Logged
+from warmstart.service.store.schema import ITEMS, RECEIVED, USERS, VERSION
+from warmstart.service.store.store import Store, opened
 
 
 @pytest.fixture
@@ -28,7 +30,14 @@ def event(user: str, item: str, at: float = 1.0) -> Event:
 
 
 def test_a_history_is_in_the_order_of_events_and_holds_the_latest(store):
-    store.add([event("a", "second", 2.0), event("a", "first", 1.0), event("b", "other", 0.0), event("a", "third", 3.0)])
+    store.add(
+        [
+            event("a", "second", 2.0),
+            event("a", "first", 1.0),
+            event("b", "other", 0.0),
+            event("a", "third", 3.0),
+        ]
+    )
     assert [one.item_id for one in store.history("a", 10)] == ["first", "second", "third"]
     assert [one.item_id for one in store.history("a", 2)] == ["second", "third"]
     assert store.history("nobody", 10) == []
@@ -43,7 +52,11 @@ def test_events_come_back_as_they_went_in(store):
 
 def test_all_events_are_read_in_parts(store):
     store.add([event("a", str(number)) for number in range(7)])
-    assert [[one.item_id for one in part] for part in store.events(3)] == [["0", "1", "2"], ["3", "4", "5"], ["6"]]
+    assert [[one.item_id for one in part] for part in store.events(3)] == [
+        ["0", "1", "2"],
+        ["3", "4", "5"],
+        ["6"],
+    ]
 
 
 def test_another_worker_sees_what_was_kept(store, address):
@@ -62,7 +75,11 @@ def test_many_writers_at_once_lose_nothing(store):
 
 def test_under_a_key_many_at_once_are_kept_once(store):
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda n: store.add_once([event("a", "i")], "key", "same", {"n": n}), range(16)))
+        answers = list(
+            pool.map(
+                lambda n: store.add_once([event("a", "i")], "key", "same", {"n": n}), range(16)
+            )
+        )
     assert store.counts()["interactions"] == 1
     assert len({answer["n"] for answer in answers}) == 1
     with pytest.raises(Misuse, match='key "key" was used for another request'):
@@ -76,7 +93,9 @@ def test_items_are_written_over_and_listed(store):
     assert [row["item_id"] for row in page.rows] == ["i1", "i2"] and page.cursor == "i2"
     assert store.page(ITEMS, page.cursor, 2).rows == [{"item_id": "i3", "properties": {"b": None}}]
     assert store.items_since(0.0) == {"i1": {"a": 1}, "i2": {}, "i3": {"b": None}}
-    assert store.remove_item("i1") and not store.remove_item("i1") and store.get(ITEMS, "i1") is None
+    assert (
+        store.remove_item("i1") and not store.remove_item("i1") and store.get(ITEMS, "i1") is None
+    )
 
 
 def test_a_stamp_changes_with_items_and_says_since_when(store):
@@ -98,7 +117,15 @@ def test_it_is_counted_how_often_items_are_met(store):
 
 
 def test_histories_of_those_who_met_an_item_are_without_it(store):
-    store.add([event("a", "x", 1), event("a", "new", 2), event("b", "new", 1), event("b", "y", 2), event("c", "x", 1)])
+    store.add(
+        [
+            event("a", "x", 1),
+            event("a", "new", 2),
+            event("b", "new", 1),
+            event("b", "y", 2),
+            event("c", "x", 1),
+        ]
+    )
     found = store.histories_of_items(["new", "unmet"], 10, 10)
     assert set(found) == {"new"} and sorted(found["new"]) == [["x"], ["y"]]
 
@@ -110,7 +137,11 @@ def test_forgetting_and_merging(store):
     store.log([Logged("r", "guest", 1.0, "m", "prior", 1.0, [{"item_id": "i", "propensity": 0.5}])])
     assert store.merge("guest", "user") == 1
     assert store.get(USERS, "user") == {"a": 1, "b": 2} and store.get(USERS, "guest") is None
-    assert store.forget("user")["forgotten"] == {"interactions": 2, "recommendations": 0, "users": 1}
+    assert store.forget("user")["forgotten"] == {
+        "interactions": 2,
+        "recommendations": 0,
+        "users": 1,
+    }
     assert store.counts() == {"interactions": 0, "items": 0, "users": 0, "recommendations": 1}
 
 
@@ -120,7 +151,9 @@ def test_an_older_store_is_brought_up_to_date(store, address):
         RECEIVED.drop(connection)
         connection.execute(update(VERSION).values(version=1))
     with opened(address) as again, again.engine.connect() as connection:
-        assert RECEIVED.name in {index["name"] for index in inspect(connection).get_indexes("interactions")}
+        assert RECEIVED.name in {
+            index["name"] for index in inspect(connection).get_indexes("interactions")
+        }
         assert len(again.history("a", 1)) == 1
 
 
@@ -151,7 +184,7 @@ def test_many_workers_may_start_at_once(address):
 
 def test_what_was_kept_survives_a_kill(address):
     writer = textwrap.dedent(f"""
-        from warmstart.service.store import Event, Store
+        from warmstart.service.store.store import Event, Store
         store = Store.open({address!r})
         for number in range(100_000):
             store.add([Event("u", str(number), "click", None, float(number))])
@@ -171,7 +204,10 @@ def test_what_was_kept_survives_a_kill(address):
 
 @pytest.mark.parametrize(
     ("url", "said"),
-    [("nonsense", '"nonsense" is no store'), ("mysql://host/db", '"mysql://host/db" is no store that is known')],
+    [
+        ("nonsense", '"nonsense" is no store'),
+        ("mysql://host/db", '"mysql://host/db" is no store that is known'),
+    ],
 )
 def test_an_address_that_is_none_is_refused(url, said):
     with pytest.raises(Misuse, match=said):

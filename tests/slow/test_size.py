@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 import warmstart as ws
-from warmstart.cost import PeakMemory
+from warmstart.evaluation.resources import PeakMemory
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from warmstart.learners.fine_tune import FineTune
 from warmstart.learners.gru4rec import GRU4Rec
 from warmstart.learners.imaml import IMAML
 from warmstart.learners.in_context import InContext
-from warmstart.learners.interop import Learn2Learn
+from warmstart.learners.learn2learn import Learn2Learn
 from warmstart.learners.maml import MAML
 from warmstart.learners.mann import MANN
 from warmstart.learners.matching import Matching

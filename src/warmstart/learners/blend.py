@@ -1,10 +1,12 @@
-"""Blend: what a network reads off the support set, and what all training tasks say of it, weighed by how much is known.
+"""Blend: what a network reads off the support set, and what all training tasks say of it, weighed
+by how much is known.
 
-One forward pass combines what is strong in different places: an amortised set encoder (few shots; see `in_context`),
-where events stand in time order a recurrent one beside it (see `gru4rec`), a prior from profile and content (no shots),
-and closed forms over all training tasks, with the task's own row left out in training (see `evidence`): what a profile
-foretells (no shots), and EASE, item neighbours and what tends to follow (many). How far each of the latter is trusted
-is read off the number of shots and their spread, and learned with all the rest.
+One forward pass combines what is strong in different places: an amortised set encoder (few shots;
+see `in_context`), where events stand in time order a recurrent one beside it (see `gru4rec`), a
+prior from profile and content (no shots), and closed forms over all training tasks, with the task's
+own row left out in training (see `evidence`): what a profile foretells (no shots), and EASE, item
+neighbours and what tends to follow (many). How far each of the latter is trusted is read off the
+number of shots and their spread, and learned with all the rest.
 """
 
 from functools import partial
@@ -14,17 +16,31 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from warmstart.learner import Catalogue, Items, Learner, Scores, Support, Weights, accumulate, project, ranking
-from warmstart.pool import SetReader
-from warmstart.sequence import Recurrence, last, latest
+from warmstart.learners.base import (
+    Catalogue,
+    Items,
+    Learner,
+    Scores,
+    Support,
+    Weights,
+    accumulate,
+    project,
+    ranking,
+)
+from warmstart.learners.blocks.recurrent import Recurrence, last, latest
+from warmstart.learners.blocks.set_encoder import SetReader
 
 READ = 50  # events, the last ones, that the recurrent network reads
 GATE = 16
-EAGERNESS = 10.0  # times as fast as the rest, since the witnesses come with all they know, the gate learns
+EAGERNESS = (
+    10.0  # times as fast as the rest, since the witnesses come with all they know, the gate learns
+)
 
 
 class Blend(Learner):
-    """This writes the task's weights in one forward pass, and says how far to trust each of `witnesses` witnesses."""
+    """This writes the task's weights in one forward pass, and says how far to trust each of
+    `witnesses` witnesses.
+    """
 
     order_matters = True
 

@@ -2,20 +2,32 @@
 
 Hou, Hu, Zhang & Zhao, SIGIR 2022.
 
-Scores are cosines over a temperature, so that popular items, which have long vectors, do not win by their length; the
-encoder gives the items vectors of length 1 in their learned coordinates.
+Scores are cosines over a temperature, so that popular items, which have long vectors, do not win by
+their length; the encoder gives the items vectors of length 1 in their learned coordinates.
 
-**Deviations.** The weights come from what a recurrent network expects after each event, and not from a transformer;
-what it expects is added to the sum. Every event of a task is asked for at once. The prior counts as much as is learned
-for each number of events, at first before the first one alone.
+**Deviations.** The weights come from what a recurrent network expects after each event, and not
+from a transformer; what it expects is added to the sum. Every event of a task is asked for at once.
+The prior counts as much as is learned for each number of events, at first before the first one
+alone.
 """
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from warmstart.learner import FIXED, Catalogue, Items, Learner, Query, Scores, Support, Vectors, Weights, project
-from warmstart.sequence import Recurrence, earliest, last, latest, next_event_loss
+from warmstart.learners.base import (
+    FIXED,
+    Catalogue,
+    Items,
+    Learner,
+    Query,
+    Scores,
+    Support,
+    Vectors,
+    Weights,
+    project,
+)
+from warmstart.learners.blocks.recurrent import Recurrence, earliest, last, latest, next_event_loss
 
 SOFT = 1e-2  # of a vector's squared length, so that the direction of nothing is nothing
 
@@ -41,7 +53,9 @@ class Core(Learner):
         self.recurrence = Recurrence(dim, units, dropout)
         self.asks = nn.Linear(dim, dim, bias=False)
         self.age = nn.Parameter(torch.zeros(max_length + 1))  # of an event, in events since
-        self.before = nn.Parameter(torch.eye(1, max_length + 1)[0])  # how much the prior counts after so many events
+        self.before = nn.Parameter(
+            torch.eye(1, max_length + 1)[0]
+        )  # how much the prior counts after so many events
         self.log_temperature = nn.Parameter(torch.tensor(temperature).log())
 
     def adapt(self, support: Support, catalogue: Catalogue) -> Weights:
@@ -51,9 +65,13 @@ class Core(Learner):
     def score(self, state: Weights, x: Items) -> Scores:
         return project(x, state)
 
-    def loss(self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue) -> Float[Tensor, "T"]:
+    def loss(
+        self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue
+    ) -> Float[Tensor, "T"]:
         events = earliest(support, query, self.max_length + 1)
-        return next_event_loss(self._states(events.x[:, :-1], support.prior), events, rivals, fading=0.0)
+        return next_event_loss(
+            self._states(events.x[:, :-1], support.prior), events, rivals, fading=0.0
+        )
 
     def _states(self, x: Vectors, prior: Weights) -> Float[Tensor, "T S+1 D"]:
         """What is expected before the first event and after each."""
@@ -65,4 +83,6 @@ class Core(Learner):
         weight = wanted.masked_fill(since < 0, -torch.inf).softmax(dim=-1).nan_to_num(0.0)
         sought = (weight @ x) * free + expected
         direction = sought * (sought.square().sum(dim=-1, keepdim=True) + SOFT).rsqrt()
-        return direction / self.log_temperature.exp() + self.before[place].unsqueeze(-1) * prior.unsqueeze(1)
+        return direction / self.log_temperature.exp() + self.before[place].unsqueeze(
+            -1
+        ) * prior.unsqueeze(1)

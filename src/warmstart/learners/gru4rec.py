@@ -1,29 +1,47 @@
-"""GRU4Rec: a gated recurrent network reads the events in order and predicts the next (Hidasi et al., ICLR 2016).
+"""GRU4Rec: a gated recurrent network reads the events in order and predicts the next (Hidasi et
+al., ICLR 2016).
 
 Trained with the softmax over the catalogue or a sample of it (Hidasi & Karatzoglou, CIKM 2018).
 
-**Deviations.** A step takes whole sequences of some tasks, not a slice of many sessions, and at most their first
-`max_length` + 1 events; in use the last `max_length` count. A learned token comes first, so that the first event is
-predicted too. Items are read and scored by the same vectors, which a linear layer fits to the hidden state; what it
-says is added to the task's prior. Rivals are drawn from the catalogue with a correction, not from the batch.
-Early events weigh more in the loss.
+**Deviations.** A step takes whole sequences of some tasks, not a slice of many sessions, and at
+most their first `max_length` + 1 events; in use the last `max_length` count. A learned token comes
+first, so that the first event is predicted too. Items are read and scored by the same vectors,
+which a linear layer fits to the hidden state; what it says is added to the task's prior. Rivals are
+drawn from the catalogue with a correction, not from the batch. Early events weigh more in the loss.
 """
 
 from jaxtyping import Float
 from torch import Tensor
 
-from warmstart.learner import Catalogue, Items, Learner, Query, Scores, Support, Weights, project
-from warmstart.sequence import Recurrence, earliest, last, latest, next_event_loss
+from warmstart.learners.base import (
+    Catalogue,
+    Items,
+    Learner,
+    Query,
+    Scores,
+    Support,
+    Weights,
+    project,
+)
+from warmstart.learners.blocks.recurrent import Recurrence, earliest, last, latest, next_event_loss
 
 
 class GRU4Rec(Learner):
-    """This reads the support set event by event; its state is what the network then expects, as weights."""
+    """This reads the support set event by event; its state is what the network then expects, as
+    weights.
+    """
 
     order_matters = True
     asks_for_all = True
 
     def __init__(
-        self, dim: int, *, objective: str = "ranking", units: int = 64, dropout: float = 0.2, max_length: int = 50
+        self,
+        dim: int,
+        *,
+        objective: str = "ranking",
+        units: int = 64,
+        dropout: float = 0.2,
+        max_length: int = 50,
     ) -> None:
         super().__init__(objective=objective)
         self.max_length = max_length
@@ -36,7 +54,9 @@ class GRU4Rec(Learner):
     def score(self, state: Weights, x: Items) -> Scores:
         return project(x, state)
 
-    def loss(self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue) -> Float[Tensor, "T"]:
+    def loss(
+        self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue
+    ) -> Float[Tensor, "T"]:
         events = earliest(support, query, self.max_length + 1)
         states = support.prior.unsqueeze(1) + self.recurrence(events.x[:, :-1])
         return next_event_loss(states, events, rivals)

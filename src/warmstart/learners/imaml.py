@@ -1,12 +1,14 @@
-"""iMAML: the outer gradient from the inner optimum alone, whatever the way to it (Rajeswaran et al., NeurIPS 2019).
+"""iMAML: the outer gradient from the inner optimum alone, whatever the way to it (Rajeswaran et
+al., NeurIPS 2019).
 
-A task's weights minimise its support loss plus `pull / 2` times the squared distance to the start. How that minimum
-moves with the start follows from its being one: a linear system in the curvature, solved by conjugate gradients that
-need no more than products of the curvature with a vector.
+A task's weights minimise its support loss plus `pull / 2` times the squared distance to the start.
+How that minimum moves with the start follows from its being one: a linear system in the curvature,
+solved by conjugate gradients that need no more than products of the curvature with a vector.
 
-**Deviations.** The item vectors below the head are no weights of the task, but the minimum depends on them as well:
-their gradient takes the same implicit way. Weights start at the shared head, each task's prior at its profile.
-A task's system is solved no further where its loss is no bowl, since the pull alone seldom makes it one.
+**Deviations.** The item vectors below the head are no weights of the task, but the minimum depends
+on them as well: their gradient takes the same implicit way. Weights start at the shared head, each
+task's prior at its profile. A task's system is solved no further where its loss is no bowl, since
+the pull alone seldom makes it one.
 """
 
 from collections.abc import Callable
@@ -16,8 +18,16 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import vjp
 
-from warmstart.head import LAYERS, START_RATE, HeadWeights, fresh_head, head_scores, of_tasks, slope
-from warmstart.learner import Catalogue, Items, Learner, Query, Scores, Support
+from warmstart.learners.base import Catalogue, Items, Learner, Query, Scores, Support
+from warmstart.learners.blocks.head import (
+    LAYERS,
+    START_RATE,
+    HeadWeights,
+    fresh_head,
+    head_scores,
+    of_tasks,
+    slope,
+)
 
 FLAT = 0.05  # a curvature, that of the pull included, below which the minimum cannot be trusted
 
@@ -55,30 +65,47 @@ class IMAML(Learner):
     def score(self, state: HeadWeights, x: Items) -> Scores:
         return head_scores(state, x)
 
-    def loss(self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue) -> Float[Tensor, "T"]:
-        """The query loss at the minimum, with a zero added whose gradient is that of the minimum's place."""
+    def loss(
+        self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue
+    ) -> Float[Tensor, "T"]:
+        """The query loss at the minimum, with a zero added whose gradient is that of the minimum's
+        place.
+        """
         with torch.no_grad():
             place = self.adapt(support, catalogue)
             asked = Support(query.x, query.y, query.mask, support.prior)
             steepness = slope(self.objective, place, LAYERS["all"], asked, rivals)
             lever = self._solve(place, steepness, support, catalogue)
-        outer = self.objective(lambda x: head_scores(place, x), query.x, query.y, query.mask, rivals)
-        balance = _dot(lever, self._force(place, of_tasks(self.head, support.prior), support, catalogue))
+        outer = self.objective(
+            lambda x: head_scores(place, x), query.x, query.y, query.mask, rivals
+        )
+        balance = _dot(
+            lever, self._force(place, of_tasks(self.head, support.prior), support, catalogue)
+        )
         return outer - (balance - balance.detach())
 
-    def _force(self, weights: HeadWeights, start: HeadWeights, support: Support, catalogue: Catalogue) -> HeadWeights:
+    def _force(
+        self, weights: HeadWeights, start: HeadWeights, support: Support, catalogue: Catalogue
+    ) -> HeadWeights:
         """The gradient of the inner objective, which is zero at its minimum."""
         uphill = slope(self.objective, weights, LAYERS["all"], support, catalogue)
         return {name: uphill[name] + self.pull * (weights[name] - start[name]) for name in uphill}
 
-    def _solve(self, place: HeadWeights, right: HeadWeights, support: Support, catalogue: Catalogue) -> HeadWeights:
+    def _solve(
+        self, place: HeadWeights, right: HeadWeights, support: Support, catalogue: Catalogue
+    ) -> HeadWeights:
         """(curvature + pull)^-1 @ right for each task."""
-        curve = vjp(lambda weights: self._force(weights, place, support, catalogue), place)[1]  # symmetric
+        curve = vjp(lambda weights: self._force(weights, place, support, catalogue), place)[
+            1
+        ]  # symmetric
         return conjugate_gradients(lambda direction: curve(direction)[0], right, self.solver_steps)
 
 
-def conjugate_gradients(product: Callable[[HeadWeights], HeadWeights], right: HeadWeights, steps: int) -> HeadWeights:
-    """An approximate solution of `product(solution) = right` for each task (Hestenes & Stiefel, 1952).
+def conjugate_gradients(
+    product: Callable[[HeadWeights], HeadWeights], right: HeadWeights, steps: int
+) -> HeadWeights:
+    """An approximate solution of `product(solution) = right` for each task (Hestenes & Stiefel,
+    1952).
 
     A task whose loss turns out to be no bowl keeps what it has so far, for good (Steihaug, 1983).
     """
@@ -99,7 +126,9 @@ def conjugate_gradients(product: Callable[[HeadWeights], HeadWeights], right: He
 
 
 def _dot(a: HeadWeights, b: HeadWeights) -> Float[Tensor, "T"]:
-    return torch.stack([(a[name] * b[name]).flatten(start_dim=1).sum(dim=1) for name in a]).sum(dim=0)
+    return torch.stack([(a[name] * b[name]).flatten(start_dim=1).sum(dim=1) for name in a]).sum(
+        dim=0
+    )
 
 
 def _along(a: HeadWeights, step: Float[Tensor, "T"], b: HeadWeights) -> HeadWeights:

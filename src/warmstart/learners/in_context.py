@@ -1,20 +1,29 @@
 """In-context set encoder: one forward pass reads the support set and writes the task's weights.
 
-After Deep Sets (Zaheer et al., NeurIPS 2017) and conditional neural processes (Garnelo et al., ICML 2018).
+After Deep Sets (Zaheer et al., NeurIPS 2017) and conditional neural processes (Garnelo et al., ICML
+2018).
 
-**Deviations.** The decoder is a product of item and task weights, so that a whole catalogue costs one matrix product;
-for those of the pooling see `pool`.
+**Deviations.** The decoder is a product of item and task weights, so that a whole catalogue costs
+one matrix product; for those of the pooling see `pool`.
 """
 
-from warmstart.learner import Catalogue, Items, Learner, Scores, Support, Weights, project
-from warmstart.pool import SetReader
+from warmstart.learners.base import Catalogue, Items, Learner, Scores, Support, Weights, project
+from warmstart.learners.blocks.set_encoder import SetReader
 
 
 class InContext(Learner):
-    """This amortises adaptation: its state is the task's weights, read off the support set by a small network."""
+    """This amortises adaptation: its state is the task's weights, read off the support set by a
+    small network.
+    """
 
     def __init__(
-        self, dim: int, *, objective: str = "ranking", hidden: int = 128, width: int = 64, dropout: float = 0.1
+        self,
+        dim: int,
+        *,
+        objective: str = "ranking",
+        hidden: int = 128,
+        width: int = 64,
+        dropout: float = 0.1,
     ) -> None:
         super().__init__(objective=objective)
         self.read = SetReader(dim, hidden=hidden, width=width, dropout=dropout)

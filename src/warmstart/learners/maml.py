@@ -1,14 +1,16 @@
-"""The MAML family: a few gradient steps from a learned start, differentiated through (Finn et al., ICML 2017).
+"""The MAML family: a few gradient steps from a learned start, differentiated through (Finn et al.,
+ICML 2017).
 
 One head, three layers; which layers a task adapts and how makes the members:
 
 - MAML adapts all layers; FOMAML drops the second-order terms (`first_order`);
-- MeLU (Lee et al., KDD 2019) adapts the decision layers and keeps the representation; ANIL (Raghu et al., ICLR 2020)
-  adapts the last layer alone (`adapts`);
+- MeLU (Lee et al., KDD 2019) adapts the decision layers and keeps the representation; ANIL (Raghu
+  et al., ICLR 2020) adapts the last layer alone (`adapts`);
 - Meta-SGD (Li et al., 2017) learns a rate for each weight (`learn_rates="each"`).
 
-**Deviations.** The item vectors below the head are never adapted, since all tasks share one catalogue. The prior of
-the task is part of the last layer. The rate is learned for MAML too (one number), as by Antoniou et al. (ICLR 2019).
+**Deviations.** The item vectors below the head are never adapted, since all tasks share one
+catalogue. The prior of the task is part of the last layer. The rate is learned for MAML too (one
+number), as by Antoniou et al. (ICLR 2019).
 """
 
 from typing import Literal
@@ -17,13 +19,23 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from warmstart.dual import RATES, scores_after
-from warmstart.head import LAYERS, START_RATE, HeadWeights, fresh_head, head_scores, of_tasks, slope
-from warmstart.learner import Catalogue, Items, Learner, Query, Scores, Support
+from warmstart.learners.base import Catalogue, Items, Learner, Query, Scores, Support
+from warmstart.learners.blocks.dual_descent import RATES, scores_after
+from warmstart.learners.blocks.head import (
+    LAYERS,
+    START_RATE,
+    HeadWeights,
+    fresh_head,
+    head_scores,
+    of_tasks,
+    slope,
+)
 
 
 class MAML(Learner):
-    """This adapts by gradient descent on the support set; its state is the weights of each task's head."""
+    """This adapts by gradient descent on the support set; its state is the weights of each task's
+    head.
+    """
 
     def __init__(
         self,
@@ -40,10 +52,15 @@ class MAML(Learner):
         self.first_order, self.inner_steps, self.adapted = first_order, inner_steps, LAYERS[adapts]
         self.shortcut = objective == "rating" and adapts == "all" and learn_rates == "one"
         self.head = fresh_head(dim, hidden)
-        shapes = {**{name: weight.shape for name, weight in self.head.items()}, "prior": torch.Size([dim])}
+        shapes = {
+            **{name: weight.shape for name, weight in self.head.items()},
+            "prior": torch.Size([dim]),
+        }
         self.log_rate = nn.ParameterDict(
             {
-                name: torch.full(shapes[name] if learn_rates == "each" else (), START_RATE[objective]).log()
+                name: torch.full(
+                    shapes[name] if learn_rates == "each" else (), START_RATE[objective]
+                ).log()
                 for name in self.adapted
             }
         )
@@ -53,15 +70,21 @@ class MAML(Learner):
         for _ in range(self.inner_steps):
             with torch.set_grad_enabled(torch.is_grad_enabled() and not self.first_order):
                 downhill = slope(self.objective, weights, self.adapted, support, catalogue)
-            weights |= {name: weights[name] - self.log_rate[name].exp() * g for name, g in downhill.items()}
+            weights |= {
+                name: weights[name] - self.log_rate[name].exp() * g for name, g in downhill.items()
+            }
         return weights
 
     def score(self, state: HeadWeights, x: Items) -> Scores:
         return head_scores(state, x)
 
-    def loss(self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue) -> Float[Tensor, "T"]:
+    def loss(
+        self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue
+    ) -> Float[Tensor, "T"]:
         if not self.shortcut:
             return super().loss(support, query, catalogue, rivals)
         rates = torch.stack([self.log_rate[name] for name in RATES]).exp()
-        scores = scores_after(self.head, rates, support, query.x, steps=self.inner_steps, first_order=self.first_order)
+        scores = scores_after(
+            self.head, rates, support, query.x, steps=self.inner_steps, first_order=self.first_order
+        )
         return self.objective(lambda _: scores, query.x, query.y, query.mask, rivals)

@@ -1,13 +1,14 @@
-"""MANN: a controller writes each event into an external memory that is read by content (Santoro et al., ICML 2016).
+"""MANN: a controller writes each event into an external memory that is read by content (Santoro et
+al., ICML 2016).
 
-With memory `m` and parameters `theta`: `m_t = g_psi(x_t, m_{t-1}, theta_{t-1})`, since the controller is told what
-`theta_{t-1}` expected of `x_t`; `theta_t = f_phi(x, m_t)`, since the weights that score an item are read from memory
-by its own key.
+With memory `m` and parameters `theta`: `m_t = g_psi(x_t, m_{t-1}, theta_{t-1})`, since the
+controller is told what `theta_{t-1}` expected of `x_t`; `theta_t = f_phi(x, m_t)`, since the
+weights that score an item are read from memory by its own key.
 
-**Deviations.** A label comes with its item, not one step later. A candidate's key is a linear map of its vector, so
-that a whole catalogue can be scored; to the key of an event the controller adds its word. A slot that holds nothing
-takes no attention, and a null slot takes what no other deserves, so that without events the prior holds. There is one
-read head.
+**Deviations.** A label comes with its item, not one step later. A candidate's key is a linear map
+of its vector, so that a whole catalogue can be scored; to the key of an event the controller adds
+its word. A slot that holds nothing takes no attention, and a null slot takes what no other
+deserves, so that without events the prior holds. There is one read head.
 """
 
 from functools import partial
@@ -18,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from warmstart.learner import Catalogue, Items, Learner, Scores, Support, Weights, project
+from warmstart.learners.base import Catalogue, Items, Learner, Scores, Support, Weights, project
 
 Slots = Float[Tensor, "T M"]
 Hidden = Float[Tensor, "T W"]
@@ -26,7 +27,9 @@ TINY = 1e-6  # a squared length that counts as none
 
 
 class Memory(NamedTuple):
-    """What the events of T tasks left in M slots: a slot's content is the sum of their keys, weighted by `written`."""
+    """What the events of T tasks left in M slots: a slot's content is the sum of their keys,
+    weighted by `written`.
+    """
 
     content: Float[Tensor, "T M W"]  # zero where nothing was written
     written: Float[Tensor, "T S M"]  # how much of each event a slot holds
@@ -38,16 +41,26 @@ class Memory(NamedTuple):
 
 
 class MANN(Learner):
-    """This writes each event into the least used slot, a part of it where it last read, and scores by reading."""
+    """This writes each event into the least used slot, a part of it where it last read, and scores
+    by reading.
+    """
 
     order_matters = True
 
     def __init__(
-        self, dim: int, *, objective: str = "ranking", slots: int = 16, width: int = 64, decay: float = 0.95
+        self,
+        dim: int,
+        *,
+        objective: str = "ranking",
+        slots: int = 16,
+        width: int = 64,
+        decay: float = 0.95,
     ) -> None:
         super().__init__(objective=objective)
         self.slots, self.width, self.decay = slots, width, decay
-        self.controller = nn.LSTMCell(dim + 2 + width, width)  # an item, its label, what was expected, the last read
+        self.controller = nn.LSTMCell(
+            dim + 2 + width, width
+        )  # an item, its label, what was expected, the last read
         self.word = nn.Linear(width, width)
         self.look_up = nn.Linear(dim, width)
         self.value = nn.Linear(dim, width, bias=False)
@@ -65,14 +78,22 @@ class MANN(Learner):
 
     def score(self, state: Memory, x: Items) -> Scores:
         attention = self._attend(self.look_up(x), state.content)
-        return project(x, state.prior) + (attention * (self.value(x) @ state.content.mT)).sum(dim=-1)
+        return project(x, state.prior) + (attention * (self.value(x) @ state.content.mT)).sum(
+            dim=-1
+        )
 
     def _blank(self, support: Support) -> Memory:
         tasks, shots = support.mask.shape
         zeros = partial(support.x.new_zeros, tasks)
         none, silent = zeros(self.slots), zeros(self.width)
         return Memory(
-            zeros(self.slots, self.width), zeros(shots, self.slots), none, none, silent, silent, support.prior
+            zeros(self.slots, self.width),
+            zeros(shots, self.slots),
+            none,
+            none,
+            silent,
+            silent,
+            support.prior,
         )
 
     def _witness(self, memory: Memory, s: int, x: Tensor, y: Tensor) -> Memory:
@@ -91,13 +112,17 @@ class MANN(Learner):
         return Memory(content, written, usage, attention, hidden, cell, memory.prior)
 
     def _aim(self, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Which slots are not cleared for the next event, and how much of it goes into each: (T, M), (T, M)."""
+        """Which slots are not cleared for the next event, and how much of it goes into each: (T,
+        M), (T, M).
+        """
         least_used = one_hot(memory.usage.argmin(dim=1), self.slots)
         gate = self.gate.sigmoid()
         return 1 - least_used, gate * memory.attention + (1 - gate) * least_used
 
     def _attend(self, key: Tensor, content: Tensor) -> Tensor:
-        """How much of its attention each key gives to each slot: (T, Q, W) or (Q, W), (T, M, W) -> (T, Q, M)."""
+        """How much of its attention each key gives to each slot: (T, Q, W) or (Q, W), (T, M, W) ->
+        (T, Q, M).
+        """
         cosine = _unit(key) @ _unit(content).mT
         empty = (content.square().sum(dim=-1) == 0).unsqueeze(1)
         logits = (self.log_sharpness.exp() * cosine).masked_fill(empty, -torch.inf)
@@ -112,4 +137,9 @@ def _unit(rows: Tensor) -> Tensor:
 
 def _choose(mask: Tensor, new: Memory, old: Memory) -> Memory:
     """The new memory for the tasks that the mask names, the old one for the others."""
-    return Memory(*(torch.where(mask.view(-1, *[1] * (n.ndim - 1)), n, o) for n, o in zip(new, old, strict=True)))
+    return Memory(
+        *(
+            torch.where(mask.view(-1, *[1] * (n.ndim - 1)), n, o)
+            for n, o in zip(new, old, strict=True)
+        )
+    )

@@ -1,12 +1,14 @@
-"""Matching network: attention over the support set, with the labels as values (Vinyals et al., NeurIPS 2016).
+"""Matching network: attention over the support set, with the labels as values (Vinyals et al.,
+NeurIPS 2016).
 
-With `full_context` every embedding sees the whole support set: a bidirectional LSTM over the examples, in their order,
-adds to their keys; an LSTM that looks at those keys by attention, `reads` times, adds to the query of each candidate.
-That costs some twenty times the arithmetic.
+With `full_context` every embedding sees the whole support set: a bidirectional LSTM over the
+examples, in their order, adds to their keys; an LSTM that looks at those keys by attention, `reads`
+times, adds to the query of each candidate. That costs some twenty times the arithmetic.
 
-**Deviations.** A null example with a learned logit takes the attention that no example deserves, so that an empty
-support set is an input like any other. Attention is added to the prior. Where all labels are alike (ranking), the
-weighted mean says nothing, so the evidence against the null example counts: the log-odds of the attention.
+**Deviations.** A null example with a learned logit takes the attention that no example deserves, so
+that an empty support set is an input like any other. Attention is added to the prior. Where all
+labels are alike (ranking), the weighted mean says nothing, so the evidence against the null example
+counts: the log-odds of the attention.
 """
 
 from typing import NamedTuple
@@ -17,10 +19,25 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from warmstart.learner import Catalogue, Items, Learner, Mask, Scores, Support, Values, Vectors, Weights, project
+from warmstart.learners.base import (
+    Catalogue,
+    Items,
+    Learner,
+    Mask,
+    Scores,
+    Support,
+    Values,
+    Vectors,
+    Weights,
+    project,
+)
 
-PAIRS = 2**15  # pairs of task and candidate at once, so that with full context a large batch takes some 300 MB
-RULED_OUT = -1e9  # as good as minus infinity in a softmax, but differentiable when nothing else is left
+PAIRS = (
+    2**15
+)  # pairs of task and candidate at once, so that with full context a large batch takes some 300 MB
+RULED_OUT = (
+    -1e9
+)  # as good as minus infinity in a softmax, but differentiable when nothing else is left
 
 
 class Memory(NamedTuple):
@@ -63,20 +80,28 @@ class Matching(Learner):
         return torch.cat([self._compare(state, part) for part in parts], dim=-1)
 
     def attention(self, state: Memory, x: Items) -> Float[Tensor, "T Q S"]:
-        """How much of the look at the memory goes to each example; what is missing to 1 goes to the null example."""
+        """How much of the look at the memory goes to each example; what is missing to 1 goes to the
+        null example.
+        """
         return self._logits(state, x).softmax(dim=-1)[..., 1:]
 
     def _compare(self, state: Memory, x: Tensor) -> Tensor:
-        return project(x, state.prior) + self.log_gain.exp() * self._read(self._logits(state, x), state.labels)
+        return project(x, state.prior) + self.log_gain.exp() * self._read(
+            self._logits(state, x), state.labels
+        )
 
     def _logits(self, state: Memory, x: Tensor) -> Tensor:
         """How well the null example and those of the memory fit each candidate: (T, Q, 1+S)."""
         look_up = self.look_up(x)
         if self.context is not None:
             look_up = self.context.of_query(look_up, state)
-        similarity = normalize(look_up, dim=-1) @ normalize(state.keys, dim=-1).mT * self.log_sharpness.exp()
+        similarity = (
+            normalize(look_up, dim=-1) @ normalize(state.keys, dim=-1).mT * self.log_sharpness.exp()
+        )
         null = self.null.expand(*similarity.shape[:-1], 1)
-        return torch.cat([null, similarity.masked_fill(~state.mask.unsqueeze(1), -torch.inf)], dim=-1)
+        return torch.cat(
+            [null, similarity.masked_fill(~state.mask.unsqueeze(1), -torch.inf)], dim=-1
+        )
 
     def _read(self, logits: Tensor, labels: Tensor) -> Tensor:
         if self.ranks:
@@ -91,16 +116,21 @@ class FullContext(nn.Module):
         super().__init__()
         self.reads = reads
         self.support = nn.LSTM(width, width, bidirectional=True)
-        # The gates of the reading LSTM, in three parts, of which the first is the same for all tasks.
+        # The gates of the reading LSTM, in three parts, of which the first is the same for all
+        # tasks.
         self.plain = nn.Linear(width, 4 * width)
         self.query = nn.Linear(width, 4 * width, bias=False)
         self.read = nn.Linear(width, 4 * width, bias=False)
 
     def of_support(self, keys: Tensor, mask: Tensor) -> Tensor:
-        """Each key plus what the LSTM says of it on its way forth and back: (T, S, W) -> (T, S, W)."""
+        """Each key plus what the LSTM says of it on its way forth and back: (T, S, W) -> (T, S,
+        W).
+        """
         lengths = mask.sum(dim=1).clamp(min=1).cpu()
         packed = pack_padded_sequence(keys, lengths, batch_first=True, enforce_sorted=False)
-        said, _ = pad_packed_sequence(self.support(packed)[0], batch_first=True, total_length=keys.shape[1])
+        said, _ = pad_packed_sequence(
+            self.support(packed)[0], batch_first=True, total_length=keys.shape[1]
+        )
         forth, back = said.chunk(2, dim=-1)
         return keys + forth + back
 
@@ -116,5 +146,9 @@ class FullContext(nn.Module):
 
 
 def _attention(query: Tensor, memory: Memory) -> Tensor:
-    """A softmax over the products of queries and keys, (T, Q, W) -> (T, Q, S); without any key no score hears of it."""
-    return (query @ memory.keys.mT).masked_fill(~memory.mask.unsqueeze(1), RULED_OUT).softmax(dim=-1)
+    """A softmax over the products of queries and keys, (T, Q, W) -> (T, Q, S); without any key no
+    score hears of it.
+    """
+    return (
+        (query @ memory.keys.mT).masked_fill(~memory.mask.unsqueeze(1), RULED_OUT).softmax(dim=-1)
+    )

@@ -1,12 +1,15 @@
-"""Meta-RNN: an LSTM that learns to optimise; its cell state is the task's weights (Ravi & Larochelle, ICLR 2017).
+"""Meta-RNN: an LSTM that learns to optimise; its cell state is the task's weights (Ravi &
+Larochelle, ICLR 2017).
 
-One step of the cell is one step of descent: `weights = forget * weights - input * gradient`. What gradient descent
-fixes, 1 and the rate, are gates here, learned functions of the gradient, the loss, the weight and the gate before, the
-same for all weights of a layer. The first cell state is learned too.
+One step of the cell is one step of descent: `weights = forget * weights - input * gradient`. What
+gradient descent fixes, 1 and the rate, are gates here, learned functions of the gradient, the loss,
+the weight and the gate before, the same for all weights of a layer. The first cell state is learned
+too.
 
-**Deviations.** The gates read their inputs directly, without an LSTM of their own between. The input gate opens up to a
-learned reach instead of 1, since the gradients of a softmax over a catalogue are small. Each layer has its own gate
-weights. As in the paper, the gradient is an input and not differentiated again.
+**Deviations.** The gates read their inputs directly, without an LSTM of their own between. The
+input gate opens up to a learned reach instead of 1, since the gradients of a softmax over a
+catalogue are small. Each layer has its own gate weights. As in the paper, the gradient is an input
+and not differentiated again.
 """
 
 from typing import NamedTuple
@@ -14,8 +17,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from warmstart.head import LAYERS, START_RATE, HeadWeights, fresh_head, head_scores, of_tasks, slope, support_loss
-from warmstart.learner import Catalogue, Items, Learner, Scores, Support
+from warmstart.learners.base import Catalogue, Items, Learner, Scores, Support
+from warmstart.learners.blocks.head import (
+    LAYERS,
+    START_RATE,
+    HeadWeights,
+    fresh_head,
+    head_scores,
+    of_tasks,
+    slope,
+    support_loss,
+)
 
 SIGNALS = 6  # two of the gradient, two of the loss, the weight, the gate before
 HOLD = 5.0  # the bias of a gate that forgets less than a hundredth a step
@@ -23,7 +35,9 @@ SMALLEST = 10.0  # a signal below exp(-10) is told from others by its size alone
 
 
 class Gates(NamedTuple):
-    """How much of the gradient comes in and how much of the weights stays, for each weight of T tasks."""
+    """How much of the gradient comes in and how much of the weights stays, for each weight of T
+    tasks.
+    """
 
     admit: Tensor
     keep: Tensor
@@ -32,7 +46,8 @@ class Gates(NamedTuple):
 class MetaRNN(Learner):
     """This adapts by a learned optimiser; its state is the weights of each task's head.
 
-    With a `fixed_rate` above 0 the gates are (`fixed_rate`, 1): gradient descent from a learned start.
+    With a `fixed_rate` above 0 the gates are (`fixed_rate`, 1): gradient descent from a learned
+    start.
     """
 
     def __init__(
@@ -53,31 +68,52 @@ class MetaRNN(Learner):
 
     def adapt(self, support: Support, catalogue: Catalogue) -> HeadWeights:
         weights = of_tasks(self.head, support.prior)
-        gates = {name: Gates(torch.zeros_like(weight), torch.zeros_like(weight)) for name, weight in weights.items()}
+        gates = {
+            name: Gates(torch.zeros_like(weight), torch.zeros_like(weight))
+            for name, weight in weights.items()
+        }
         for _ in range(self.inner_steps):
             loss = support_loss(self.objective, weights, support, catalogue).detach()
             gradient = slope(self.objective, weights, LAYERS["all"], support, catalogue)
             gradient = {name: g.detach() for name, g in gradient.items()}
-            gates = {name: self._open(name, weights[name], gradient[name], loss, gates[name]) for name in weights}
-            stepped = {name: gates[name].keep * w - gates[name].admit * gradient[name] for name, w in weights.items()}
+            gates = {
+                name: self._open(name, weights[name], gradient[name], loss, gates[name])
+                for name in weights
+            }
+            stepped = {
+                name: gates[name].keep * w - gates[name].admit * gradient[name]
+                for name, w in weights.items()
+            }
             known = support.mask.any(dim=1)
-            weights = {name: torch.where(_like(known, w), stepped[name], w) for name, w in weights.items()}
+            weights = {
+                name: torch.where(_like(known, w), stepped[name], w) for name, w in weights.items()
+            }
         return weights
 
     def score(self, state: HeadWeights, x: Items) -> Scores:
         return head_scores(state, x)
 
-    def _open(self, name: str, weight: Tensor, gradient: Tensor, loss: Tensor, before: Gates) -> Gates:
+    def _open(
+        self, name: str, weight: Tensor, gradient: Tensor, loss: Tensor, before: Gates
+    ) -> Gates:
         if self.fixed_rate:
             return Gates(torch.full_like(weight, self.fixed_rate), torch.ones_like(weight))
-        signals = [*_compressed(gradient), *(s.expand_as(weight) for s in _compressed(_like(loss, weight))), weight]
-        admit = self.admit[name](torch.stack([*signals, before.admit], dim=-1)).squeeze(-1).sigmoid()
+        signals = [
+            *_compressed(gradient),
+            *(s.expand_as(weight) for s in _compressed(_like(loss, weight))),
+            weight,
+        ]
+        admit = (
+            self.admit[name](torch.stack([*signals, before.admit], dim=-1)).squeeze(-1).sigmoid()
+        )
         keep = self.keep[name](torch.stack([*signals, before.keep], dim=-1)).squeeze(-1).sigmoid()
         return Gates(self.log_reach.exp() * admit, keep)
 
 
 def _gates(bias: float) -> nn.ModuleDict:
-    """A gate for each layer that opens to sigmoid(bias) whatever the signals, until it is trained."""
+    """A gate for each layer that opens to sigmoid(bias) whatever the signals, until it is
+    trained.
+    """
     gates = nn.ModuleDict({name: nn.Linear(SIGNALS, 1) for name in LAYERS["all"]})
     for parameter in gates.parameters():
         nn.init.constant_(parameter, bias if parameter.ndim == 1 else 0.0)

@@ -1,13 +1,15 @@
-"""Prototypical network: a class is the mean of its embedded examples, near is likely (Snell et al., NeurIPS 2017).
+"""Prototypical network: a class is the mean of its embedded examples, near is likely (Snell et al.,
+NeurIPS 2017).
 
-Distance is the squared Euclidean one. Ranking has two classes, what was chosen and the rest of the catalogue; an item's
-score is the log-odds of the first.
+Distance is the squared Euclidean one. Ranking has two classes, what was chosen and the rest of the
+catalogue; an item's score is the log-odds of the first.
 
-**Deviations.** The rest is not shown as examples: its prototype is the mean of the catalogue. Every class begins with
-that mean, which counts as a learned number of examples, so that an empty support set leaves the prior as it is. The
-odds have a learned gain and are added to the prior. Rating has the classes liked and disliked, to which an example
-belongs by degrees, the more the further its rating is from the prior's; each class holds the mean of what its examples
-surpass the prior by (again shrunk, to zero), and an item gets the two means, weighted by the odds of its classes.
+**Deviations.** The rest is not shown as examples: its prototype is the mean of the catalogue. Every
+class begins with that mean, which counts as a learned number of examples, so that an empty support
+set leaves the prior as it is. The odds have a learned gain and are added to the prior. Rating has
+the classes liked and disliked, to which an example belongs by degrees, the more the further its
+rating is from the prior's; each class holds the mean of what its examples surpass the prior by
+(again shrunk, to zero), and an item gets the two means, weighted by the odds of its classes.
 """
 
 from typing import NamedTuple
@@ -16,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from warmstart.learner import Catalogue, Items, Learner, Scores, Support, Weights, project
+from warmstart.learners.base import Catalogue, Items, Learner, Scores, Support, Weights, project
 
 
 class Prototypes(NamedTuple):
@@ -26,7 +28,9 @@ class Prototypes(NamedTuple):
 
 
 class Prototype(Learner):
-    """This recommends what lies nearer to the mean of the support set than to that of the catalogue."""
+    """This recommends what lies nearer to the mean of the support set than to that of the
+    catalogue.
+    """
 
     def __init__(self, dim: int, *, objective: str = "ranking", width: int = 64) -> None:
         super().__init__(objective=objective)
@@ -46,14 +50,19 @@ class Prototype(Learner):
         return Prototypes(places, project(membership, surplus) / size, support.prior)
 
     def score(self, state: Prototypes, x: Items) -> Scores:
-        prior, odds = project(x, state.prior), self.log_gain.exp() * _nearness(self.embed(x), state.places)
+        prior, odds = (
+            project(x, state.prior),
+            self.log_gain.exp() * _nearness(self.embed(x), state.places),
+        )
         if self.ranks:
             return prior + odds
         first, second = state.worth.unsqueeze(-1).unbind(dim=1)
         return prior + second + odds.sigmoid() * (first - second)
 
     def _membership(self, surplus: Tensor) -> Tensor:
-        """How far each example belongs to the first class and to the second: (T, S) -> (T, 2, S)."""
+        """How far each example belongs to the first class and to the second: (T, S) -> (T, 2,
+        S).
+        """
         if self.log_contrast is None:
             return torch.stack([torch.ones_like(surplus), torch.zeros_like(surplus)], dim=1)
         liked = (self.log_contrast.exp() * surplus).sigmoid()
@@ -61,7 +70,8 @@ class Prototype(Learner):
 
 
 def _nearness(x: Tensor, places: Tensor) -> Tensor:
-    """How much nearer x is to the first place than to the second, in squared distance: (T, Q, W), (T, 2, W) -> (T, Q).
+    """How much nearer x is to the first place than to the second, in squared distance: (T, Q, W),
+    (T, 2, W) -> (T, Q).
 
     The square of x is in both distances, so it is left out.
     """

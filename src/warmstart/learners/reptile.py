@@ -1,18 +1,30 @@
-"""Reptile: move the start towards where plain gradient descent on a task ends (Nichol et al., 2018).
+"""Reptile: move the start towards where plain gradient descent on a task ends (Nichol et al.,
+2018).
 
-The whole of a task's examples is what the inner loop descends on while training, a different part of them at each step;
-its outer gradient is how far the weights went, and nothing is differentiated twice. In use it descends on the support.
+The whole of a task's examples is what the inner loop descends on while training, a different part
+of them at each step; its outer gradient is how far the weights went, and nothing is differentiated
+twice. In use it descends on the support.
 
-**Deviations.** The item vectors are too many to have a version for each task: they move by the mean of the gradients
-along the way, which is Reptile's own move where the inner rate of the vectors is small. The outer step is Adam's.
+**Deviations.** The item vectors are too many to have a version for each task: they move by the mean
+of the gradients along the way, which is Reptile's own move where the inner rate of the vectors is
+small. The outer step is Adam's.
 """
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from warmstart.head import LAYERS, START_RATE, HeadWeights, fresh_head, head_scores, of_tasks, slope, support_loss
-from warmstart.learner import Catalogue, Items, Learner, Query, Scores, Support
+from warmstart.learners.base import Catalogue, Items, Learner, Query, Scores, Support
+from warmstart.learners.blocks.head import (
+    LAYERS,
+    START_RATE,
+    HeadWeights,
+    fresh_head,
+    head_scores,
+    of_tasks,
+    slope,
+    support_loss,
+)
 
 
 class Reptile(Learner):
@@ -43,19 +55,28 @@ class Reptile(Learner):
     def score(self, state: HeadWeights, x: Items) -> Scores:
         return head_scores(state, x)
 
-    def loss(self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue) -> Float[Tensor, "T"]:
-        """The mean support loss along the way down, its gradient carried to the start as if no step had been taken.
+    def loss(
+        self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue
+    ) -> Float[Tensor, "T"]:
+        """The mean support loss along the way down, its gradient carried to the start as if no step
+        had been taken.
 
-        By plain descent, start - end = rate * the sum of the gradients, so this gradient is Reptile's, divided by
-        rate * steps.
+        By plain descent, start - end = rate * the sum of the gradients, so this gradient is
+        Reptile's, divided by rate * steps.
         """
         start = of_tasks(self.head, support.prior)
         weights = {name: weight.detach() for name, weight in start.items()}
         losses = []
         for part in _parts(support, query, self.inner_steps):
-            here = {name: weight + (start[name] - start[name].detach()) for name, weight in weights.items()}
+            here = {
+                name: weight + (start[name] - start[name].detach())
+                for name, weight in weights.items()
+            }
             losses.append(support_loss(self.objective, here, part, catalogue))
-            weights = {name: weight.detach() for name, weight in self._step(weights, part, catalogue).items()}
+            weights = {
+                name: weight.detach()
+                for name, weight in self._step(weights, part, catalogue).items()
+            }
         return torch.stack(losses).mean(dim=0)
 
     def _step(self, weights: HeadWeights, support: Support, catalogue: Catalogue) -> HeadWeights:

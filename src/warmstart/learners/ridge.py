@@ -1,12 +1,15 @@
-"""Ridge head: the task's weights in closed form, on vectors meta-learned for it (Bertinetto et al., ICLR 2019).
+"""Ridge head: the task's weights in closed form, on vectors meta-learned for it (Bertinetto et al.,
+ICLR 2019).
 
-The solution is the mean of a Gaussian posterior, so it comes with all that the support set leaves open (Bishop, 2006).
+The solution is the mean of a Gaussian posterior, so it comes with all that the support set leaves
+open (Bishop, 2006).
 
-**Deviations.** The solution is regularised towards the task's prior instead of zero. Without ratings the catalogue
-counts as weak evidence of no interest, as in implicit-feedback ALS (Hu et al., ICDM 2008), with a learned weight.
-The strength of the solution is a learned scale, since a softmax has no natural unit, and so is the width of the
-posterior. Events are trained by their chance on average over draws of the weights; ratings by the error of the mean,
-and their density teaches the width alone.
+**Deviations.** The solution is regularised towards the task's prior instead of zero. Without
+ratings the catalogue counts as weak evidence of no interest, as in implicit-feedback ALS (Hu et
+al., ICDM 2008), with a learned weight. The strength of the solution is a learned scale, since a
+softmax has no natural unit, and so is the width of the posterior. Events are trained by their
+chance on average over draws of the weights; ratings by the error of the mean, and their density
+teaches the width alone.
 """
 
 import math
@@ -17,7 +20,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from warmstart.learner import Catalogue, Items, Learner, Query, Scores, Support, Vectors, Weights, mean, project
+from warmstart.learners.base import (
+    Catalogue,
+    Items,
+    Learner,
+    Query,
+    Scores,
+    Support,
+    Vectors,
+    Weights,
+    mean,
+    project,
+)
 
 DRAWS = 4  # in training
 
@@ -30,9 +44,13 @@ class Posterior(NamedTuple):
 
 
 class Ridge(Learner):
-    """This solves one small linear system a task; its state is the solution with its uncertainty."""
+    """This solves one small linear system a task; its state is the solution with its
+    uncertainty.
+    """
 
-    def __init__(self, dim: int, *, objective: str = "ranking", l2: float = 1.0, gain: float = 4.0) -> None:
+    def __init__(
+        self, dim: int, *, objective: str = "ranking", l2: float = 1.0, gain: float = 4.0
+    ) -> None:
         super().__init__(objective=objective)
         self.log_l2 = nn.Parameter(torch.tensor(l2).log())
         self.log_gain = nn.Parameter(torch.tensor(gain if self.ranks else 1.0).log())
@@ -46,7 +64,9 @@ class Ridge(Learner):
 
     def adapt(self, support: Support, catalogue: Catalogue) -> Posterior:
         x = torch.where(support.mask.unsqueeze(-1), support.x, 0.0)
-        precision = self.log_l2.exp() * torch.eye(x.shape[-1], dtype=x.dtype, device=x.device) + x.mT @ x  # (T, D, D)
+        precision = (
+            self.log_l2.exp() * torch.eye(x.shape[-1], dtype=x.dtype, device=x.device) + x.mT @ x
+        )  # (T, D, D)
         if self.log_absent is not None:
             precision = precision + self.log_absent.exp() * catalogue.second_moment
         evidence = x.mT @ self._surprise(support).unsqueeze(-1)  # (T, D, 1)
@@ -69,15 +89,23 @@ class Ridge(Learner):
 
     def sample(self, state: Posterior, rng: torch.Generator | None = None) -> Posterior:
         """Weights drawn from the posterior of each task."""
-        noise = torch.randn(state.mean.shape, generator=rng, dtype=state.mean.dtype, device=state.mean.device)
-        deviation = torch.linalg.solve_triangular(state.factor.mT, noise.unsqueeze(-1), upper=True).squeeze(-1)
+        noise = torch.randn(
+            state.mean.shape, generator=rng, dtype=state.mean.dtype, device=state.mean.device
+        )
+        deviation = torch.linalg.solve_triangular(
+            state.factor.mT, noise.unsqueeze(-1), upper=True
+        ).squeeze(-1)
         return state._replace(mean=state.mean + self.log_spread.exp() * deviation)
 
-    def loss(self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue) -> Float[Tensor, "T"]:
+    def loss(
+        self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue
+    ) -> Float[Tensor, "T"]:
         """In training of all that the posterior holds; else, as with dropout, of its mean."""
         state = self.adapt(support, catalogue)
         if self.ranks and self.training:
-            return self._surprise_of_events([self.sample(state).mean for _ in range(DRAWS)], query, rivals)
+            return self._surprise_of_events(
+                [self.sample(state).mean for _ in range(DRAWS)], query, rivals
+            )
         outer = self.objective(lambda x: self.score(state, x), query.x, query.y, query.mask, rivals)
         return outer + self._surprise_of_ratings(state, query) if self.training else outer
 
@@ -90,10 +118,17 @@ class Ridge(Learner):
         return mean(math.log(len(draws)) - torch.stack(log_chances).logsumexp(dim=0), query.mask)
 
     def _surprise_of_ratings(self, state: Posterior, query: Query) -> Tensor:
-        """Minus the log-density of the ratings, from which only the width of the posterior learns: (T,)."""
+        """Minus the log-density of the ratings, from which only the width of the posterior learns:
+        (T,).
+        """
         error = (query.y - self.score(state, query.x)).detach()
-        factor, x = state.factor.detach(), torch.where(query.mask.unsqueeze(-1), query.x.detach(), 0.0)
-        open_ended = torch.linalg.solve_triangular(factor, x.mT, upper=False).square().sum(dim=1)  # (T, Q)
+        factor, x = (
+            state.factor.detach(),
+            torch.where(query.mask.unsqueeze(-1), query.x.detach(), 0.0),
+        )
+        open_ended = (
+            torch.linalg.solve_triangular(factor, x.mT, upper=False).square().sum(dim=1)
+        )  # (T, Q)
         log_variance = 2 * self.log_spread + open_ended.log1p()
         return mean(0.5 * (log_variance + error**2 / log_variance.exp()), query.mask)
 

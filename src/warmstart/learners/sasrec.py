@@ -1,12 +1,14 @@
-"""SASRec: causal self-attention over the events, to predict the next one (Kang & McAuley, ICDM 2018).
+"""SASRec: causal self-attention over the events, to predict the next one (Kang & McAuley, ICDM
+2018).
 
-Trained with the softmax over the catalogue or a sample of it, which makes it stronger than one negative an event does
-(Klenitskiy & Vasilev, RecSys 2023).
+Trained with the softmax over the catalogue or a sample of it, which makes it stronger than one
+negative an event does (Klenitskiy & Vasilev, RecSys 2023).
 
-**Deviations.** A learned token comes first, so that the first event is predicted and attention is never over nothing.
-Places are counted from the first event read, not from the last; in use the last `max_length` events are read, in
-training the first `max_length` + 1 of a task. Early events weigh more in the loss. The final vector is added to the
-task's prior. One head, no biases in the attention and normalisation before each layer are the paper's own.
+**Deviations.** A learned token comes first, so that the first event is predicted and attention is
+never over nothing. Places are counted from the first event read, not from the last; in use the last
+`max_length` events are read, in training the first `max_length` + 1 of a task. Early events weigh
+more in the loss. The final vector is added to the task's prior. One head, no biases in the
+attention and normalisation before each layer are the paper's own.
 """
 
 import torch
@@ -14,22 +16,42 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm, pad, scaled_dot_product_attention
 
-from warmstart.learner import Catalogue, Items, Learner, Query, Scores, Support, Vectors, Weights, project
-from warmstart.sequence import earliest, last, latest, next_event_loss
+from warmstart.learners.base import (
+    Catalogue,
+    Items,
+    Learner,
+    Query,
+    Scores,
+    Support,
+    Vectors,
+    Weights,
+    project,
+)
+from warmstart.learners.blocks.recurrent import earliest, last, latest, next_event_loss
 
 
 class SASRec(Learner):
-    """This lets every event look back at those before it; its state is what the last one then expects, as weights."""
+    """This lets every event look back at those before it; its state is what the last one then
+    expects, as weights.
+    """
 
     order_matters = True
     asks_for_all = True
 
     def __init__(
-        self, dim: int, *, objective: str = "ranking", blocks: int = 2, dropout: float = 0.2, max_length: int = 50
+        self,
+        dim: int,
+        *,
+        objective: str = "ranking",
+        blocks: int = 2,
+        dropout: float = 0.2,
+        max_length: int = 50,
     ) -> None:
         super().__init__(objective=objective)
         self.max_length = max_length
-        self.place = nn.Parameter(0.02 * torch.randn(max_length + 1, dim))  # the first is the token before all events
+        self.place = nn.Parameter(
+            0.02 * torch.randn(max_length + 1, dim)
+        )  # the first is the token before all events
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.Sequential(*(Block(dim, dropout) for _ in range(blocks)))
         self.norm = Norm(dim)
@@ -42,7 +64,9 @@ class SASRec(Learner):
     def score(self, state: Weights, x: Items) -> Scores:
         return project(x, state)
 
-    def loss(self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue) -> Float[Tensor, "T"]:
+    def loss(
+        self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue
+    ) -> Float[Tensor, "T"]:
         events = earliest(support, query, self.max_length + 1)
         states = support.prior.unsqueeze(1) + self._states(events.x[:, :-1])
         return next_event_loss(states, events, rivals)
@@ -54,23 +78,33 @@ class SASRec(Learner):
 
 
 class Block(nn.Module):
-    """This mixes each event with those before it, then works on each alone; both are added to what came in."""
+    """This mixes each event with those before it, then works on each alone; both are added to what
+    came in.
+    """
 
     def __init__(self, dim: int, dropout: float) -> None:
         super().__init__()
         self.attention_norm, self.layer_norm = Norm(dim), Norm(dim)
         self.attention = nn.Linear(dim, 3 * dim, bias=False)
-        self.layer = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Dropout(dropout), nn.Linear(dim, dim))
+        self.layer = nn.Sequential(
+            nn.Linear(dim, dim), nn.ReLU(), nn.Dropout(dropout), nn.Linear(dim, dim)
+        )
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Vectors) -> Vectors:
-        query, key, value = self.attention(self.attention_norm(x)).unsqueeze(1).chunk(3, dim=-1)  # (T, 1, S, D)
-        x = x + self.dropout(scaled_dot_product_attention(query, key, value, is_causal=True).squeeze(1))
+        query, key, value = (
+            self.attention(self.attention_norm(x)).unsqueeze(1).chunk(3, dim=-1)
+        )  # (T, 1, S, D)
+        x = x + self.dropout(
+            scaled_dot_product_attention(query, key, value, is_causal=True).squeeze(1)
+        )
         return x + self.dropout(self.layer(self.layer_norm(x)))
 
 
 class Norm(nn.Module):
-    """Layer normalisation; unlike that of `nn.LayerNorm`, its gradient is the same for any number of threads."""
+    """Layer normalisation; unlike that of `nn.LayerNorm`, its gradient is the same for any number
+    of threads.
+    """
 
     def __init__(self, dim: int) -> None:
         super().__init__()

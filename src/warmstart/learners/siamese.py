@@ -1,14 +1,16 @@
-"""Siamese network: one embedding for both of a pair, trained so that distance means difference (Koch et al., 2015).
+"""Siamese network: one embedding for both of a pair, trained so that distance means difference
+(Koch et al., 2015).
 
-`d(x_i, x_j) = ||f(x_i) - f(x_j)||_2`; pairs from one task attract, pairs with the catalogue repel: each for itself, up
-to a margin (contrastive loss, Hadsell et al., CVPR 2006), or one against the other (triplet loss, Schroff et al.,
-CVPR 2015).
+`d(x_i, x_j) = ||f(x_i) - f(x_j)||_2`; pairs from one task attract, pairs with the catalogue repel:
+each for itself, up to a margin (contrastive loss, Hadsell et al., CVPR 2006), or one against the
+other (triplet loss, Schroff et al., CVPR 2015).
 
-**Deviations.** Items are recommended by their distance to the whole support set: each example lends its label with a
-weight that falls with distance, against a fixed weight for the prior. That reading is trained with the outer objective,
-beside the pairs. The mean goes over all pairs and triplets, none are mined. What is drawn from the catalogue to repel
-may happen to be one of the task's own items. Pairs of users are pairs of a user and an item, own or not: the users of
-a batch are not held against each other, since the loss of a task does not depend on who else is in the batch.
+**Deviations.** Items are recommended by their distance to the whole support set: each example lends
+its label with a weight that falls with distance, against a fixed weight for the prior. That reading
+is trained with the outer objective, beside the pairs. The mean goes over all pairs and triplets,
+none are mined. What is drawn from the catalogue to repel may happen to be one of the task's own
+items. Pairs of users are pairs of a user and an item, own or not: the users of a batch are not held
+against each other, since the loss of a task does not depend on who else is in the batch.
 """
 
 from typing import Literal, NamedTuple
@@ -17,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from warmstart.learner import (
+from warmstart.learners.base import (
     Catalogue,
     Items,
     Learner,
@@ -59,15 +61,24 @@ class Siamese(Learner):
         self.margin, self.pairs, self.pairs_of, self.contrast = margin, pairs, pairs_of, contrast
         self.embed = nn.Linear(dim, width)
         self.log_sharpness = nn.Parameter(torch.tensor(3.0).log())
-        self.reach = nn.Parameter(torch.tensor(1.0))  # the distance at which an example weighs as much as the prior
+        self.reach = nn.Parameter(
+            torch.tensor(1.0)
+        )  # the distance at which an example weighs as much as the prior
         self.log_gain = nn.Parameter(torch.tensor(1.0).log())
 
     def adapt(self, support: Support, catalogue: Catalogue) -> Neighbourhood:
         labels = support.y if self.ranks else support.y - project(support.x, support.prior)
-        return Neighbourhood(self.embed(support.x), labels.masked_fill(~support.mask, 0.0), support.mask, support.prior)
+        return Neighbourhood(
+            self.embed(support.x),
+            labels.masked_fill(~support.mask, 0.0),
+            support.mask,
+            support.prior,
+        )
 
     def score(self, state: Neighbourhood, x: Items) -> Scores:
-        closeness = self.log_sharpness.exp() * (self.reach - _distance(self.embed(x), state.places))  # (T, Q, S)
+        closeness = self.log_sharpness.exp() * (
+            self.reach - _distance(self.embed(x), state.places)
+        )  # (T, Q, S)
         closeness = closeness.masked_fill(~state.mask.unsqueeze(1), -torch.inf)
         logits = torch.cat([torch.zeros_like(closeness[..., :1]), closeness], dim=-1)
         return project(x, state.prior) + self.log_gain.exp() * self._read(logits, state.labels)
@@ -75,9 +86,13 @@ class Siamese(Learner):
     def place(self, support: Support) -> Float[Tensor, "T W"]:
         """Where each user lies: amid the places of their items, at f(0) without any."""
         shots = support.mask.sum(dim=1, keepdim=True).clamp(min=1)
-        return self.embed(accumulate(support.x, support.mask) / shots)  # f is affine: the mean of the places
+        return self.embed(
+            accumulate(support.x, support.mask) / shots
+        )  # f is affine: the mean of the places
 
-    def loss(self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue) -> Float[Tensor, "T"]:
+    def loss(
+        self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue
+    ) -> Float[Tensor, "T"]:
         outer = super().loss(support, query, catalogue, rivals)
         return outer + self.pairs * self._contrast(support, query, catalogue)
 
@@ -89,7 +104,10 @@ class Siamese(Learner):
     def _contrast(self, support: Support, query: Query, catalogue: Catalogue) -> Tensor:
         """How far the anchors of a task lie from its query, and how near to the catalogue: (T,)."""
         anchors, mask = self._anchors(support)
-        near, far = _distance(anchors, self.embed(query.x)), _distance(anchors, self.embed(catalogue.x))
+        near, far = (
+            _distance(anchors, self.embed(query.x)),
+            _distance(anchors, self.embed(catalogue.x)),
+        )
         if self.contrast == "triplet":
             return mean(mean(_excess(near + self.margin, far), query.mask.unsqueeze(1)), mask)
         pulled = mean(near**2, query.mask.unsqueeze(1))
@@ -97,7 +115,9 @@ class Siamese(Learner):
         return mean(pulled + pushed, mask)
 
     def _anchors(self, support: Support) -> tuple[Vectors, Mask]:
-        """What is paired with items: each support example, or the user as a whole: (T, A, W), (T, A)."""
+        """What is paired with items: each support example, or the user as a whole: (T, A, W), (T,
+        A).
+        """
         if self.pairs_of == "users":
             return self.place(support).unsqueeze(1), support.mask.any(dim=1, keepdim=True)
         return self.embed(support.x), support.mask
@@ -112,7 +132,8 @@ def _distance(a: Tensor, b: Tensor) -> Tensor:
 def _excess(limits: Tensor, far: Tensor) -> Tensor:
     """The mean over C distances of max(0, limit - distance): (T, A, Q), (T, A, C) -> (T, A, Q).
 
-    No (T, A, Q, C) tensor is made: of sorted distances those below a limit are the first n, and sums of firsts run.
+    No (T, A, Q, C) tensor is made: of sorted distances those below a limit are the first n, and
+    sums of firsts run.
     """
     far = far.sort(dim=-1).values
     sums = torch.cat([torch.zeros_like(far[..., :1]), far.cumsum(dim=-1)], dim=-1)

@@ -9,36 +9,44 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
 
-from warmstart.service.access import Service
-from warmstart.service.answering import Answering
-from warmstart.service.dashboard import add_dashboard
-from warmstart.service.desk import Desk
-from warmstart.service.gorse import GORSE
-from warmstart.service.keys import Keys
-from warmstart.service.metrics import Metrics
-from warmstart.service.models import Models
-from warmstart.service.problems import catch, problem
-from warmstart.service.routes import ASKED, EVENTS, ITEM, MODELS, USER
-from warmstart.service.schemas import Problem
-from warmstart.service.store import Store
-from warmstart.service.watched import Watched
+from warmstart.service.answering.answering import Answering
+from warmstart.service.answering.request_batcher import Desk
+from warmstart.service.api.access import Service
+from warmstart.service.api.gorse import GORSE
+from warmstart.service.api.keys import Keys
+from warmstart.service.api.problems import catch, problem
+from warmstart.service.api.routes import ASKED, EVENTS, ITEM, MODELS, USER
+from warmstart.service.api.schemas import Problem
+from warmstart.service.dashboard.dashboard import add_dashboard
+from warmstart.service.models.active import Models
+from warmstart.service.ops.metrics import Metrics
+from warmstart.service.ops.middleware import Watched
+from warmstart.service.store.store import Store
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text}
-    for status, text in ((401, "No key"), (403, "Not allowed"), (413, "Too large"), (422, "Not valid"))
+    for status, text in (
+        (401, "No key"),
+        (403, "Not allowed"),
+        (413, "Too large"),
+        (422, "Not valid"),
+    )
 }
 HEALTH = APIRouter(tags=["health"])
 
 
 def create_app(models: Path, store: str, *, keys: str = "") -> FastAPI:
-    """The service of a folder of models and a store; `keys` as RIGHT:KEY,RIGHT:KEY, none allow everybody everything."""
+    """The service of a folder of models and a store; `keys` as RIGHT:KEY,RIGHT:KEY, none allow
+    everybody everything.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         answering = Answering(Models(models), Store.open(store))
         app.state.answering, app.state.desk = answering, Desk(answering)
         gc.collect()
-        gc.freeze()  # what is loaded stays: a look at all of it, now and then, would make somebody wait
+        # what is loaded stays: a look at all of it, now and then, would make somebody wait
+        gc.freeze()
         yield
         app.state.desk.close()
         answering.close()

@@ -1,14 +1,23 @@
-"""Settings: what a service serves; options before the environment (WARMSTART_STORE, ...) before warmstart.toml."""
+"""Settings: what a service serves; options before the environment (WARMSTART_STORE, ...) before
+warmstart.toml.
+"""
 
 from pathlib import Path
 
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 
 class Settings(BaseSettings):
     """What a service needs to know."""
 
-    model_config = SettingsConfigDict(env_prefix="WARMSTART_", toml_file="warmstart.toml", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="WARMSTART_", toml_file="warmstart.toml", extra="ignore"
+    )
 
     models: Path = Path("model")
     store: str = "sqlite:///warmstart.db"

@@ -7,14 +7,17 @@ import torch
 from fastapi import FastAPI
 
 from warmstart.service.app import create_app
-from warmstart.service.logs import log_as_json
+from warmstart.service.ops.logging import log_as_json
 from warmstart.service.settings import Settings
 
-SWITCH = 0.0005  # seconds until a thread that looks something up lets the event loop go on, and the other way round
+# seconds until a thread that looks something up lets the event loop go on, and the other way round
+SWITCH = 0.0005
 
 
 def app() -> FastAPI:
-    """The service; workers share the machine's cores, since threads that wait for each other answer nobody."""
+    """The service; workers share the machine's cores, since threads that wait for each other answer
+    nobody.
+    """
     log_as_json()
     found = Settings()
     sys.setswitchinterval(SWITCH)

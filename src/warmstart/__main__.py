@@ -1,0 +1,5 @@
+"""Run the command line: `python -m warmstart`."""
+
+from warmstart.cli.main import main
+
+main()

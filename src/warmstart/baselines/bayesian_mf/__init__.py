@@ -1,0 +1,1 @@
+"""Bayesian matrix factorisation of ratings."""

@@ -1,0 +1,86 @@
+"""Bias: the mean rating, how much better an item is rated than that, and how much kinder an owner
+rates than others.
+
+Koren, Bell & Volinsky, "Matrix Factorization Techniques for Recommender Systems", IEEE Computer
+2009, eq. 3.
+
+**Deviations.** Both biases are shrunken means in closed form, first the items', then the owner's.
+"""
+
+from collections.abc import Mapping
+from itertools import product
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from warmstart.baselines.popularity import Influences, Popular, break_ties, popularity
+from warmstart.scorer import Candidates, Scores, candidates_of
+from warmstart.tasks.tasks import Examples, Profile, Tasks
+
+
+class Bias:
+    """This predicts ratings; its state is each owner's own bias."""
+
+    GRID: tuple[dict[str, Any], ...] = tuple(
+        {"item_l2": item, "owner_l2": owner}
+        for item, owner in product((2.0, 10.0, 50.0), (1.0, 3.0, 10.0))
+    )
+
+    def __init__(
+        self,
+        expected: Float32[np.ndarray, "I"],
+        popular: Popular,
+        *,
+        owner_l2: float,
+        item_l2: float,
+    ) -> None:
+        self.expected, self.popular = expected, popular
+        self.items = len(expected)
+        self.settings = {"owner_l2": owner_l2, "item_l2": item_l2}
+
+    @classmethod
+    def fit(
+        cls, train: Tasks, *, items: int, item_l2: float = 10.0, owner_l2: float = 3.0
+    ) -> "Bias":
+        events = train.met
+        mean = events.value.mean(dtype=np.float64)
+        surplus = np.bincount(events.item, weights=events.value - mean, minlength=items)
+        expected = mean + surplus / (np.bincount(events.item, minlength=items) + item_l2)
+        return cls(
+            expected.astype(np.float32),
+            popularity(train, items),
+            owner_l2=owner_l2,
+            item_l2=item_l2,
+        )
+
+    def adapt(self, support: Examples, profile: Profile = None) -> Float32[np.ndarray, "T"]:
+        surplus = np.bincount(
+            support.task,
+            weights=support.value - self.expected[support.item],
+            minlength=len(support),
+        )
+        return (surplus / (support.counts + self.settings["owner_l2"])).astype(np.float32)
+
+    def score(self, state: Float32[np.ndarray, "T"], items: Candidates) -> Scores:
+        return candidates_of(break_ties(self.expected + state[:, None], self.popular), items)
+
+    def influences(
+        self, support: Examples, profile: Profile, items: Int64[np.ndarray, "Q"]
+    ) -> Influences:
+        """What an event says of its owner's kindness, which is the same for all items."""
+        surplus, counts = support.value - self.expected[support.item], support.counts[support.task]
+        others = (
+            np.bincount(support.task, weights=surplus, minlength=len(support))[support.task]
+            - surplus
+        )
+        without = others / (counts - 1 + self.settings["owner_l2"])
+        added = (others + surplus) / (counts + self.settings["owner_l2"]) - without
+        return np.tile(added[:, None], (1, len(items))).astype(np.float32)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {"expected": self.expected, "popular": self.popular}
+
+    @classmethod
+    def restore(cls, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> "Bias":
+        return cls(arrays["expected"], arrays["popular"], **settings)

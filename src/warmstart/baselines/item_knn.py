@@ -1,0 +1,104 @@
+"""Item-kNN: items similar to those somebody met, by the cosine of who met them (Sarwar et al., WWW
+2001).
+
+**Deviations.** `shrink` is added to the denominator, so that two items met by few owners are not
+taken for twins.
+"""
+
+from collections.abc import Mapping
+from itertools import product
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Int64
+
+from warmstart.baselines.popularity import Influences, Popular, break_ties, popularity
+from warmstart.scorer import Candidates, Scores, candidates_of
+from warmstart.tasks.tasks import Examples, Profile, Tasks
+
+CELLS = 20_000_000  # similarities computed at once: 80 MB
+
+
+class ItemKNN:
+    """This sums the similarities to the support set; its state is that sum for every item,
+    sparse.
+    """
+
+    GRID: tuple[dict[str, Any], ...] = tuple(
+        {"neighbours": neighbours, "shrink": shrink}
+        for neighbours, shrink in product((50, 200, 1000), (5.0, 50.0, 500.0))
+    )
+
+    def __init__(
+        self, similarity: sp.csr_array, popular: Popular, *, neighbours: int, shrink: float
+    ) -> None:
+        self.similarity, self.popular = similarity, popular
+        self.items = len(popular)
+        self.settings = {"neighbours": neighbours, "shrink": shrink}
+
+    @classmethod
+    def fit(
+        cls, train: Tasks, *, items: int, neighbours: int = 200, shrink: float = 50.0
+    ) -> "ItemKNN":
+        met = train.met.matrix(items).tocsc()
+        norm = np.sqrt(met.sum(axis=0)).astype(np.float32)
+        block = max(1, CELLS // items)
+        rows = [
+            _nearest(met, norm, np.arange(first, min(first + block, items)), neighbours, shrink)
+            for first in range(0, items, block)
+        ]
+        return cls(
+            sp.csr_array(sp.vstack(rows)),
+            popularity(train, items),
+            neighbours=neighbours,
+            shrink=shrink,
+        )
+
+    def adapt(self, support: Examples, profile: Profile = None) -> sp.csr_array:
+        return support.matrix(self.items) @ self.similarity
+
+    def score(self, state: sp.csr_array, items: Candidates) -> Scores:
+        return candidates_of(break_ties(state.toarray(), self.popular), items)
+
+    def influences(
+        self, support: Examples, profile: Profile, items: Int64[np.ndarray, "Q"]
+    ) -> Influences:
+        """The similarities of the items met to the candidates; they are summed, so each is what its
+        event adds.
+        """
+        return self.similarity[support.item][:, items].toarray() * support.alone[:, None]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        similarity = self.similarity
+        return {
+            "data": similarity.data,
+            "indices": similarity.indices,
+            "indptr": similarity.indptr,
+            "popular": self.popular,
+        }
+
+    @classmethod
+    def restore(cls, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> "ItemKNN":
+        items = len(arrays["popular"])
+        parts = (arrays["data"], arrays["indices"], arrays["indptr"])
+        return cls(sp.csr_array(parts, shape=(items, items)), arrays["popular"], **settings)
+
+
+def _nearest(
+    met: sp.csc_array, norm: np.ndarray, block: np.ndarray, neighbours: int, shrink: float
+) -> sp.csr_array:
+    """The similarities of a block of items to their nearest neighbours, zero to all others."""
+    both = sp.csr_array(met[:, block].T @ met, dtype=np.float32)
+    row = np.repeat(np.arange(len(block)), np.diff(both.indptr))
+    both.data /= norm[block[row]] * norm[both.indices] + shrink + 1e-9
+    both.data[both.indices == block[row]] = 0.0
+    closest_first = np.argsort(
+        row + (1 - both.data.astype(np.float64))
+    )  # row by row, since a cosine is at most 1
+    last = closest_first[np.arange(len(row)) - both.indptr[row] == neighbours - 1]
+    least = np.zeros(len(block), dtype=np.float32)
+    least[row[last]] = both.data[last]
+    both.data[both.data < least[row]] = 0.0
+    both.eliminate_zeros()
+    return both

@@ -1,0 +1,59 @@
+"""Popularity: the same items for everybody, those that most owners met."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from warmstart.scorer import Candidates, Scores, candidates_of
+from warmstart.tasks.tasks import Examples, Profile, Tasks
+
+Popular = Float32[np.ndarray, "I"]
+Influences = Float32[np.ndarray, "N Q"]
+TIE_BREAK = 1e-6
+
+
+def popularity(train: Tasks, items: int) -> Popular:
+    """The share of training owners that met each item."""
+    return (np.bincount(train.met.item, minlength=items) / max(len(train), 1)).astype(np.float32)
+
+
+def break_ties(scores: Float32[np.ndarray, "T I"], popular: Popular) -> Float32[np.ndarray, "T I"]:
+    """Scores of the whole catalogue in which popularity decides wherever a support set says
+    nothing.
+    """
+    return scores + TIE_BREAK * popular
+
+
+class Popularity:
+    """This scores items by how many owners met them; its state is the number of tasks."""
+
+    GRID: tuple[dict[str, Any], ...] = ()
+
+    def __init__(self, popular: Popular) -> None:
+        self.popular = popular
+        self.items = len(popular)
+        self.settings: dict[str, Any] = {}
+
+    @classmethod
+    def fit(cls, train: Tasks, *, items: int) -> "Popularity":
+        return cls(popularity(train, items))
+
+    def adapt(self, support: Examples, profile: Profile = None) -> int:
+        return len(support)
+
+    def score(self, state: int, items: Candidates) -> Scores:
+        return candidates_of(np.broadcast_to(self.popular, (state, self.items)), items)
+
+    def influences(
+        self, support: Examples, profile: Profile, items: Int64[np.ndarray, "Q"]
+    ) -> Influences:
+        return np.zeros((len(support.item), len(items)), dtype=np.float32)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {"popular": self.popular}
+
+    @classmethod
+    def restore(cls, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> "Popularity":
+        return cls(arrays["popular"])

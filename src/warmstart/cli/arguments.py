@@ -1,0 +1,100 @@
+"""Arguments: what people write after the options of the command line, read or refused with a
+hint.
+"""
+
+import csv
+from collections.abc import Sequence
+
+from warmstart.data.interactions import Id, Vocabulary
+from warmstart.durations import seconds
+from warmstart.errors import Misuse
+from warmstart.tasks.scenarios import ScenarioOptions
+
+Setting = int | float | str | bool
+
+
+def words(text: str) -> list[str]:
+    """The parts of a list separated by commas; a part that holds a comma itself stands in double
+    quotes.
+    """
+    return [
+        part.strip() for part in next(csv.reader([text], skipinitialspace=True), []) if part.strip()
+    ]
+
+
+def pairs(text: str | None, option: str) -> dict[str, str]:
+    """The pairs of `key=value,key=value`."""
+    return dict(_pair(part, option) for part in words(text or ""))
+
+
+def settings(parts: Sequence[str] | None) -> dict[str, Setting]:
+    """The settings of `--set key=value`, with numbers and truth values as such."""
+    return {key: _plain(value) for key, value in (_pair(part, "--set") for part in parts or ())}
+
+
+def shots(text: str) -> tuple[int, ...]:
+    """Numbers of shots, rising, each once."""
+    try:
+        numbers = sorted({int(part) for part in words(text)})
+    except ValueError:
+        numbers = []
+    if not numbers or numbers[0] < 0:
+        raise Misuse(
+            f'--shots "{text}" is no list of whole numbers from 0 up; write it as 0,1,2,3,5,10,20'
+        )
+    return tuple(numbers)
+
+
+def shares(text: str) -> tuple[float, ...]:
+    """Shares of the training users, rising, each once."""
+    try:
+        numbers = sorted({float(part) for part in words(text)})
+    except ValueError:
+        numbers = []
+    if not numbers or not all(0 < number <= 1 for number in numbers):
+        raise Misuse(
+            f'--train-share "{text}" is no list of numbers above 0 and at most 1; write it as 0.03,0.1,0.3,1'
+        )
+    return tuple(numbers)
+
+
+def scenario_options(gap: str | None, source: str | None, target: str | None) -> ScenarioOptions:
+    """What a scenario needs to know beside the log."""
+    return ScenarioOptions(seconds(gap, "--session-gap"), tuple(words(source or "")), target)
+
+
+def history(text: str, items: Vocabulary, usual_value: float) -> dict[Id, float]:
+    """The history of `ITEM[:VALUE],...`; a known id may hold a colon itself."""
+    found: dict[Id, float] = {}
+    for part in words(text):
+        item, colon, value = part.rpartition(":")
+        if not colon or items.encode([part])[0] >= 0:
+            found[part] = usual_value
+        else:
+            found[item] = _value(item, value)
+    return found
+
+
+def _value(item: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise Misuse(f'--history: the value "{value}" of item "{item}" is not a number') from None
+
+
+def _pair(part: str, option: str) -> tuple[str, str]:
+    key, equals, value = part.partition("=")
+    if not equals or not key.strip():
+        raise Misuse(f'{option}: "{part}" is no pair; write it as key=value')
+    return key.strip(), value.strip()
+
+
+def _plain(value: str) -> Setting:
+    if value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value

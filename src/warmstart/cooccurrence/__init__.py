@@ -1,0 +1,1 @@
+"""Counts of what goes together, and their inverse."""

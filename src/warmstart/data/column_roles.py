@@ -1,0 +1,102 @@
+"""Roles: which column of a table holds the users, the items, the values and the times."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from warmstart.data.files import Table
+from warmstart.errors import DataError, listed, shown
+
+ROLES: dict[str, tuple[str, ...]] = {
+    "owner": (
+        *(
+            "userid",
+            "user",
+            "uid",
+            "customerid",
+            "customer",
+            "ownerid",
+            "owner",
+            "visitorid",
+            "visitor",
+        ),
+        *("reviewerid", "memberid", "member", "accountid", "clientid", "sessionid", "session"),
+    ),
+    "item": (
+        *(
+            "itemid",
+            "item",
+            "iid",
+            "movieid",
+            "movie",
+            "productid",
+            "product",
+            "sku",
+            "asin",
+            "bookid",
+            "book",
+            "isbn",
+        ),
+        *("trackid", "track", "songid", "artistid", "gameid", "articleid"),
+    ),
+    "value": ("rating", "value", "score", "stars", "weight", "playcount", "plays", "hours"),
+    "time": ("timestamp", "time", "datetime", "date", "createdat", "ts", "position"),
+    "domain": ("domain", "categorydomain", "market"),
+    "type": ("type", "event", "action", "eventtype"),
+}
+"""The names by which a column's role is guessed, best first, written without case, spaces and
+underscores.
+"""
+
+
+def roles_of(table: Table, given: Mapping[str, str]) -> dict[str, str]:
+    names = table.names
+    roles = {_known_role(role): column for role, column in given.items()}
+    for column in roles.values():
+        if column not in names:
+            raise DataError(
+                f"{table.label} has no column {shown(column)!r}; it has {listed(names)}"
+            )
+        if column == "*" or re.fullmatch(
+            r"\^.*\$", column, re.DOTALL
+        ):  # which polars takes for many columns
+            raise DataError(
+                f"{table.label}: a column called {shown(column)!r} cannot be used by name; rename it"
+            )
+    for role in ROLES:
+        free = [name for name in names if name not in roles.values()]
+        found = None if role in roles else guess(role, free)
+        if found is not None:
+            roles[role] = found
+    if "owner" not in roles or "item" not in roles:
+        raise DataError(_unguessable(table.label, names, roles))
+    return {role: roles[role] for role in ROLES if role in roles}
+
+
+def _known_role(role: str) -> str:
+    known = "owner" if role == "user" else role
+    if known not in ROLES:
+        raise DataError(
+            f"there is no role {role!r} for a column; the roles are user, {', '.join([*ROLES][1:])}"
+        )
+    return known
+
+
+def guess(role: str, names: Sequence[str]) -> str | None:
+    plain = {re.sub(r"[^a-z0-9]", "", name.casefold()): name for name in reversed(names)}
+    return next((plain[candidate] for candidate in ROLES[role] if candidate in plain), None)
+
+
+def _unguessable(label: str, names: Sequence[str], roles: Mapping[str, str]) -> str:
+    values = [name.split("_duplicated_")[0] for name in names]
+    if any(re.fullmatch(r"-?\d+(\.\d+)?", value.strip()) for value in values):
+        return (
+            f"{label} has no header: its first line is {','.join(map(shown, values[:6]))}; "
+            "put a line such as user,item,rating,timestamp on top"
+        )
+    missing = " nor ".join(
+        name for role, name in (("owner", "users"), ("item", "items")) if role not in roles
+    )
+    return (
+        f"{label} has no column that looks like {missing}; it has {listed(names)}; "
+        "say which is which with --columns user=...,item=..."
+    )

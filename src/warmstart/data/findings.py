@@ -1,0 +1,62 @@
+"""Findings: what was noticed about data while they were read, short of an error."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from warmstart.data.interactions import Interactions
+from warmstart.errors import shown
+
+Level = Literal["note", "warning"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that the owner of the data should know, and what to do about it."""
+
+    level: Level
+    message: str
+
+
+def empty_rows(filled: pl.Series) -> list[Finding]:
+    empty = len(filled) - int(filled.sum())
+    return [Finding("note", f"{empty} empty rows were left out")] if empty else []
+
+
+def event_types(raw: pl.DataFrame, filled: pl.Series) -> list[Finding]:
+    if "type" not in raw.columns:
+        return []
+    counts = raw["type"].filter(filled).cast(pl.String).fill_null("none").value_counts(sort=True)
+    listed = ", ".join(f"{shown(kind)} ({count})" for kind, count in counts.head(10).rows())
+    message = f"types of events: {listed}; all count alike, so leave out the rows of those that are no sign of liking"
+    return [Finding("note", message)]
+
+
+def once(events: pl.DataFrame) -> tuple[pl.DataFrame, list[Finding]]:
+    kept = events.unique(
+        subset=[name for name in events.columns if name != "domain"],
+        keep="first",
+        maintain_order=True,
+    )
+    surplus = len(events) - len(kept)
+    if not surplus:
+        return events, []
+    what = "user, item, value and time" if "time" in events.columns else "user, item and value"
+    message = f"{surplus} rows repeat another one ({what}) and were left out; see whether the export wrote events twice"
+    return kept, [Finding("warning", message)]
+
+
+def ordered(events: pl.DataFrame, findings: list[Finding]) -> tuple[pl.DataFrame, list[Finding]]:
+    if "time" not in events.columns:
+        return events, findings
+    if events["time"].n_unique() > 1:
+        return events.sort("time", maintain_order=True), findings
+    message = "all times are equal, so the events are taken to have no order; give another column with --columns time="
+    return events.drop("time"), [*findings, Finding("warning", message)]
+
+
+def repeated_pairs(log: Interactions) -> list[Finding]:
+    repeated = len(log) - pl.Series(log.owner * len(log.items) + log.item).n_unique()
+    message = f"{repeated} events are another one of the same user with the same item; tasks count the first alone"
+    return [Finding("note", message)] if repeated else []

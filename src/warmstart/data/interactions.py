@@ -1,0 +1,150 @@
+"""The event log: who met which item, when, and how much they liked it, in coded columns."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float32, Int64
+
+from warmstart.errors import Misuse
+
+Codes = Int64[np.ndarray, "N"]
+Amounts = Float32[np.ndarray, "N"]
+
+Id = str | int
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The ids of one kind of thing, as the user wrote them; the code of an id is its row."""
+
+    ids: pl.Series
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def _listed(self) -> list[Id]:
+        return self.ids.to_list()
+
+    @cached_property
+    def _codes(self) -> dict[Id, int]:
+        return {identifier: code for code, identifier in enumerate(self._listed)}
+
+    def encode(self, ids: Iterable[Id]) -> Codes:
+        """The code of each id, -1 where the id is unknown; "7" and 7 are taken for the same id."""
+        same = str if self.ids.dtype == pl.String else _as_integer
+        return np.array(
+            [self._codes.get(same(identifier), -1) for identifier in ids], dtype=np.int64
+        )
+
+    def decode(self, codes: Codes) -> list[Id]:
+        """The ids behind the codes, of the type in which they came."""
+        return [self._listed[code] for code in codes.tolist()]
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """An immutable event log, oldest event first; N events.
+
+    `owner` and `item` are codes into `owners` and `items`. `time` is any integer that grows with
+    time, or None where the data has no order. `item_table` and `owner_table` have one row for each
+    code, or are None.
+    """
+
+    owner: Codes
+    item: Codes
+    value: Amounts
+    time: Codes | None
+    domain: Codes | None
+    owners: Vocabulary
+    items: Vocabulary
+    domains: tuple[str, ...] = ()
+    item_table: pl.DataFrame | None = None
+    owner_table: pl.DataFrame | None = None
+    name: str = "data"
+
+    def __len__(self) -> int:
+        return len(self.owner)
+
+    @property
+    def explicit(self) -> bool:
+        """Whether the values differ, as ratings do."""
+        return len(self) > 0 and bool(np.ptp(self.value) > 0)
+
+    @cached_property
+    def clock(self) -> bool:
+        """Whether times of different owners can be compared; not so where each owner's begin anew,
+        as positions do.
+        """
+        if self.time is None or not len(self):
+            return False
+        first = np.full(len(self.owners), np.iinfo(np.int64).max)
+        np.minimum.at(first, self.owner, self.time)
+        return len(np.unique(first[np.unique(self.owner)])) > 1
+
+    @property
+    def ticks(self) -> int:
+        """Units of time in a second, by the size of the numbers: seconds since 1970, or
+        thousandths, or millionths.
+        """
+        latest = 0 if self.time is None or not len(self) else int(np.abs(self.time).max())
+        return 1 if latest < 10**11 else 10**3 if latest < 10**14 else 10**6
+
+    def swapped(self) -> "Interactions":
+        """The same events with items in the place of owners: who met an item is what is known of
+        it.
+        """
+        return replace(
+            self,
+            owner=self.item,
+            item=self.owner,
+            owners=self.items,
+            items=self.owners,
+            item_table=self.owner_table,
+            owner_table=self.item_table,
+        )
+
+    def sessions(self, gap: int) -> "Interactions":
+        """Each owner's events in sessions, which end where nothing happens for more than `gap`
+        units of time.
+
+        A session is an owner, called after who it is of and its number: `ann#0`. Tables of owners
+        say nothing of sessions and are left out.
+        """
+        if not self.clock:
+            raise Misuse(
+                "sessions are found by the times of events, and these data have none that can be compared"
+            )
+        assert self.time is not None, "a log with a clock has times"
+        rows = np.lexsort((np.arange(len(self)), self.owner))
+        owner, time = self.owner[rows], self.time[rows]
+        first = np.concatenate([[True], owner[1:] != owner[:-1]])
+        begins = first | np.concatenate([[True], np.diff(time) > gap])
+        session = np.empty(len(self), dtype=np.int64)
+        session[rows] = np.cumsum(begins) - 1
+        number = (
+            np.arange(begins.sum()) - (np.cumsum(begins) - 1)[first][np.cumsum(first[begins]) - 1]
+        )
+        of = pl.Series(self.owners.decode(owner[begins])).cast(pl.String)
+        ids = of + "#" + pl.Series(number).cast(pl.String)
+        return replace(self, owner=session, owners=Vocabulary(ids), owner_table=None)
+
+    def fingerprint(self) -> str:
+        """A digest of the events: equal for equal data, whatever file they came from."""
+        digest = hashlib.sha256()
+        for column in (self.owner, self.item, self.value, self.time, self.domain):
+            digest.update(b"-" if column is None else np.ascontiguousarray(column).tobytes())
+        for vocabulary in (self.owners, self.items):
+            digest.update("\0".join(map(str, vocabulary.ids.to_list())).encode())
+        return digest.hexdigest()
+
+
+def _as_integer(identifier: Id) -> Id:
+    try:
+        return int(identifier)
+    except ValueError:
+        return identifier

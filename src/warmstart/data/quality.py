@@ -1,0 +1,234 @@
+"""Checks: what a log of events looks like before anybody trains on it, and what to mend first."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float, Int64
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from warmstart.data.features.table import Features
+from warmstart.data.files import Source
+from warmstart.data.findings import Finding
+from warmstart.data.interactions import Interactions
+from warmstart.data.reading import inspect
+
+PerCode = Int64[np.ndarray, "_"]
+Averages = Float[np.ndarray, "_"]
+
+LEAK = 0.98
+"""A table's column this correlated with an aggregate of the events was very likely computed from
+them.
+"""
+EPOCHS = ((1e8, 4e9, 1), (1e11, 4e12, 1e3), (1e14, 4e15, 1e6))
+"""Integers in these ranges are taken for seconds, milliseconds and microseconds since 1970."""
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """The size and shape of a log, how its columns were understood, and what was found."""
+
+    name: str
+    rows: int
+    events: int
+    owners: int
+    items: int
+    density: float
+    events_per_owner: tuple[int, float, int]
+    """Fewest, median and most."""
+    values: tuple[float, float]
+    """Smallest and largest."""
+    distinct_values: int
+    times: tuple[str, str] | None
+    columns: dict[str, str]
+    item_columns: dict[str, str]
+    owner_columns: dict[str, str]
+    findings: tuple[Finding, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report, fit for JSON."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+        }
+
+    def __rich__(self) -> RenderableType:
+        parts: list[RenderableType] = [_figures(self)]
+        if self.item_columns:
+            parts.append(_kinds("items", self.item_columns))
+        if self.owner_columns:
+            parts.append(_kinds("users", self.owner_columns))
+        styles = {"warning": "yellow", "note": "dim"}
+        parts += [
+            Text(f"{found.level}: {found.message}", styles[found.level]) for found in self.findings
+        ]
+        return Group(*parts)
+
+
+def check(
+    source: Source,
+    *,
+    items: Source = None,
+    users: Source = None,
+    columns: Mapping[str, str] | None = None,
+    name: str | None = None,
+) -> DataReport:
+    """A report on the data that `read` would give with the same arguments."""
+    seen = inspect(source, items=items, users=users, columns=columns, name=name)
+    log = seen.log
+    counts = np.bincount(log.owner, minlength=len(log.owners))
+    return DataReport(
+        name=log.name,
+        rows=seen.rows,
+        events=len(log),
+        owners=len(log.owners),
+        items=len(log.items),
+        density=len(log) / (len(log.owners) * len(log.items)),
+        events_per_owner=(int(counts.min()), float(np.median(counts)), int(counts.max())),
+        values=(float(log.value.min()), float(log.value.max())),
+        distinct_values=len(np.unique(log.value)),
+        times=None if log.time is None else (_moment(int(log.time[0])), _moment(int(log.time[-1]))),
+        columns=seen.columns,
+        item_columns={} if log.item_table is None else Features.fit(log.item_table).described,
+        owner_columns={} if log.owner_table is None else Features.fit(log.owner_table).described,
+        findings=(*seen.findings, *_findings(log, seen.columns)),
+    )
+
+
+def _moment(time: int) -> str:
+    for least, most, unit in EPOCHS:
+        if least <= time <= most:
+            return datetime.fromtimestamp(time / unit, UTC).isoformat(sep=" ", timespec="seconds")[
+                :19
+            ]
+    return str(time)
+
+
+def _findings(log: Interactions, columns: Mapping[str, str]) -> list[Finding]:
+    of_owners = np.bincount(log.owner, minlength=len(log.owners))
+    of_items = np.bincount(log.item, minlength=len(log.items))
+    return [
+        *_single_events(of_owners, of_items, told=log.item_table is not None),
+        *_values(log, columns),
+        *_crowding(log, of_owners),
+        *_leaks(log, log.item_table, log.item, of_items, "item"),
+        *_leaks(log, log.owner_table, log.owner, of_owners, "user"),
+    ]
+
+
+def _single_events(of_owners: PerCode, of_items: PerCode, *, told: bool) -> Iterable[Finding]:
+    owners, items = int((of_owners == 1).sum()), int((of_items == 1).sum())
+    if owners:
+        yield Finding(
+            "warning" if 2 * owners > len(of_owners) else "note",
+            f"{owners} of {len(of_owners)} users have a single event, after which nothing can be predicted; "
+            "they teach little, so bring a longer period if you can",
+        )
+    if items:
+        advice = (
+            "the table of items helps there"
+            if told
+            else "bring a table of items, which tells what they are"
+        )
+        yield Finding(
+            "warning" if 2 * items > len(of_items) and not told else "note",
+            f"{items} of {len(of_items)} items have a single event, too few to learn whom they suit; {advice}",
+        )
+
+
+def _values(log: Interactions, columns: Mapping[str, str]) -> Iterable[Finding]:
+    if "value" not in columns:
+        return
+    column, distinct = columns["value"], len(np.unique(log.value))
+    if distinct == 1:
+        yield Finding(
+            "note",
+            f"all values in {column} are {log.value[0]:g}; the events are taken as signs of liking alone",
+        )
+    whole = bool((log.value % 1 == 0).all())
+    if whole and len(log) >= 100 and 2 * distinct > len(log):
+        yield Finding(
+            "warning",
+            f"{column} holds {distinct} distinct whole numbers in {len(log)} events and looks like ids or times; "
+            "name the column of values with --columns value=NAME",
+        )
+
+
+def _crowding(log: Interactions, of_owners: PerCode) -> Iterable[Finding]:
+    """Robots and test accounts: one user with a share of the events that no person has."""
+    busiest = int(of_owners.argmax())
+    share = of_owners[busiest] / len(log)
+    if len(of_owners) >= 20 and share > 0.05 and of_owners[busiest] > 20 * np.median(of_owners):
+        yield Finding(
+            "warning",
+            f"user {log.owners.decode(np.array([busiest]))[0]} alone has {share:.0%} of the events; "
+            "if that is a robot or a test account, remove its rows",
+        )
+
+
+def _leaks(
+    log: Interactions, table: pl.DataFrame | None, codes: PerCode, counts: PerCode, what: str
+) -> Iterable[Finding]:
+    """Columns that say what the events say: judged with them, a model knows the answers
+    beforehand.
+    """
+    if table is None:
+        return
+    means = np.bincount(codes, weights=log.value, minlength=len(counts)) / np.maximum(counts, 1)
+    aggregates = {"number of events": counts.astype(np.float64), "mean value": means}
+    for column in table.select(pl.selectors.numeric()):
+        for name, aggregate in aggregates.items():
+            if _alike(column.cast(pl.Float64).to_numpy(), aggregate):
+                yield Finding(
+                    "warning",
+                    f"the {what} column {column.name} agrees with the {name} of each {what}, as if computed from the "
+                    "events; leave it out, or the figures will be better than what you get in use",
+                )
+
+
+def _alike(column: Averages, aggregate: Averages) -> bool:
+    known = np.isfinite(column)
+    column, aggregate = column[known], aggregate[known]
+    if len(column) < 10 or np.ptp(column) == 0 or np.ptp(aggregate) == 0:
+        return False
+    return any(
+        abs(np.corrcoef(first, second)[0, 1]) > LEAK
+        for first, second in ((column, aggregate), (_ranks(column), _ranks(aggregate)))
+    )
+
+
+def _ranks(numbers: Averages) -> Averages:
+    return pl.Series(numbers).rank().to_numpy()
+
+
+def _figures(report: DataReport) -> Table:
+    least, median, most = report.events_per_owner
+    table = Table(title=report.name, show_header=False, title_justify="left")
+    rows = {
+        "rows read": f"{report.rows:,}",
+        "events": f"{report.events:,}",
+        "users": f"{report.owners:,}",
+        "items": f"{report.items:,}",
+        "density": f"{report.density:.3%}",
+        "events per user": f"{least:,} to {most:,}, median {median:g}",
+        "values": f"{report.values[0]:g} to {report.values[1]:g}, {report.distinct_values:,} distinct",
+        "times": "none" if report.times is None else " to ".join(report.times),
+        "columns": ", ".join(
+            f"{'user' if role == 'owner' else role}={name}" for role, name in report.columns.items()
+        ),
+    }
+    for label, figure in rows.items():
+        table.add_row(label, Text(figure))
+    return table
+
+
+def _kinds(what: str, columns: Mapping[str, str]) -> Table:
+    table = Table(f"column of {what}", "taken as", title_justify="left")
+    for name, kind in columns.items():
+        table.add_row(Text(name), Text(kind))
+    return table

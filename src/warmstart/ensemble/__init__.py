@@ -1,0 +1,1 @@
+"""Experts in closed form, and what combines them."""

@@ -1,0 +1,77 @@
+"""By shots: one scorer for few events, another one for more; whoever is asked decides the number
+that is known.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int64
+
+from warmstart.arrays import under
+from warmstart.scorer import Candidates, Scorer, Scores, State
+from warmstart.tasks.tasks import Examples, Profile
+
+
+class Part(NamedTuple):
+    """The tasks that one of the scorers serves, and its state."""
+
+    scorer: int
+    tasks: Int64[np.ndarray, "K"]
+    state: State
+
+
+class Adapted(NamedTuple):
+    """T tasks in parts; each task is in one of them."""
+
+    parts: tuple[Part, ...]
+    tasks: int
+
+
+class ByShots:
+    """This asks `scorers[i]` for tasks with `first[i]` events or more, up to where the next scorer
+    begins.
+
+    The scores of different tasks may come from different scorers, in units of their own: they rank
+    items for one task.
+    """
+
+    def __init__(self, scorers: Sequence[Scorer], first: Sequence[int]) -> None:
+        assert len(scorers) == len(first) and first[0] == 0 and list(first) == sorted(set(first)), (
+            f"each scorer begins at a number of events of its own, the first at 0; these begin at {list(first)}"
+        )
+        self.scorers, self.first, self.items = tuple(scorers), tuple(first), scorers[0].items
+
+    def adapt(self, support: Examples, profile: Profile = None) -> Adapted:
+        serves = np.searchsorted(self.first, support.counts, side="right") - 1
+        parts = [
+            self._part(int(i), np.flatnonzero(serves == i), support, profile)
+            for i in np.unique(serves)
+        ]
+        return Adapted(tuple(parts), len(support))
+
+    def score(self, state: Adapted, items: Candidates) -> Scores:
+        found = np.empty((state.tasks, items.shape[-1]), dtype=np.float32)
+        for part in state.parts:
+            own = items if items.ndim == 1 else items[part.tasks]
+            found[part.tasks] = self.scorers[part.scorer].score(part.state, own)
+        return found
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays of all scorers, each name after the number of its scorer."""
+        return {
+            f"{i}.{name}": array
+            for i, one in enumerate(self.scorers)
+            for name, array in one.arrays().items()
+        }
+
+    def _part(
+        self, scorer: int, tasks: Int64[np.ndarray, "K"], support: Examples, profile: Profile
+    ) -> Part:
+        own = None if profile is None else profile[tasks]
+        return Part(scorer, tasks, self.scorers[scorer].adapt(support.take(tasks), own))
+
+
+def of_scorer(arrays: Mapping[str, np.ndarray], scorer: int) -> dict[str, np.ndarray]:
+    """The arrays of one of the scorers, by their own names."""
+    return under(arrays, f"{scorer}.")

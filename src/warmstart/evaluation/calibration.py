@@ -1,0 +1,106 @@
+"""Calibration: whether what a scorer says it is sure of happens as often as it says, by number of
+shots.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float64
+from scipy.special import ndtr, softmax
+
+from warmstart.evaluation.evaluate import CELLS, Objective
+from warmstart.scorer import Sampler, Scorer
+from warmstart.tasks.tasks import TaskBatch, Tasks, batches
+
+DRAWS = 16
+TOP = 10
+BINS = 10
+
+
+def calibration(
+    scorer: Scorer,
+    tasks: Tasks,
+    *,
+    objective: Objective,
+    shots: Sequence[int],
+    queries: int = 20,
+    seed: int = 0,
+) -> dict[int, float]:
+    """The expected calibration error of a scorer that can sample, by number of shots; empty for any
+    other.
+
+    Ranking: the chance that the scorer gives to its own ten best items, against the share of the
+    next events that are among them. Rating: how often a rating lies below each tenth of its
+    predicted distribution.
+    """
+    if not isinstance(scorer, Sampler):
+        return {}
+    rng = np.random.default_rng(seed)
+    error = _ranking_error if objective == "ranking" else _rating_error
+    return {k: error(scorer, tasks.cut(k, queries=queries), rng) for k in shots}
+
+
+def expected_error(
+    confidence: Float64[np.ndarray, "N"], outcome: Float64[np.ndarray, "N"]
+) -> float:
+    """Mean distance of confidence and outcome over ten equally full bins (Nguyen & O'Connor, EMNLP
+    2015).
+    """
+    order = np.argsort(confidence, kind="stable")
+    bins = np.array_split(order, min(BINS, len(order)))
+    return float(
+        sum(len(rows) * abs(confidence[rows].mean() - outcome[rows].mean()) for rows in bins)
+        / len(order)
+    )
+
+
+def quantile_error(below: Float64[np.ndarray, "N"]) -> float:
+    """Mean distance from the diagonal of the share of outcomes that lie below a quantile (Kuleshov
+    et al., ICML 2018).
+
+    `below` is the predicted chance of an outcome smaller than the one that came.
+    """
+    levels = np.arange(1, BINS) / BINS
+    return float(np.abs((below <= levels[:, None]).mean(axis=1) - levels).mean())
+
+
+def _ranking_error(scorer: Sampler, batch: TaskBatch, rng: np.random.Generator) -> float:
+    parts = [
+        _sure_and_right(scorer, part, rng) for part in batches(batch, max(1, CELLS // scorer.items))
+    ]
+    return expected_error(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _sure_and_right(
+    scorer: Sampler, batch: TaskBatch, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each task the chance given to its ten best items, and the share of its query among
+    them.
+    """
+    state = scorer.adapt(batch.support, batch.profile)
+    everything = np.arange(scorer.items)
+
+    def scores(state: object) -> np.ndarray:
+        found = scorer.score(state, everything).astype(np.float64)
+        found[batch.support.task, batch.support.item] = -np.inf
+        return found
+
+    best = np.argpartition(-scores(state), min(TOP, scorer.items) - 1, axis=1)[:, :TOP]
+    chance = np.mean(
+        [softmax(scores(scorer.sample(state, rng)), axis=1) for _ in range(DRAWS)], axis=0
+    )
+    chosen = np.zeros(chance.shape, dtype=bool)
+    np.put_along_axis(chosen, best, True, axis=1)
+    hits = np.bincount(
+        batch.query.task,
+        weights=chosen[batch.query.task, batch.query.item],
+        minlength=len(batch.query),
+    )
+    return chance[chosen].reshape(len(chance), -1).sum(axis=1), hits / batch.query.counts
+
+
+def _rating_error(scorer: Sampler, batch: TaskBatch, rng: np.random.Generator) -> float:
+    state, query = scorer.adapt(batch.support, batch.profile), batch.query.padded()
+    drawn = [scorer.score(scorer.sample(state, rng), query.item) for _ in range(DRAWS)]
+    below = np.mean([ndtr((query.value - scores) / scorer.noise) for scores in drawn], axis=0)
+    return quantile_error(below[query.mask].astype(np.float64))

@@ -1,0 +1,166 @@
+"""Comparison: several learners fitted and judged on the same tasks, as one report with the classics
+beside them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from warmstart.data.interactions import Interactions
+from warmstart.durations import seconds
+from warmstart.errors import DataError, Misuse
+from warmstart.evaluation.calibration import calibration
+from warmstart.evaluation.evaluate import SHOTS, Objective, evaluate, time_alone
+from warmstart.evaluation.interest_drift import CLICKS, Interest, interest
+from warmstart.evaluation.resources import PeakMemory
+from warmstart.evaluation.validation import overall
+from warmstart.experiments.results import Report, Row, required
+from warmstart.tasks.scenarios import BENCHMARK, NO_OPTIONS, ScenarioOptions, cut
+from warmstart.tasks.tasks import Split
+from warmstart.training.loop import History
+from warmstart.training.registry import AUTO, fit, recipe
+from warmstart.training.search import select
+from warmstart.training.tuning import Fitted, Order
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Whoever wants to follow a long comparison: told of each learner that starts, trains, and has
+    its row.
+    """
+
+    started: Callable[[str], None] = lambda name: None
+    trained: Callable[[int, int, History], None] = lambda step, steps, history: None
+    judged: Callable[[Row], None] = lambda row: None
+
+
+def compare(
+    log: Interactions,
+    learners: Sequence[str],
+    *,
+    scenario: str = "user",
+    options: ScenarioOptions = NO_OPTIONS,
+    objective: Objective = "ranking",
+    shots: Sequence[int] = SHOTS,
+    seed: int = 0,
+    budget: str | float | int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    train_share: float = 1.0,
+    watcher: Watcher = Watcher(),
+) -> Report:
+    """Fit and judge the learners, and the rivals that no report goes without, on tasks that none
+    has seen.
+
+    `budget` bounds the time that each learner may take to fit: seconds, or a text as "60s" or
+    "10m". `settings` are for the learners that have them. `train_share` is the share of the
+    training users to learn from; all are judged on the same users whatever it is.
+    """
+    names = list(dict.fromkeys([*required(objective, scenario), *learners]))
+    for name in names:
+        _options(name, objective)
+    for setting in settings or {}:
+        if not any(setting in _options(name, objective) for name in learners):
+            raise Misuse(f'no learner of this comparison has a setting "{setting}"')
+    split = cut(log, scenario, seed=seed, shares=BENCHMARK, options=options).learning_from(
+        train_share
+    )
+    able = _able(split, shots)
+    limit = seconds(budget)
+
+    def order(name: str) -> Order:
+        own = _own(name, objective, settings)
+        return Order(split, objective, seed, own, limit, progress=watcher.trained)
+
+    ready: dict[str, Fitted] = {}
+    rows = {
+        name: _row(name, order(name), able, watcher, ready)
+        for name in sorted(names, key=AUTO.__eq__)
+    }
+    return Report(
+        _facts(log, split), scenario, objective, able, tuple(rows[name] for name in names), seed
+    )
+
+
+def _own(name: str, objective: Objective, settings: Mapping[str, Any] | None) -> dict[str, Any]:
+    options = _options(name, objective)
+    return {key: value for key, value in (settings or {}).items() if key in options}
+
+
+def _options(name: str, objective: Objective) -> Mapping[str, Any]:
+    """The settings that a learner has; a choice among learners has none."""
+    return {} if name == AUTO else recipe(name, objective).options
+
+
+def _row(
+    name: str, order: Order, shots: tuple[int, ...], watcher: Watcher, ready: dict[str, Fitted]
+) -> Row:
+    """What a learner reaches. Without a time limit, `auto` chooses among what is `ready` and fits
+    only the others.
+    """
+    watcher.started(name)
+    with PeakMemory() as memory:
+        fitted = select(order, ready=ready).fitted if name == AUTO else fit(name, order)
+        outcome = evaluate(fitted.scorer, order.split.test, objective=order.objective, shots=shots)
+    if order.seconds is None and not order.settings:
+        ready[name] = fitted
+    calibrated = calibration(
+        fitted.scorer, order.split.test, objective=order.objective, shots=shots, seed=order.seed
+    )
+    row = Row(
+        learner=name,
+        kind="meta" if name == AUTO else fitted.kind,
+        values=outcome.values,
+        coverage=outcome.coverage,
+        calibration=calibrated,
+        valid=overall(fitted.valid),
+        fit_seconds=fitted.fit_seconds,
+        tune_seconds=fitted.tune_seconds,
+        tasks_per_second=fitted.tasks / max(fitted.fit_seconds, 1e-6),
+        adapt_ms=time_alone(fitted.scorer, order.split.test.cut(max(shots))),
+        batch_adapt_ms=outcome.batch_adapt_ms,
+        peak_mb=memory.mb,
+        settings=dict(fitted.settings),
+        training="" if fitted.history is None else fitted.history.verdict,
+        interest=_interest(fitted, order),
+    )
+    watcher.judged(row)
+    return row
+
+
+def _interest(fitted: Fitted, order: Order) -> Interest | None:
+    """Whether it follows a changing interest; asked where each click is, of sessions that are long
+    enough.
+    """
+    test = order.split.test
+    if not test.question.again or (test.events.counts > CLICKS).sum() < 2:
+        return None
+    return interest(fitted.scorer, test, order.split.train, seed=order.seed)
+
+
+def _able(split: Split, shots: Sequence[int]) -> tuple[int, ...]:
+    """The numbers of shots after which somebody still has something to predict."""
+    longest = int(split.test.events.counts.max(initial=0))
+    able = tuple(k for k in shots if k < longest)
+    if not able:
+        raise DataError(
+            f"nobody in the test part has more than {longest} events, so nothing can be predicted after "
+            f"{min(shots)} shots; ask for fewer shots or bring longer histories"
+        )
+    return able
+
+
+def _facts(log: Interactions, split: Split) -> dict[str, Any]:
+    return {
+        "name": log.name,
+        "events": len(log),
+        "owners": len(log.owners),
+        "items": len(log.items),
+        "explicit": log.explicit,
+        "order": "time" if log.time is not None else "random",
+        "train_tasks": len(split.train),
+        "valid_tasks": len(split.valid),
+        "test_tasks": len(split.test),
+        "least_events": split.least_events,
+        "asked": split.test.question.next,
+        "candidates": int((~split.test.question.others(split.items)).sum()),
+    }

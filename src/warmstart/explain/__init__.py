@@ -1,0 +1,1 @@
+"""Why an item is recommended, and how far that can be relied on."""

@@ -1,0 +1,43 @@
+"""Pool: a network that reads a support set as a set, whatever its order, and says what it means as
+weights.
+
+After Deep Sets (Zaheer et al., NeurIPS 2017). **Deviations.** Pooling divides by the root of the
+number of examples, so that many weak signals grow but do not explode; a linear path past the hidden
+layer carries what needs no mixing.
+"""
+
+import torch
+from torch import nn
+
+from warmstart.learners.base import Support, Weights, accumulate
+
+
+class SetReader(nn.Module):
+    """This sums what each example says, mixes the sum with the number of examples, and gives T
+    tasks' weights.
+    """
+
+    def __init__(self, dim: int, *, hidden: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.example = nn.Linear(dim, width)
+        self.strength = nn.Linear(dim, width, bias=False)
+        self.linear = nn.Linear(width, dim, bias=False)
+        self.mixing = nn.Sequential(
+            nn.Linear(width + 1, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, dim)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def silence(self) -> None:
+        """Let it say nothing at first."""
+        with torch.no_grad():
+            for parameter in (self.linear.weight, *self.mixing[-1].parameters()):
+                parameter.zero_()
+
+    def forward(self, support: Support) -> Weights:
+        """What the support sets say, relative to the prior."""
+        tokens = self.example(support.x) + self.strength(
+            support.x * support.y.unsqueeze(-1)
+        )  # (T, S, W)
+        shots = support.mask.sum(dim=1, keepdim=True)
+        pooled = self.dropout(accumulate(tokens, support.mask) / (shots + 1).sqrt())
+        return self.linear(pooled) + self.mixing(torch.cat([pooled, shots.log1p()], dim=1))

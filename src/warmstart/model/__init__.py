@@ -1,0 +1,1 @@
+"""The network around a learner: encoder, sampled softmax, statistics."""

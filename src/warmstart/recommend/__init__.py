@@ -1,0 +1,1 @@
+"""The recommender: requests in, lists out."""

@@ -1,0 +1,145 @@
+"""Lists: the items that each of many people is shown, and the chances of each item."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool, Float32, Int64
+
+from warmstart.data.interactions import Vocabulary
+from warmstart.errors import Misuse
+from warmstart.explain.attribution import serving
+from warmstart.model.few_shot import codes
+from warmstart.model.fitted import Trained, logsumexp
+from warmstart.recommend.exploration import DRAWS, Chosen, Policy, epsilon_greedy, thompson
+from warmstart.recommend.filters import Wanted, matching
+from warmstart.recommend.request import Heard, Request, together
+from warmstart.scorer import Sampler, Scorer, State, highest
+from warmstart.tasks.tasks import Question
+
+RULED_OUT = np.float32(-np.inf)
+
+
+class Listed(NamedTuple):
+    """The items that one person is shown, best first."""
+
+    items: Int64[np.ndarray, "n"]
+    scores: Float32[np.ndarray, "I"]
+    """Of the whole catalogue."""
+    propensity: list[float]
+    """The chance that each was shown in its place."""
+    probability: list[float | None]
+    """The chance that each is next, among all that may be shown; None where the scorer knows
+    none.
+    """
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """What lists are made from: a scorer, and the items that it scores."""
+
+    scorer: Scorer
+    items: Vocabulary
+    table: pl.DataFrame | None
+    among: Int64[np.ndarray, "C"] | None
+    """The items that may be shown, rising; None where all may."""
+    ranks: bool
+    """Whether the scores rank events, or are ratings."""
+
+    @property
+    def everything(self) -> Int64[np.ndarray, "I"]:
+        """The codes of all items."""
+        return codes(len(self.items))
+
+    @cached_property
+    def closed(self) -> Bool[np.ndarray, "I"] | None:
+        """The items that are shown to nobody; None where there are none."""
+        return None if self.among is None else Question(among=self.among).others(len(self.items))
+
+    def lists(
+        self, requests: Sequence[Request], heard: Sequence[Heard]
+    ) -> tuple[State, list[Listed]]:
+        """What each of T people is shown, of whom all have a profile or none has; and the state
+        after them all.
+        """
+        support, profile = together(heard)
+        state = self.scorer.adapt(support, profile)
+        scores = self.scorer.score(state, self.everything)
+        return state, [self._listed(*one) for one in zip(requests, heard, scores, strict=True)]
+
+    def barred(self, request: Request, heard: Heard) -> Bool[np.ndarray, "I"]:
+        """What one person cannot be shown: what is no answer, what was met, what is excluded and
+        what is not wanted.
+        """
+        barred = (
+            np.zeros(len(self.items), dtype=bool) if self.closed is None else self.closed.copy()
+        )
+        barred[self._codes(request, heard)] = True
+        return barred if request.where is None else barred | ~self._wanted(request.where)
+
+    def _listed(self, request: Request, heard: Heard, scores: Float32[np.ndarray, "I"]) -> Listed:
+        barred = self._codes(request, heard)
+        allowed = scores.copy() if self.closed is None else np.where(self.closed, RULED_OUT, scores)
+        allowed[barred] = RULED_OUT
+        if request.where is not None:
+            allowed[~self._wanted(request.where)] = RULED_OUT
+        if request.policy is None:
+            items = highest(allowed, min(request.n, len(allowed)))
+            items = items[allowed[items] > RULED_OUT]
+            propensity = [1.0] * len(items)
+        else:
+            items, chances = self._explored(
+                request.policy, heard, scores, allowed == RULED_OUT, request.n
+            )
+            propensity = chances.tolist()
+        return Listed(items, scores, propensity, self._chances(heard, allowed, items))
+
+    def _codes(self, request: Request, heard: Heard) -> Int64[np.ndarray, "_"]:
+        """The items that one person has met or does not want."""
+        excluded = self.items.encode(request.exclude)
+        return np.concatenate(
+            [excluded[excluded >= 0], *([] if request.again else [heard.support.item])]
+        )
+
+    def _wanted(self, where: Wanted | Bool[np.ndarray, "I"]) -> Bool[np.ndarray, "I"]:
+        return where if isinstance(where, np.ndarray) else matching(self.table, where)
+
+    def _explored(
+        self, policy: Policy, heard: Heard, scores: np.ndarray, barred: np.ndarray, n: int
+    ) -> Chosen:
+        rng = np.random.default_rng(policy.seed)
+        if policy.strategy == "epsilon-greedy":
+            return epsilon_greedy(scores, barred, n, policy.epsilon, rng)
+        return self._sampled(policy, heard, barred, n, rng)
+
+    def _sampled(
+        self,
+        policy: Policy,
+        heard: Heard,
+        barred: Bool[np.ndarray, "I"],
+        n: int,
+        rng: np.random.Generator,
+    ) -> Chosen:
+        speaks = serving(self.scorer, len(heard.support.item))
+        if not isinstance(speaks, Sampler):
+            raise Misuse(
+                f"this model knows not how unsure it is, as {policy.strategy} needs it; use epsilon-greedy"
+            )
+        state = speaks.adapt(*together([heard]))
+        draws = [speaks.score(speaks.sample(state, rng), self.everything)[0] for _ in range(DRAWS)]
+        return thompson(np.stack(draws), barred, n)
+
+    def _chances(
+        self, heard: Heard, allowed: Float32[np.ndarray, "I"], items: np.ndarray
+    ) -> list[float | None]:
+        """The chance that each item is next, where the scores are those of a softmax."""
+        if (
+            not self.ranks
+            or not len(items)
+            or not isinstance(serving(self.scorer, len(heard.support.item)), Trained)
+        ):
+            return [None] * len(items)
+        return np.exp(allowed[items] - logsumexp(allowed)).tolist()

@@ -1,0 +1,343 @@
+"""The recommender: a fitted model in the user's own ids, which adapts to a history and answers at
+once.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool, Float32, Int64
+
+from warmstart.arrays import under
+from warmstart.cooccurrence.gram import sparse_arrays, sparse_of
+from warmstart.data.features.table import Features
+from warmstart.data.files import Source
+from warmstart.data.interactions import Id, Interactions, Vocabulary
+from warmstart.errors import Misuse, UnknownItem, a_few
+from warmstart.evaluation.conformal import Bars, ErrorBars
+from warmstart.evaluation.evaluate import Objective
+from warmstart.explain.attribution import Known
+from warmstart.explain.explanation import Explanation, Person, explained, reasoned
+from warmstart.explain.insight import Insight, insight
+from warmstart.explain.reasons import Names
+from warmstart.explain.user_groups import Tastes
+from warmstart.recommend.exploration import Policy
+from warmstart.recommend.extended_scorer import Widened, widened
+from warmstart.recommend.filters import Wanted
+from warmstart.recommend.history import History
+from warmstart.recommend.model_folder import Parts, read, write
+from warmstart.recommend.new_items import Stock, added
+from warmstart.recommend.ranking import Listed, Shelf
+from warmstart.recommend.request import Heard, Reader, Request, together
+from warmstart.recommend.response import Answer, Properties, described
+from warmstart.scorer import Scorer, State
+from warmstart.training.registry import restore
+
+ID = "warmstart_id"  # the column of ids beside the columns of the item table
+AMONG, POPULAR, LIKENESS, TASTES = "among", "popular", "likeness", "tastes."
+
+
+@dataclass(frozen=True)
+class Recommender:
+    """This knows a catalogue by the user's ids and recommends from it; it keeps nothing about
+    anybody.
+    """
+
+    scorer: Scorer = field(repr=False)
+    learner: str
+    objective: Objective
+    settings: Mapping[str, Any]
+    items: Vocabulary = field(repr=False)
+    item_table: pl.DataFrame | None = field(repr=False)
+    profile_columns: Features | None = field(repr=False)
+    usual_value: float
+    """What an event without a value counts as."""
+    popular: Float32[np.ndarray, "I"] = field(repr=False)
+    """How many events each item had."""
+    facts: Mapping[str, Any] = field(repr=False)
+    """Where the model comes from: the data, the seed, the validation figures, the seconds it
+    took.
+    """
+    among: Int64[np.ndarray, "C"] | None = field(default=None, repr=False)
+    """The codes of the items that are recommended, rising; None where all are."""
+    error_bars: ErrorBars | None = field(default=None, repr=False)
+    """Of ratings; None where events are ranked."""
+    tastes: Tastes | None = field(default=None, repr=False)
+    """What groups of training tasks met; None where there were too few to show."""
+
+    def recommend(
+        self,
+        history: History = (),
+        n: int = 10,
+        *,
+        profile: Mapping[str, Any] | None = None,
+        exclude: Iterable[Id] = (),
+        explain: bool = False,
+        again: bool = False,
+        where: Wanted | Bool[np.ndarray, "I"] | None = None,
+        policy: Policy | None = None,
+    ) -> Answer:
+        """The `n` best items for somebody who met those of `history` (oldest first, or item ->
+        value).
+
+        What is in `exclude` is never recommended, nor is the history, unless `again` says so, nor
+        what lacks the properties of `where`, which may also say of each item whether it is allowed.
+        Unknown ids are reported and skipped. With `explain` each item comes with its reasons, and
+        the answer with how far these carry. A `policy` shows what is not known to be best, too.
+        """
+        return self.recommend_all(
+            [Request(history, n, profile or {}, exclude, explain, again, where, policy)]
+        )[0]
+
+    def recommend_all(self, requests: Sequence[Request]) -> list[Answer]:
+        """The answer to each request, as `recommend` gives it; many at once take less time than one
+        after another.
+        """
+        people = [self._reader.read(one.history, one.profile) for one in requests]
+        found: dict[int, Answer] = {}
+        for told in (False, True):
+            places = [
+                place for place, person in enumerate(people) if (person.profile is not None) is told
+            ]
+            if places:
+                answers = self._answered([requests[i] for i in places], [people[i] for i in places])
+                found |= dict(zip(places, answers, strict=True))
+        return [found[place] for place in range(len(requests))]
+
+    def explain(
+        self, history: History, item: Id, *, profile: Mapping[str, Any] | None = None, n: int = 10
+    ) -> Explanation:
+        """Why `item` stands where it does for somebody with this history, and what would change it.
+
+        What would take it out of a list of `n` is told where it is in it, else what would bring it
+        there.
+        """
+        code, person = self._code(item), self._person(Request(history, n, profile or {}))
+        if code in person.known.support.item:
+            raise Misuse(
+                f"item {item!r} is in the history, and what was met is not recommended; leave it out of one"
+            )
+        ranks = self.objective == "ranking"
+        return explained(
+            self.scorer, person, code, n, self._names, ranks=ranks, value=self.usual_value
+        )
+
+    def insight(
+        self, history: History = (), *, profile: Mapping[str, Any] | None = None, n: int = 10
+    ) -> Insight:
+        """What the model has learned of people as a whole, and how each event of this history moves
+        the list.
+        """
+        person = self._person(Request(history, n, profile or {}))
+        return insight(
+            self.scorer, person, n, self._names, tastes=self.tastes, features=self.profile_columns
+        )
+
+    def predict(
+        self, history: History, items: Iterable[Id], *, profile: Mapping[str, Any] | None = None
+    ) -> Answer:
+        """The ratings, with error bars, that somebody with this history would give to `items`, in
+        their order.
+
+        Unknown items are reported and skipped. A model of events, which ranks, is refused.
+        """
+        if self.error_bars is None:
+            raise Misuse(
+                "this model ranks events and predicts no ratings; fit one with the objective rating"
+            )
+        heard, items = self._reader.read(history, profile or {}), list(items)
+        codes = self.items.encode(items)
+        missing = [str(item) for item, code in zip(items, codes, strict=True) if code < 0]
+        warnings = heard.warnings
+        if missing:
+            warnings += (
+                f"{len(missing)} of {len(items)} items to rate are unknown and were skipped: {a_few(missing)}",
+            )
+        codes = codes[codes >= 0]
+        state = self.scorer.adapt(*together([heard]))
+        bars = self.error_bars.of(self.scorer, state, codes)
+        found = described(
+            codes, self.scorer.score(state, codes)[0], bars, self.items, self._properties
+        )
+        return Answer(found, len(heard.support.item), heard.unknown, warnings)
+
+    def add_items(
+        self, table: Source, *, met_by: Mapping[Id, Sequence[History]] | None = None
+    ) -> "Recommender":
+        """A recommender that recommends the items of `table` too, at once and without fitting.
+
+        A new item stands where the known ones stand that are like it, by their columns and by the
+        histories of those who met it, which `met_by` holds; the more there are, the more they
+        count. An item that was added before may be added again, as more is known of it.
+        """
+        grown = added(
+            Stock(self.scorer, self.items, self.item_table, self.popular), table, met_by or {}
+        )
+        new = np.arange(len(self.items), len(grown.items))
+        among = None if self.among is None else np.union1d(self.among, new)
+        return replace(self, among=among, **grown._asdict())
+
+    def properties(self, item: Id) -> dict[str, Any]:
+        """What the table of items says of one."""
+        return self._properties.of(np.array([self._code(item)]))[0]
+
+    def with_report(self, report: Mapping[str, Any]) -> "Recommender":
+        """The same, which also says how its learner fared against the classics:
+        `Report.to_dict`.
+        """
+        return replace(self, facts={**self.facts, "report": dict(report)})
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model to a folder of JSON, safetensors and Parquet, whole or not at all."""
+        ids = pl.DataFrame({ID: self.items.ids})
+        features = self.profile_columns
+        arrays = {f"scorer.{name}": array for name, array in self.scorer.arrays().items()}
+        arrays[POPULAR] = self.popular
+        if isinstance(self.scorer, Widened):
+            arrays |= sparse_arrays(LIKENESS, self.scorer.likeness)
+        if self.among is not None:
+            arrays[AMONG] = self.among
+        if self.tastes is not None:
+            arrays |= {f"{TASTES}{name}": array for name, array in self.tastes.arrays().items()}
+        if features is not None:
+            arrays |= {f"profile.{name}": array for name, array in features.arrays().items()}
+        manifest = {
+            "learner": self.learner,
+            "objective": self.objective,
+            "settings": dict(self.settings),
+            "usual_value": self.usual_value,
+            "profile_columns": None if features is None else features.to_dict(),
+            "error_bars": None if self.error_bars is None else self.error_bars.to_dict(),
+            "facts": dict(self.facts),
+        }
+        items = ids if self.item_table is None else ids.hstack(self.item_table)
+        write(Path(folder), Parts(manifest, arrays, items))
+
+    @cached_property
+    def _reader(self) -> Reader:
+        return Reader(self.items, self.profile_columns, self.usual_value)
+
+    @cached_property
+    def _shelf(self) -> Shelf:
+        return Shelf(
+            self.scorer, self.items, self.item_table, self.among, self.objective == "ranking"
+        )
+
+    @cached_property
+    def _properties(self) -> Properties:
+        return Properties(self.item_table)
+
+    @property
+    def _names(self) -> Names:
+        return Names(self.items, self.item_table)
+
+    def _code(self, item: Id) -> int:
+        code = int(self.items.encode([item])[0])
+        if code < 0:
+            raise UnknownItem(
+                f"there is no item {item!r} in the model's catalogue of {len(self.items):,}"
+            )
+        return code
+
+    def _person(self, request: Request, heard: Heard | None = None) -> Person:
+        """Whom a request is for, as explanations see them; read anew where that was not `heard`
+        before.
+        """
+        heard = self._reader.read(request.history, request.profile) if heard is None else heard
+        barred = self._shelf.barred(request, heard)
+        if heard.profile is None:
+            return Person(Known(heard.support), {}, barred)
+        rows, columns = heard.profile
+        return Person(Known(heard.support, rows[[0]], rows[1:]), columns, barred)
+
+    def _answered(self, requests: Sequence[Request], heard: Sequence[Heard]) -> list[Answer]:
+        """The answers to requests of which all come with a profile or none does."""
+        state, lists = self._shelf.lists(requests, heard)
+        codes = np.concatenate([one.items for one in lists])
+        scores = np.concatenate([one.scores[one.items] for one in lists])
+        chances = [
+            chance for one in lists for chance in zip(one.probability, one.propensity, strict=True)
+        ]
+        found = described(
+            codes, scores, self._bars(state, lists), self.items, self._properties, chances
+        )
+        ends = np.cumsum([len(one.items) for one in lists]).tolist()
+        answers = [
+            Answer(found[first:last], len(known.support.item), known.unknown, known.warnings)
+            for known, first, last in zip(heard, [0, *ends], ends, strict=False)
+        ]
+        return [
+            self._with_reasons(answer, self._person(request, known), own)
+            if request.explain and answer.items
+            else answer
+            for answer, request, known, own in zip(answers, requests, heard, lists, strict=True)
+        ]
+
+    def _bars(self, state: State, lists: Sequence[Listed]) -> Bars | None:
+        """The error bars of all items of T lists, one list after the other."""
+        if self.error_bars is None:
+            return None
+        codes = np.zeros((len(lists), max(1, *(len(one.items) for one in lists))), dtype=np.int64)
+        listed = np.zeros(codes.shape, dtype=bool)
+        for place, one in enumerate(lists):
+            codes[place, : len(one.items)], listed[place, : len(one.items)] = one.items, True
+        bars = self.error_bars.of(self.scorer, state, codes)
+        return Bars(bars.low[listed][None], bars.high[listed][None])
+
+    def _with_reasons(self, answer: Answer, person: Person, own: Listed) -> Answer:
+        found = reasoned(
+            self.scorer, person, own.scores, own.items, self._names, self.objective == "ranking"
+        )
+        told = tuple(
+            replace(item, reasons=why)
+            for item, why in zip(answer.items, found.reasons, strict=True)
+        )
+        sufficiency, comprehensiveness = (float(share[0]) for share in found.fidelity)
+        return replace(
+            answer, items=told, sufficiency=sufficiency, comprehensiveness=comprehensiveness
+        )
+
+
+def load(folder: str | Path) -> Recommender:
+    """The recommender that was saved to a folder; a damaged, altered, unknown or pickled one is
+    refused.
+    """
+    manifest, arrays, items = read(Path(folder))
+    profile = manifest["profile_columns"]
+    table = items.drop(ID)
+    scorer = restore(manifest["learner"], under(arrays, "scorer."), manifest["settings"])
+    tastes = Tastes.restore(under(arrays, TASTES)) if f"{TASTES}tasks" in arrays else None
+    if f"{LIKENESS}.start" in arrays:
+        scorer = widened(scorer, sparse_of(LIKENESS, arrays, scorer.items))
+    return Recommender(
+        scorer=scorer,
+        learner=manifest["learner"],
+        objective=manifest["objective"],
+        settings=manifest["settings"],
+        items=Vocabulary(items[ID]),
+        item_table=table if table.width else None,
+        profile_columns=None
+        if profile is None
+        else Features.restore(profile, under(arrays, "profile.")),
+        usual_value=manifest["usual_value"],
+        facts=manifest["facts"],
+        popular=arrays[POPULAR],
+        among=arrays.get(AMONG),
+        tastes=tastes,
+        error_bars=None
+        if manifest["error_bars"] is None
+        else ErrorBars.restore(manifest["error_bars"]),
+    )
+
+
+def from_log(log: Interactions, **parts: Any) -> Recommender:
+    """A recommender over the catalogue of a log."""
+    usual = float(log.value.mean()) if len(log) else 1.0
+    popular = np.bincount(log.item, minlength=len(log.items)).astype(np.float32)
+    return Recommender(
+        items=log.items, item_table=log.item_table, usual_value=usual, popular=popular, **parts
+    )

@@ -1,0 +1,1 @@
+"""Support, query and episodes: what is learned from and asked."""

@@ -1,0 +1,1 @@
+"""Recipes, the outer loop and the search for settings."""

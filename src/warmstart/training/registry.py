@@ -1,0 +1,200 @@
+"""Recipes: the one place where names become learners."""
+
+from difflib import get_close_matches
+from inspect import signature
+from itertools import product
+from typing import Any, get_args
+
+from warmstart.baselines import (
+    ALS,
+    EASE,
+    Bias,
+    Bridge,
+    ItemKNN,
+    Popularity,
+    ProfileALS,
+    ProfileKNN,
+    SessionKNN,
+)
+from warmstart.baselines.bayesian_mf.model import Factors
+from warmstart.ensemble.switching import ByShots, of_scorer
+from warmstart.errors import Misuse
+from warmstart.evaluation.evaluate import Objective
+from warmstart.learners import (
+    IMAML,
+    MAML,
+    MANN,
+    PTUPCDR,
+    Blend,
+    Core,
+    DropoutNet,
+    FineTune,
+    GRU4Rec,
+    InContext,
+    Learn2Learn,
+    Matching,
+    MetaRNN,
+    NeuralProcess,
+    Prototype,
+    Reptile,
+    Ridge,
+    SASRec,
+    Siamese,
+)
+from warmstart.model.user_neighbours import Neighbours
+from warmstart.scorer import Scorer
+from warmstart.training.stacked_recipe import Stacked
+from warmstart.training.tuning import Arrays, Classic, Fitted, Meta, Order, Settings, check_import
+
+DESCENTS = tuple(
+    {"inner_rate": rate, "inner_steps": steps}
+    for rate, steps in product((0.1, 0.3, 1.0, 3.0, 10.0), (1, 3, 10))
+)
+"""Ways to fine-tune: fewer and more steps, smaller and larger ones."""
+SHORTER = tuple(
+    {"inner_rate": rate, "inner_steps": steps}
+    for rate, steps in product((0.1, 0.3, 1.0), (1, 2, 4, 8))
+)
+"""Ways down for learners whose outer loop does not learn the rate."""
+LIGHT = {"steps": 600, "tasks": 64, "inner": 256, "outer": 1500}
+"""For learners whose step costs ten times that of the others; sampling loses them little."""
+USERS = {**LIGHT, "pairs_of": "users"}
+CROWDS = tuple({"nearest": nearest} for nearest in (25, 100, 200, 400))
+"""How many users like the new one to ask, beside the default."""
+WIDE = {"dim": 128, "width": 128, "hidden": 256, "rate": 0.003, "id_dropout": 0.0}
+"""For the encoder that has room for it: a thousandth better on validation (ml-1m) than half the
+size.
+"""
+BLEND = {
+    **{"dim": 32, "id_dropout": 0.0, "spectral": True, "profile_rate": 3.0, "fixed_appeal": True},
+    **{"steps": 600, "rate": 0.003, "weight_decay": 0.3, "validate_every": 50},
+}
+"""What was best over several data sets; see docs/experiments.md."""
+
+CORE = {
+    **{"dim": 102, "unit": True, "coordinate_dropout": 0.2, "rate": 0.002},
+    **{
+        "tasks": 512,
+        "steps": 4000,
+        "passes": 40,
+        "outer": 3000,
+        "inner": 1,
+        "validate_every": 200,
+        "patience": 100,
+    },
+}
+
+Recipe = Classic | Meta | Stacked
+RECIPES: dict[str, Recipe] = {
+    "popularity": Classic(Popularity),
+    "bias": Classic(Bias, objectives=("ranking", "rating")),
+    "item-knn": Classic(ItemKNN),
+    "ease": Classic(EASE),
+    "als": Classic(ALS),
+    "session-knn": Classic(SessionKNN),
+    "profile-knn": Classic(ProfileKNN),
+    "profile-als": Classic(ProfileALS),
+    "bridge": Classic(Bridge),
+    "dropoutnet": Meta(DropoutNet, {"dim": 32, "rate": 0.003}, ("ranking",), kind="classic"),
+    "ptupcdr": Meta(PTUPCDR, {"dim": 32, "rate": 0.003}, kind="classic"),
+    "gru4rec": Meta(GRU4Rec, {**LIGHT, "tasks": 32}, ("ranking",), kind="classic"),
+    "sasrec": Meta(SASRec, {**LIGHT, "tasks": 32, "rate": 0.003}, ("ranking",), kind="classic"),
+    "blend": Meta(Blend, BLEND, evidence=True),
+    "core": Meta(Core, CORE, ("ranking",)),
+    "stacked-core": Stacked({"core": Meta(Core, CORE, ("ranking",))}),
+    "stacked-bridge": Stacked({"bridge": Classic(Bridge)}),
+    "stacked-blend": Stacked(
+        {"bridge": Classic(Bridge), "blend": Meta(Blend, BLEND, ("ranking",), evidence=True)}
+    ),
+    "factors": Classic(Factors, ("rating",), kind="meta", content=True),
+    "in-context": Meta(InContext, WIDE),
+    "ridge": Meta(Ridge),
+    "matching": Meta(Matching, LIGHT),
+    "siamese": Meta(Siamese, LIGHT),
+    "prototype": Meta(Prototype, {"rate": 0.003}),
+    "neural-process": Meta(NeuralProcess, {"rate": 0.003}),
+    "siamese-users": Meta(Siamese, USERS, ("ranking",), grid=CROWDS, serve=Neighbours),
+    "maml": Meta(MAML, LIGHT),
+    "fomaml": Meta(MAML, {**LIGHT, "first_order": True}),
+    "anil": Meta(MAML, {**LIGHT, "adapts": "output"}),
+    "melu": Meta(MAML, {**LIGHT, "adapts": "decision"}),
+    "meta-sgd": Meta(MAML, {**LIGHT, "learn_rates": "each"}),
+    "reptile": Meta(Reptile, {**LIGHT, "inner": 512}, grid=SHORTER),
+    "imaml": Meta(IMAML, LIGHT, grid=SHORTER),
+    "meta-rnn": Meta(MetaRNN, LIGHT),
+    "mann": Meta(MANN, LIGHT),
+    "fine-tune": Meta(FineTune, kind="transfer", grid=DESCENTS),
+    "learn2learn": Meta(Learn2Learn, LIGHT, package="learn2learn"),
+}
+
+
+AUTO = "auto"
+"""The name of a choice among learners, by the number of known events."""
+
+
+def restore(name: str, arrays: Arrays, settings: Settings) -> Scorer:
+    """The scorer whose arrays and settings these are."""
+    if name != AUTO:
+        return RECIPES[name].restore(arrays, settings)
+    members = settings["members"]
+    scorers = [
+        restore(one["learner"], of_scorer(arrays, i), one["settings"])
+        for i, one in enumerate(members)
+    ]
+    return ByShots(scorers, [one["first"] for one in members])
+
+
+def recipe(name: str, objective: Objective) -> Recipe:
+    """The recipe of that name, if it can pursue the objective."""
+    if name not in RECIPES:
+        close = get_close_matches(name, RECIPES, n=1)
+        hint = f'; did you mean "{close[0]}"?' if close else ""
+        raise Misuse(f'there is no learner "{name}"{hint} (there are {", ".join(RECIPES)})')
+    found = RECIPES[name]
+    if objective not in found.objectives:
+        able = [other for other, entry in RECIPES.items() if objective in entry.objectives]
+        raise Misuse(
+            f'learner "{name}" has no objective "{objective}"; these have: {", ".join(able)}'
+        )
+    if isinstance(found, Meta):
+        check_import(found.package)
+    return found
+
+
+def fit(name: str, order: Order) -> Fitted:
+    """Fit the learner of that name to what `order` holds."""
+    chosen = recipe(name, order.objective)
+    for setting in order.settings:
+        if setting not in chosen.options:
+            known = ", ".join(f"{key}={value}" for key, value in chosen.options.items())
+            raise Misuse(f'learner "{name}" has no setting "{setting}"; it has {known or "none"}')
+        _check(setting, order.settings[setting], chosen)
+    return chosen.fit(name, order)
+
+
+def _check(setting: str, value: Any, chosen: Recipe) -> None:
+    """Whether a value is of the kind of its default: a choice, a truth value, a count, or a number
+    not below 0.
+    """
+    default = chosen.options[setting]
+    choices = (
+        get_args(signature(chosen.cls).parameters[setting].annotation)
+        if isinstance(default, str)
+        else ()
+    )
+    if choices:
+        right, expected = value in choices, f"one of {', '.join(choices)}"
+    elif isinstance(default, bool):
+        right, expected = isinstance(value, bool), "true or false"
+    elif isinstance(default, int):
+        right, expected = (
+            isinstance(value, int) and not isinstance(value, bool) and value > 0,
+            "a whole number above 0",
+        )
+    else:
+        right, expected = (
+            isinstance(value, int | float) and 0 <= value < float("inf"),
+            "a number from 0 up",
+        )
+    if not right:
+        raise Misuse(f'setting "{setting}" is {expected} (default {default}), not {value!r}')

@@ -1,0 +1,225 @@
+"""Factors against Gaussian conditioning written out, and against worlds that are made as the model
+says.
+"""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_allclose
+
+from warmstart.baselines.bayesian_mf.model import Factors
+from warmstart.baselines.bayesian_mf.posterior import Believed, Prior
+from warmstart.tasks.tasks import Examples, Tasks
+
+ITEMS, D, NOISE = 60, 2, 0.5
+
+
+def examples(rows: list[list[tuple[int, float]]]) -> Examples:
+    flat = [pair for row in rows for pair in row]
+    start = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
+    return Examples(
+        np.array([i for i, _ in flat], dtype=np.int64),
+        np.array([v for _, v in flat], np.float32),
+        start,
+    )
+
+
+class World:
+    """Ratings drawn from the model: tastes hang on a profile, items on content, and the rest is
+    chance.
+    """
+
+    def __init__(self, seed: int = 0, owners: int = 800, rated: int = 25) -> None:
+        rng = np.random.default_rng(seed)
+        self.content = rng.standard_normal((ITEMS, 3))
+        self.vectors = self.content @ rng.standard_normal(
+            (3, D + 1)
+        ) * 0.4 + 0.3 * rng.standard_normal((ITEMS, D + 1))
+        self.vectors[:, D] += 3
+        self.profile = rng.integers(0, 2, (owners, 2)).astype(float)
+        line = np.array([[1.0, -0.5], [0.0, 0.8]])
+        self.tastes = (self.profile - 0.5) @ line + rng.standard_normal((owners, D))
+        self.mean = self.tastes @ self.vectors[:, :D].T + self.vectors[:, D]
+        self.chosen = np.stack([rng.permutation(ITEMS)[:rated] for _ in range(owners)])
+        self.ratings = self.mean + NOISE * rng.standard_normal(self.mean.shape)
+
+    def tasks(self, owners: np.ndarray, items: np.ndarray | None = None) -> Tasks:
+        """These owners' ratings, of these items alone."""
+        allowed = set(range(ITEMS) if items is None else items.tolist())
+        rows = [
+            [(int(i), self.ratings[u, i]) for i in self.chosen[u] if i in allowed] for u in owners
+        ]
+        return Tasks(
+            examples(rows),
+            ordered=False,
+            profile=sp.csr_array(self.profile[owners], dtype=np.float32),
+        )
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World()
+
+
+@pytest.fixture(scope="module")
+def fitted(world: World) -> Factors:
+    return Factors.fit(
+        world.tasks(np.arange(600)), items=ITEMS, content=sp.csr_array(world.content), factors=4
+    )
+
+
+def handmade(seed: int = 0, unsure: float = 0.0) -> Factors:
+    rng = np.random.default_rng(seed)
+    mean = rng.standard_normal((ITEMS, D + 1))
+    covariance = unsure * np.tile(np.eye(D + 1), (ITEMS, 1, 1))
+    prior = Prior(
+        rng.standard_normal((2 + 3, D)), np.array([0.3, 0.6]), rng.standard_normal((ITEMS, 3))
+    )
+    return Factors(Believed(mean, covariance), prior, NOISE**2)
+
+
+def test_adaptation_is_gaussian_conditioning():
+    model = handmade()
+    support = examples([[(4, 3.0), (9, 1.0), (17, 4.5)], []])
+    profile = sp.csr_array(np.array([[1.0, 0.0], [0.0, 1.0]]))
+    state, vectors = model.adapt(support, profile), model.believed.mean
+    choice = model.prior.choice[[4, 9, 17]].sum(axis=0) / (3 + 5)
+    for t, (rated, values, chosen) in enumerate(
+        [([4, 9, 17], [3.0, 1.0, 4.5], choice), ([], [], np.zeros(3))]
+    ):
+        told = np.concatenate([profile.toarray()[t] - model.prior.usual, chosen])
+        prior = told @ model.prior.line
+        v, level = vectors[rated, :D], vectors[rated, D]
+        joint = v @ v.T + NOISE**2 * np.eye(
+            len(rated)
+        )  # of the ratings, with the tastes integrated out
+        gain = v.T @ np.linalg.inv(joint)
+        assert_allclose(
+            state.mean[t], prior + gain @ (np.array(values) - level - v @ prior), rtol=1e-8
+        )
+        assert_allclose(state.covariance[t], np.eye(D) - gain @ v, atol=1e-10)
+
+
+def test_an_unknown_profile_is_the_usual_one():
+    model, support = handmade(), examples([[(4, 3.0)], []])
+    usual = sp.csr_array(np.tile(model.prior.usual, (2, 1)))
+    assert_allclose(model.adapt(support).mean, model.adapt(support, usual).mean)
+
+
+def test_spread_is_that_of_ratings_drawn_from_all_that_is_believed():
+    model = handmade(unsure=0.2)
+    state, items = model.adapt(examples([[(4, 3.0), (9, 1.0)], []])), np.array([7, 30])
+    rng, draws = np.random.default_rng(0), 200_000
+    for t in range(2):
+        z = rng.multivariate_normal(state.mean[t], state.covariance[t], draws)
+        one = np.concatenate([z, np.ones((draws, 1))], axis=1)
+        for q, item in enumerate(items):
+            b = rng.multivariate_normal(
+                model.believed.mean[item], model.believed.covariance[item], draws
+            )
+            drawn = (one * b).sum(axis=1) + NOISE * rng.standard_normal(draws)
+            assert model.spread(state, items)[t, q] == pytest.approx(drawn.std(), rel=0.02)
+            assert model.score(state, items)[t, q] == pytest.approx(drawn.mean(), abs=0.02)
+    own = model.spread(state, np.array([[7, 30], [30, 7]]))
+    assert_allclose(own[1], model.spread(state, items)[1, ::-1], rtol=1e-5)
+
+
+def test_tastes_are_drawn_as_they_are_believed():
+    model = handmade()
+    state, rng = model.adapt(examples([[(4, 3.0), (9, 1.0)]])), np.random.default_rng(0)
+    drawn = [model.sample(state, rng) for _ in range(20_000)]
+    means = np.concatenate([one.mean for one in drawn])
+    assert_allclose(means.mean(axis=0), state.mean[0], atol=0.03)
+    assert_allclose(np.cov(means.T), state.covariance[0], atol=0.03)
+    assert not drawn[0].covariance.any()
+
+
+def test_it_finds_the_noise_and_the_number_of_factors(fitted):
+    assert fitted.noise == pytest.approx(NOISE, rel=0.05)
+    strength = np.linalg.svd(fitted.believed.mean[:, :4], compute_uv=False) / ITEMS**0.5
+    assert strength[1] > 0.3 > 0.1 > strength[2]  # two of the four that were asked for are too many
+
+
+def test_a_new_owner_s_ratings_are_foreseen_nearly_as_well_as_by_who_knows_the_world(world, fitted):
+    tasks = world.tasks(np.arange(600, 800))
+    for shots, wanted in [(0, 1.25), (15, 1.1)]:
+        batch = tasks.cut(shots)
+        query = batch.query.padded()
+        error = fitted.score(fitted.adapt(batch.support, batch.profile), query.item) - query.value
+        ideal = _ideal(world, np.arange(600, 800), shots)
+        assert np.sqrt((error**2).mean()) < wanted * ideal
+
+
+def _ideal(world: World, owners: np.ndarray, shots: int) -> float:
+    """The root of the mean squared error of who knows the items' vectors and the line from the
+    profile.
+    """
+    v, level = world.vectors[:, :D], world.vectors[:, D]
+    errors = []
+    for u in owners:
+        prior = (world.profile[u] - 0.5) @ np.array([[1.0, -0.5], [0.0, 0.8]])
+        rated, asked = world.chosen[u][:shots], world.chosen[u][shots : shots + 20]
+        gain = v[rated].T @ np.linalg.inv(v[rated] @ v[rated].T + NOISE**2 * np.eye(shots))
+        z = prior + gain @ (world.ratings[u, rated] - level[rated] - v[rated] @ prior)
+        errors.append(v[asked] @ z + level[asked] - world.ratings[u, asked])
+    return float(np.sqrt(np.mean(np.concatenate(errors) ** 2)))
+
+
+def test_its_error_bars_are_as_wide_as_its_errors(world, fitted):
+    tasks = world.tasks(np.arange(600, 800))
+    for shots in (0, 3, 15):
+        batch = tasks.cut(shots)
+        query, state = batch.query.padded(), fitted.adapt(batch.support, batch.profile)
+        off = (fitted.score(state, query.item) - query.value) / fitted.spread(state, query.item)
+        assert off.std() == pytest.approx(1, abs=0.1)
+
+
+def test_an_item_that_nobody_rated_is_foreseen_by_its_content_and_known_to_be_unsure(world):
+    warm = np.arange(10, ITEMS)
+    model = Factors.fit(
+        world.tasks(np.arange(600), warm),
+        items=ITEMS,
+        content=sp.csr_array(world.content),
+        factors=2,
+    )
+    support = world.tasks(np.arange(600, 800), warm)
+    state = model.adapt(support.events, support.profile)
+    cold, known = np.arange(10), np.arange(10, 20)
+    truth = world.mean[600:]
+    blind = Factors.fit(world.tasks(np.arange(600), warm), items=ITEMS, factors=2)
+    unread = blind.score(blind.adapt(support.events, support.profile), cold)
+    assert (
+        np.abs(model.score(state, cold) - truth[:, cold]).mean()
+        < 0.75 * np.abs(unread - truth[:, cold]).mean()
+    )
+    assert model.spread(state, cold).mean() > 1.2 * model.spread(state, known).mean()
+
+
+def test_the_profile_tells_something_of_who_rated_nothing(world, fitted):
+    tasks = world.tasks(np.arange(600, 800))
+    nothing = tasks.events.window(np.zeros(200, dtype=int), np.zeros(200, dtype=int))
+    truth, items = world.mean[600:], np.arange(ITEMS)
+    with_it = np.abs(fitted.score(fitted.adapt(nothing, tasks.profile), items) - truth).mean()
+    assert with_it < 0.97 * np.abs(fitted.score(fitted.adapt(nothing), items) - truth).mean()
+
+
+def test_what_somebody_chose_to_rate_tells_something_of_their_tastes():
+    """Those who like odd items rate odd ones."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for _ in range(300):
+        taste = rng.choice([-1, 1])
+        odd = np.where(np.arange(ITEMS) % 2, 1, -1)
+        chosen = rng.choice(
+            ITEMS, 12, replace=False, p=np.exp(1.5 * taste * odd) / np.exp(1.5 * taste * odd).sum()
+        )
+        rows.append([(int(i), 3 + taste * odd[i] + 0.8 * rng.standard_normal()) for i in chosen])
+    model = Factors.fit(Tasks(examples(rows), ordered=False), items=ITEMS, factors=2)
+    # Ratings that say nothing, of odd items.
+    state = model.adapt(examples([[(1, 3.0), (3, 3.0), (5, 3.0)], [(2, 3.0), (4, 3.0), (6, 3.0)]]))
+    scores = model.score(state, np.arange(ITEMS))
+    liking = scores[:, 1::2].mean(axis=1) - scores[:, ::2].mean(axis=1)  # of odd items
+    assert liking[0] > liking[1] + 0.05
+    mute = Factors(model.believed, model.prior._replace(line=0 * model.prior.line), model.variance)
+    scores = mute.score(mute.adapt(examples([[(1, 3.0), (3, 3.0), (5, 3.0)]])), np.arange(ITEMS))
+    assert liking[0] > scores[0, 1::2].mean() - scores[0, ::2].mean()

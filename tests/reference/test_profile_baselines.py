@@ -1,0 +1,68 @@
+"""The classics that read profiles against loops and scikit-learn's regression."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.linear_model import Ridge
+
+from warmstart.baselines import ALS, ProfileALS, ProfileKNN
+from warmstart.cooccurrence.similarity import COMMON
+from warmstart.tasks.tasks import Examples, Tasks
+
+ITEMS, COLUMNS, OWNERS = 14, 5, 30
+
+
+@pytest.fixture
+def train(examples) -> Tasks:
+    rng = np.random.default_rng(0)
+    rows = [rng.permutation(ITEMS)[: rng.integers(1, 8)].tolist() for _ in range(OWNERS)]
+    some = rng.random((OWNERS, COLUMNS)) * (rng.random((OWNERS, COLUMNS)) < 0.7)
+    profile = sp.csr_array(some.astype(np.float32))
+    return Tasks(examples(rows), ordered=False, profile=profile)
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    size = np.linalg.norm(a) * np.linalg.norm(b)
+    return float(a @ b / size) if size else 0.0
+
+
+@pytest.mark.parametrize(("neighbours", "loudness"), [(4, 1.0), (9, 3.0)])
+def test_the_nearest_by_columns_and_events_are_summed(train, examples, neighbours, loudness):
+    one = ProfileKNN.fit(train, items=ITEMS, neighbours=neighbours, events=loudness)
+    supports, profile = (
+        [[], [3], [8, 1, 5]],
+        np.random.default_rng(2).random((3, COLUMNS)).astype(np.float32),
+    )
+    found = one.score(one.adapt(examples(supports), sp.csr_array(profile)), np.arange(ITEMS))
+    columns, met = train.profile.toarray(), train.events.matrix(ITEMS).toarray()
+    weight = 1 / np.sqrt((columns**2).sum(axis=0) + COMMON)
+    for row, support, own in zip(found, supports, profile, strict=True):
+        here = np.isin(np.arange(ITEMS), support).astype(float)
+        alike = [
+            cosine(own * weight, columns[u] * weight) + loudness * cosine(here, met[u])
+            for u in range(OWNERS)
+        ]
+        nearest = np.argsort(-np.array(alike))[:neighbours]
+        np.testing.assert_allclose(
+            row, sum(alike[u] * met[u] for u in nearest), rtol=1e-4, atol=1e-5
+        )
+
+
+def test_before_any_event_the_factors_are_those_of_a_ridge_regression(train, examples):
+    one = ProfileALS.fit(train, items=ITEMS, l2=2.0, caution=3.0, seed=1)
+    als = ALS.fit(train, items=ITEMS, seed=1)
+    factors = als.adapt(train.events)
+    line = Ridge(alpha=2.0, solver="cholesky").fit(train.profile.toarray(), factors)
+    profile = np.array([[1, 0, 1, 0, 0], [0, 1, 1, 1, 0]], dtype=np.float32)
+    foretold = line.predict(profile)
+    support = examples([[], [8, 1, 5]])
+    found = one.adapt(support, sp.csr_array(profile))
+    np.testing.assert_allclose(found[0], foretold[0], atol=1e-3)
+    np.testing.assert_allclose(found[1], 0.5 * foretold[1] + 0.5 * als.adapt(support)[1], atol=1e-3)
+
+
+def test_without_profiles_both_still_recommend(train, examples):
+    bare = Tasks(train.events, ordered=False)
+    for one in (ProfileKNN.fit(bare, items=ITEMS), ProfileALS.fit(bare, items=ITEMS)):
+        scores = one.score(one.adapt(examples([[3, 4], []])), np.arange(ITEMS))
+        assert np.isfinite(scores).all() and isinstance(bare.met, Examples)

@@ -1,0 +1,152 @@
+"""Error bars: they hold as many ratings as they say, whatever the scorer believes; predictions stay
+on the scale.
+"""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+import warmstart as ws
+from warmstart.errors import Misuse
+from warmstart.evaluation.conformal import COVERED, ErrorBars, covered, spread
+from warmstart.tasks.tasks import Examples, Tasks
+
+ITEMS = 40
+
+
+class Level:
+    """Everybody rates everything like this."""
+
+    items = ITEMS
+
+    def adapt(self, support, profile=None):
+        return len(support)
+
+    def score(self, state, items):
+        return np.full((state, items.shape[-1]), 3.0, dtype=np.float32)
+
+    def arrays(self):
+        return {}
+
+
+class Doubtful(Level):
+    """This knows that odd items are ten times as hard to foresee, but not how hard that is."""
+
+    def spread(self, state, items):
+        return np.broadcast_to(np.where(items % 2, 10.0, 1.0), (state, items.shape[-1])).astype(
+            np.float32
+        )
+
+
+def ratings(rng: np.random.Generator, owners: int = 400) -> Tasks:
+    item = np.concatenate([rng.permutation(ITEMS)[:25] for _ in range(owners)])
+    value = 3 + np.where(item % 2, 1.0, 0.1) * rng.standard_normal(len(item))
+    return Tasks(
+        Examples(item, value.astype(np.float32), 25 * np.arange(owners + 1)), ordered=False
+    )
+
+
+@pytest.mark.parametrize("scorer", [Level(), Doubtful()])
+def test_as_many_ratings_as_said_lie_within_their_bars(scorer):
+    rng = np.random.default_rng(0)
+    bars = ErrorBars.fit(scorer, ratings(rng), shots=[0, 5])
+    shares = covered(scorer, ratings(rng), bars, shots=[0, 5])
+    assert {k: values.mean() for k, values in shares.items()} == pytest.approx(
+        {0: COVERED, 5: COVERED}, abs=0.02
+    )
+
+
+def test_who_says_where_it_is_unsure_has_bars_as_wide_as_needed_there():
+    scorer, items = Doubtful(), np.arange(ITEMS)
+    bars = ErrorBars.fit(scorer, ratings(np.random.default_rng(0)), shots=[0])
+    low, high = bars.of(scorer, 1, items)
+    wide = (high - low)[0]
+    assert wide[1] > 5 * wide[0]
+    assert bars.width == pytest.approx(
+        0.128, abs=0.02
+    )  # 1.28 standard deviations on either side, of 0.1
+
+
+def test_bars_end_where_ratings_do_and_predictions_are_ratings_that_people_give():
+    tasks = ratings(np.random.default_rng(0))
+    stars = replace(
+        tasks, events=replace(tasks.events, value=np.clip(np.round(tasks.events.value), 1, 5))
+    )
+    bars = ErrorBars.fit(Level(), stars, shots=[0])
+    assert bars.levels == (1.0, 2.0, 3.0, 4.0, 5.0)
+    low, high = replace(bars, width=9.0).of(Level(), 2, np.arange(3))
+    assert (low == 1).all() and (high == 5).all()
+    guesses = np.array([[-4.0, 1.4, 1.6, 3.49, 3.51, 9.0]], dtype=np.float32)
+    assert bars.middle(guesses).tolist() == [[1, 1, 2, 3, 4, 5]]
+    free = ErrorBars.fit(Level(), tasks, shots=[0])
+    assert free.levels == () and free.middle(np.float32([[3.3, 99]])).tolist()[0][
+        0
+    ] == pytest.approx(3.3)
+    assert free.middle(np.float32([[99]])).item() == pytest.approx(tasks.events.value.max())
+
+
+def test_the_middle_star_has_less_absolute_error_than_the_mean():
+    rng = np.random.default_rng(1)
+    mean = rng.uniform(1, 5, (1, 20_000)).astype(np.float32)
+    stars = np.clip(np.round(mean + 0.9 * rng.standard_normal(mean.shape)), 1, 5)
+    bars = ErrorBars(1.0, (1.0, 2.0, 3.0, 4.0, 5.0), 1.0, 5.0)
+    assert np.abs(bars.middle(mean) - stars).mean() < np.abs(mean - stars).mean() - 0.02
+
+
+def test_saved_and_restored_they_are_the_same():
+    bars = ErrorBars.fit(Level(), ratings(np.random.default_rng(0)), shots=[0])
+    assert ErrorBars.restore(json.loads(json.dumps(bars.to_dict()))) == bars
+
+
+def test_a_scorer_that_does_not_say_is_as_unsure_of_all():
+    assert (spread(Level(), 2, np.arange(4)) == 1).all()
+
+
+@pytest.fixture(scope="module")
+def log():
+    rng = np.random.default_rng(3)
+    taste, kind = rng.integers(0, 2, 200), np.arange(30) % 2
+    rows = [
+        (u, i, 5 if kind[i] == taste[u] else 2)
+        for u in range(200)
+        for i in rng.permutation(30)[:20]
+    ]
+    return ws.read(pl.DataFrame(rows, schema=["user_id", "item_id", "rating"], orient="row"))
+
+
+@pytest.fixture(scope="module", params=["factors", "bias"])
+def model(request, log):
+    return ws.fit(log, learner=request.param, objective="rating")
+
+
+def test_a_recommender_of_ratings_predicts_them_with_error_bars(model, tmp_path):
+    answer = model.predict({0: 5.0, 2: 5.0, 1: 2.0, 3: 2.0}, [4, 5, 4])
+    assert [found.item for found in answer.items] == [4, 5, 4] and answer.used == 4
+    for found in answer.items:
+        assert 2 <= found.low <= found.high <= 5
+    if model.learner == "factors":
+        liked, disliked, again = answer.items
+        assert liked.score > 4.5 and disliked.score < 2.5 and again == liked
+    model.save(tmp_path / "model")
+    assert (
+        ws.load(tmp_path / "model").predict({0: 5.0, 2: 5.0, 1: 2.0, 3: 2.0}, [4, 5, 4]) == answer
+    )
+
+
+def test_recommended_ratings_come_with_their_bars(model):
+    found = model.recommend({0: 5.0, 1: 2.0}, 3).to_dict()["items"]
+    assert all(item["low"] <= item["high"] for item in found) and len(found) == 3
+
+
+def test_an_item_that_the_model_does_not_know_is_named(model):
+    answer = model.predict({0: 5.0}, [4, 99, "x"])
+    assert [found.item for found in answer.items] == [4]
+    assert answer.warnings == ("2 of 3 items to rate are unknown and were skipped: 99, x",)
+
+
+def test_a_model_of_events_predicts_no_ratings(log):
+    with pytest.raises(Misuse, match="predicts no ratings; fit one with the objective rating"):
+        ws.fit(log, learner="popularity").predict({0: 5.0}, [1])

@@ -1,0 +1,96 @@
+"""Interest: three tests of whether somebody who changes is followed, on scorers whose right figures
+are known.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from warmstart.errors import DataError
+from warmstart.evaluation.interest_drift import CLICKS, FROZEN, interest
+from warmstart.tasks.tasks import Examples, Question, Tasks
+
+ITEMS, LONG = 200, CLICKS + 3
+CHAIN = Question(next=1, again=True)
+
+
+def chains(sessions: int, *, kinds: int = 2) -> Tasks:
+    """Session s counts upwards, in the hundred of its kind; the kinds never meet."""
+    hundreds = np.arange(sessions) % kinds * 100
+    item = (hundreds[:, None] + (np.arange(sessions) // kinds * 7)[:, None] + np.arange(LONG)) % (
+        100 * kinds
+    )
+    start = np.arange(sessions + 1) * LONG
+    return Tasks(
+        Examples(item.ravel(), np.ones(item.size, dtype=np.float32), start),
+        ordered=True,
+        question=CHAIN,
+    )
+
+
+class Counting:
+    """This expects what comes `memory` after the event that is as far back, and what is numbered
+    near it.
+    """
+
+    items = ITEMS
+
+    def __init__(self, memory: int = 1) -> None:
+        self.memory = memory
+
+    def adapt(self, support: Examples, profile=None) -> np.ndarray:
+        last = support.start[1:] - 1
+        return support.item[np.maximum(last - self.memory + 1, support.start[:-1])] + self.memory
+
+    def score(self, state, items):
+        return -np.abs(items[None, :] - state[:, None]).astype(np.float32)
+
+    def arrays(self):
+        return {}
+
+
+def test_who_looks_at_the_last_click_alone_is_back_at_once():
+    found = interest(Counting(), chains(8), chains(20))
+    assert found.cohort.tolist() == [1.0] * CLICKS == found.spliced.tolist()
+    assert found.recovery == 1 and found.sessions == 8
+
+
+def test_who_looks_further_back_takes_as_many_clicks_to_be_back():
+    found = interest(Counting(memory=4), chains(8), chains(20))
+    assert found.spliced[:3].tolist() == [0.0] * 3 and found.recovery == 4
+
+
+def test_a_frozen_state_expects_what_comes_after_the_first_clicks():
+    class Narrow(Counting):
+        def score(self, state, items):
+            return (items[None, :] == state[:, None]).astype(np.float32) - (items % 100 > 60)
+
+    found = interest(Narrow(), chains(8), chains(20))
+    assert found.frozen[:FROZEN].tolist() == [1.0] * FROZEN
+    assert (found.frozen[FROZEN:] < 1.0).all() and found.cohort.tolist() == [1.0] * CLICKS
+
+
+def test_a_session_is_joined_with_one_of_another_kind():
+    seen: list[Examples] = []
+
+    class Watching(Counting):
+        def adapt(self, support, profile=None):
+            seen.append(support)
+            return super().adapt(support)
+
+    interest(Watching(), chains(10), chains(40))
+    joined = [support for support in seen if (support.counts > CLICKS).all()]
+    assert len(joined) == CLICKS
+    for clicks, support in enumerate(joined, start=1):
+        rows = support.item.reshape(10, CLICKS + clicks)
+        assert ((rows[:, 0] // 100) != (rows[:, -1] // 100)).all()
+
+
+def test_short_sessions_alone_are_refused():
+    tasks = chains(8)
+    short = replace(tasks, events=tasks.events.window(np.zeros(8, dtype=int), np.full(8, CLICKS)))
+    with pytest.raises(
+        DataError, match="sessions of more than 8 clicks, of which there are fewer than two"
+    ):
+        interest(Counting(), short, tasks)
