@@ -23,6 +23,7 @@ check: .venv/.dev
 	$(BIN)/ruff format --check src tests benchmarks examples tools
 	$(BIN)/ruff check src tests benchmarks examples tools
 	$(BIN)/pyright
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/hadolint Dockerfile
 
 bench: .venv/.run
