@@ -52,6 +52,7 @@ OTHER_SCENARIOS = (
     "gru4rec",
     "stacked-core",
 )
+SESSION = 3_600.0  # seconds without an event that end a session
 HISTORY = 5  # the items of the longest history
 
 
@@ -129,11 +130,13 @@ def run(only: str) -> dict[str, Any]:
         if only not in case:
             continue
         print(case, file=sys.stderr, flush=True)
+        gap = SESSION if scenario == "session" else None
         model = ws.fit(
             data,
             learner=name,
             objective=objective,
             scenario=scenario,
+            options=ws.ScenarioOptions(gap=gap),
             settings=settings_of(recipes()[name]),
         )
         with tempfile.TemporaryDirectory() as folder:
