@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 import warmstart as ws
-from warmstart.cli.terminal import Training
+from warmstart.cli.terminal import TrainingProgress
 from warmstart.data.interactions import Interactions
 from warmstart.evaluation import metrics
 from warmstart.evaluation.bootstrap import interval, resampled_means
@@ -103,9 +103,9 @@ def rated(arguments: argparse.Namespace, split: Split) -> list[dict[str, Any]]:
         "user mean elsewhere": {k: means_off(split, k, of_item=False) for k in shots},
     }
     for learner in arguments.rating_learners.split(","):
-        with Training(Console(stderr=True)) as training:
-            training.watcher.started(learner)
-            order = Order(split, "rating", seed=arguments.seed, progress=training.watcher.trained)
+        with TrainingProgress(Console(stderr=True)) as training:
+            training.callbacks.started(learner)
+            order = Order(split, "rating", seed=arguments.seed, progress=training.callbacks.on_step)
             fitted = recipes.fit(learner, order)
         errors[learner] = evaluate(
             fitted.scorer, split.test, objective="rating", shots=shots
@@ -183,9 +183,9 @@ def compared(
     """
     rows, plain, ready = [], {}, {}
     for learner in arguments.learners.split(","):
-        with Training(Console(stderr=True)) as training:
-            training.watcher.started(learner)
-            order = Order(split, seed=arguments.seed, progress=training.watcher.trained)
+        with TrainingProgress(Console(stderr=True)) as training:
+            training.callbacks.started(learner)
+            order = Order(split, seed=arguments.seed, progress=training.callbacks.on_step)
             if learner == recipes.AUTO:
                 race = select(replace(order, seconds=0.0), ready=ready)
                 print(race.explained)

@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 import warmstart as ws
-from warmstart.cli.terminal import Training
+from warmstart.cli.terminal import TrainingProgress
 from warmstart.explain.attribution import Influences, Known, copies, influences, strongest
 from warmstart.explain.counterfactual import removal
 from warmstart.explain.fidelity import (
@@ -89,13 +89,13 @@ def main() -> None:
     for name in filter(None, arguments.sets.split(",")):
         split = cut(ws.read(arguments.data / name), "user", seed=arguments.seed, shares=BENCHMARK)
         for learner in arguments.learners.split(","):
-            with Training(Console(stderr=True)) as training:
-                training.watcher.started(learner)
+            with TrainingProgress(Console(stderr=True)) as training:
+                training.callbacks.started(learner)
                 order = Order(
                     split,
                     seed=arguments.seed,
                     seconds=arguments.budget,
-                    progress=training.watcher.trained,
+                    progress=training.callbacks.on_step,
                 )
                 scorer = recipes.fit(learner, order).scorer
             rows.append({"set": name, "learner": learner, **judged(scorer, split, arguments.users)})

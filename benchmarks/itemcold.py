@@ -25,7 +25,7 @@ from scipy.special import log_softmax
 from sklearn.linear_model import Ridge
 
 import warmstart as ws
-from warmstart.cli.terminal import Training
+from warmstart.cli.terminal import TrainingProgress
 from warmstart.data.interactions import Interactions
 from warmstart.ensemble.base_scorers import levelled
 from warmstart.evaluation import metrics
@@ -56,9 +56,9 @@ def main() -> None:
     for name in arguments.sets.split(","):
         split = cut(events_of(arguments.data / name), "item", seed=arguments.seed, shares=BENCHMARK)
         for learner in arguments.learners.split(","):
-            with Training(Console(stderr=True)) as training:
-                training.watcher.started(learner)
-                order = Order(split, seed=arguments.seed, progress=training.watcher.trained)
+            with TrainingProgress(Console(stderr=True)) as training:
+                training.callbacks.started(learner)
+                order = Order(split, seed=arguments.seed, progress=training.callbacks.on_step)
                 fitted = recipes.fit(learner, order)
             rows += judged(name, fitted, split)
             show(rows[-2:])

@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 
 import warmstart as ws
-from warmstart.cli.terminal import Training
+from warmstart.cli.terminal import TrainingProgress
 
 SETS = "ml-1m,ml-100k,lastfm-hetrec2011,citeulike-a,steam-200k,bookcrossing,amazon-beauty-seq"
 LEARNERS = "gru4rec,blend,auto"  # beside the classics and transfer learning, which every report has
@@ -52,12 +52,12 @@ def main() -> None:
 
 def run(folder: Path, arguments: argparse.Namespace) -> ws.Report:
     """One data set's report, printed when it is made."""
-    with Training(Console(stderr=True)) as training:
+    with TrainingProgress(Console(stderr=True)) as training:
         report = ws.evaluate(
             ws.read(folder),
             arguments.learners.split(","),
             seed=arguments.seed,
-            watcher=training.watcher,
+            callbacks=training.callbacks,
         )
     print(report)
     if arguments.html is not None:
@@ -74,7 +74,7 @@ def targets(name: str, report: ws.Report) -> list[dict[str, Any]]:
             continue
         means = {row.learner: float(row.values["ndcg@10"][shots].mean()) for row in report.rows}
         best = max(means[row.learner] for row in report.rows if row.kind == "meta")
-        bar = means["popularity"] if shots == 0 else means[report.best_classic(shots).learner]
+        bar = means["popularity"] if shots == 0 else means[report.best_baseline(shots).learner]
         value = best / bar - 1
         found.append(
             {"name": f"{name} k={shots}", "value": value, "target": wanted, "met": value >= wanted}

@@ -28,7 +28,7 @@ from rich.table import Table
 from torch import Tensor
 
 import warmstart as ws
-from warmstart.cli.terminal import Training
+from warmstart.cli.terminal import TrainingProgress
 from warmstart.evaluation.bootstrap import HIGH, LOW, difference, holm, resampled_means
 from warmstart.evaluation.evaluate import SHOTS, evaluate
 from warmstart.model.fitted import Trained
@@ -98,11 +98,13 @@ def main() -> None:
         ws.read(arguments.data / arguments.set), "user", seed=arguments.seed, shares=BENCHMARK
     )
     settings = {} if arguments.steps is None else {"steps": arguments.steps}
-    with Training(Console(stderr=True)) as training:
-        training.watcher.started("mann")
+    with TrainingProgress(Console(stderr=True)) as training:
+        training.callbacks.started("mann")
         fitted = recipes.fit(
             "mann",
-            Order(split, seed=arguments.seed, settings=settings, progress=training.watcher.trained),
+            Order(
+                split, seed=arguments.seed, settings=settings, progress=training.callbacks.on_step
+            ),
         )
     assert isinstance(fitted.scorer, Trained), "a meta-learner is a trained model"
     found = compared(fitted.scorer, _with_enough(split.test), arguments.seed)

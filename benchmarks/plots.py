@@ -16,7 +16,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from warmstart.experiments.charts import CLASSIC_GREYS, COLOURS, DASHES, plain
+from warmstart.experiments.charts import BASELINE_GREYS, COLOURS, DASHES, apply_layout
 from warmstart.training.registry import RECIPES
 
 HERE = Path(__file__).parent
@@ -148,7 +148,7 @@ def fidelity(result: dict[str, Any] | None) -> go.Figure | None:
     figure = make_subplots(rows=1, cols=len(sets), shared_yaxes=True, subplot_titles=sets)
     marks = {
         "influence": ("circle", COLOURS[0]),
-        "cosine": ("x", CLASSIC_GREYS[0]),
+        "cosine": ("x", BASELINE_GREYS[0]),
         "random": ("line-ns-open", "black"),
     }
     for column, name in enumerate(sets, start=1):
@@ -167,7 +167,7 @@ def fidelity(result: dict[str, Any] | None) -> go.Figure | None:
         style = {"symbol": "line-ns-open", "color": COLOURS[1], "size": 12, "line": {"width": 2}}
         points(figure, "what no order can beat", bound, learners, style, column)
     figure.update_xaxes(title="discount left after deletion (lower is better)", range=[0.2, 1.0])
-    return plain(figure).update_layout(
+    return apply_layout(figure).update_layout(
         width=WIDTH, height=2 * HEIGHT, margin={"t": 40, "b": 90, "l": 110}
     )
 
@@ -212,7 +212,9 @@ def reasons(result: dict[str, Any] | None) -> go.Figure | None:
     figure.update_xaxes(title="share of its lead over the ten next, %", col=1)
     figure.update_xaxes(title="mean of the first ten", col=2)
     margin = {"t": 40, "b": 60, "l": 10, "r": 30}
-    return plain(figure).update_layout(width=WIDTH, height=HEIGHT, margin=margin, showlegend=False)
+    return apply_layout(figure).update_layout(
+        width=WIDTH, height=HEIGHT, margin=margin, showlegend=False
+    )
 
 
 def styled(rows: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
@@ -221,10 +223,10 @@ def styled(rows: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, A
     for row in rows:
         if row["kind"] == "classic":
             again, place = divmod(
-                classics, len(CLASSIC_GREYS)
+                classics, len(BASELINE_GREYS)
             )  # no grey twice with the same dashes
             dash = DASHES[(place + again) % len(DASHES)]
-            found.append((row, {"color": CLASSIC_GREYS[place], "dash": dash, "width": 1.5}))
+            found.append((row, {"color": BASELINE_GREYS[place], "dash": dash, "width": 1.5}))
             classics += 1
         else:
             found.append((row, {"color": COLOURS[others % len(COLOURS)], "width": 2.6}))
@@ -256,7 +258,7 @@ def line(
 def labelled(figure: go.Figure, x: str, y: str) -> go.Figure:
     figure.update_xaxes(title=x, type="category")
     figure.update_yaxes(title=y, col=1)
-    return plain(figure).update_layout(width=WIDTH, height=HEIGHT, margin={"t": 40, "b": 90})
+    return apply_layout(figure).update_layout(width=WIDTH, height=HEIGHT, margin={"t": 40, "b": 90})
 
 
 def draw(figure: go.Figure, path: Path, chromium: str) -> None:

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 import warmstart as ws
-from warmstart.cli.terminal import Training
+from warmstart.cli.terminal import TrainingProgress
 from warmstart.evaluation import metrics
 from warmstart.evaluation.bootstrap import interval, resampled_means
 from warmstart.evaluation.evaluate import CELLS, tie_order
@@ -63,14 +63,14 @@ def main() -> None:
     for name in arguments.sets.split(","):
         split = own_split(arguments.data / name)
         for learner in arguments.learners.split(","):
-            with Training(Console(stderr=True)) as training:
-                training.watcher.started(learner)
+            with TrainingProgress(Console(stderr=True)) as training:
+                training.callbacks.started(learner)
                 order = Order(
                     split,
                     seed=arguments.seed,
                     settings=SETTINGS.get(learner, {}),
                     seconds=FIT_SECONDS,
-                    progress=training.watcher.trained,
+                    progress=training.callbacks.on_step,
                 )
                 rows.append(
                     {"set": name, **judged(up_to_date(recipes.fit(learner, order), split), split)}

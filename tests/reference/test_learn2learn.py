@@ -13,7 +13,7 @@ from torch.testing import assert_close
 
 import warmstart as ws
 from warmstart.errors import Misuse
-from warmstart.experiments.compare import Watcher
+from warmstart.experiments.compare import ProgressCallbacks
 from warmstart.learners import MAML, Learn2Learn
 from warmstart.learners.base import Catalogue, Query, Support
 from warmstart.learners.blocks.head import START_RATE
@@ -213,7 +213,9 @@ def test_where_it_does_not_fit_the_learner_says_what_is_wrong(monkeypatch, tmp_p
 def test_a_comparison_says_so_before_it_fits_anything(absent, log):
     started = []
     with pytest.raises(Misuse, match="or leave this learner out"):
-        ws.evaluate(log, ["popularity", "learn2learn"], watcher=Watcher(started=started.append))
+        ws.evaluate(
+            log, ["popularity", "learn2learn"], callbacks=ProgressCallbacks(started=started.append)
+        )
     assert started == []
 
 

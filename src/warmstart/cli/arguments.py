@@ -13,7 +13,7 @@ from warmstart.tasks.scenarios import ScenarioOptions
 Setting = int | float | str | bool
 
 
-def words(text: str) -> list[str]:
+def split_list(text: str) -> list[str]:
     """The parts of a list separated by commas; a part that holds a comma itself stands in double
     quotes.
     """
@@ -22,20 +22,20 @@ def words(text: str) -> list[str]:
     ]
 
 
-def pairs(text: str | None, option: str) -> dict[str, str]:
+def parse_pairs(text: str | None, option: str) -> dict[str, str]:
     """The pairs of `key=value,key=value`."""
-    return dict(_pair(part, option) for part in words(text or ""))
+    return dict(_pair(part, option) for part in split_list(text or ""))
 
 
-def settings(parts: Sequence[str] | None) -> dict[str, Setting]:
+def parse_settings(parts: Sequence[str] | None) -> dict[str, Setting]:
     """The settings of `--set key=value`, with numbers and truth values as such."""
     return {key: _plain(value) for key, value in (_pair(part, "--set") for part in parts or ())}
 
 
-def shots(text: str) -> tuple[int, ...]:
+def parse_shots(text: str) -> tuple[int, ...]:
     """Numbers of shots, rising, each once."""
     try:
-        numbers = sorted({int(part) for part in words(text)})
+        numbers = sorted({int(part) for part in split_list(text)})
     except ValueError:
         numbers = []
     if not numbers or numbers[0] < 0:
@@ -45,10 +45,10 @@ def shots(text: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def shares(text: str) -> tuple[float, ...]:
+def parse_shares(text: str) -> tuple[float, ...]:
     """Shares of the training users, rising, each once."""
     try:
-        numbers = sorted({float(part) for part in words(text)})
+        numbers = sorted({float(part) for part in split_list(text)})
     except ValueError:
         numbers = []
     if not numbers or not all(0 < number <= 1 for number in numbers):
@@ -58,15 +58,17 @@ def shares(text: str) -> tuple[float, ...]:
     return tuple(numbers)
 
 
-def scenario_options(gap: str | None, source: str | None, target: str | None) -> ScenarioOptions:
+def parse_scenario_options(
+    gap: str | None, source: str | None, target: str | None
+) -> ScenarioOptions:
     """What a scenario needs to know beside the log."""
-    return ScenarioOptions(seconds(gap, "--session-gap"), tuple(words(source or "")), target)
+    return ScenarioOptions(seconds(gap, "--session-gap"), tuple(split_list(source or "")), target)
 
 
-def history(text: str, items: Vocabulary, usual_value: float) -> dict[Id, float]:
+def parse_history(text: str, items: Vocabulary, usual_value: float) -> dict[Id, float]:
     """The history of `ITEM[:VALUE],...`; a known id may hold a colon itself."""
     found: dict[Id, float] = {}
-    for part in words(text):
+    for part in split_list(text):
         item, colon, value = part.rpartition(":")
         if not colon or items.encode([part])[0] >= 0:
             found[part] = usual_value

@@ -15,7 +15,7 @@ WIDTH, COLUMNS = 20, 5  # letters of the longest bar, and columns of an item tha
 WHY = 70  # letters of a line of reasons
 
 
-def answered(answer: Answer, language: str = "en") -> RenderableType:
+def recommendation_table(answer: Answer, language: str = "en") -> RenderableType:
     """Recommendations as a table, with their reasons where they have any."""
     if not answer.items:
         return Text(
@@ -47,7 +47,7 @@ def answered(answer: Answer, language: str = "en") -> RenderableType:
     )
 
 
-def explanation_told(found: Explanation, language: str) -> RenderableType:
+def explanation_table(found: Explanation, language: str) -> RenderableType:
     """Where an item stands, why, and what would change it."""
     name = _name(found.title, found.item)
     head = f"{name}: place {found.rank}, {found.why(language)}"
@@ -64,7 +64,7 @@ def explanation_told(found: Explanation, language: str) -> RenderableType:
     return Group(Text(head), parts, *lines)
 
 
-def insight_told(found: Insight) -> RenderableType:
+def insight_table(found: Insight) -> RenderableType:
     """What a model has learned of people as a whole, and how it listens to one."""
     lines: list[RenderableType] = []
     if found.steps:

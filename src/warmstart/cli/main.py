@@ -10,12 +10,12 @@ import typer
 
 import warmstart as ws
 from warmstart.cli import service_commands as operations
-from warmstart.cli.arguments import history as parse_history
-from warmstart.cli.arguments import pairs, scenario_options, words
-from warmstart.cli.arguments import settings as parse_settings
-from warmstart.cli.arguments import shares as parse_shares
-from warmstart.cli.arguments import shots as parse_shots
-from warmstart.cli.explanation_tables import answered, explanation_told, insight_told
+from warmstart.cli.arguments import parse_history as parse_history
+from warmstart.cli.arguments import parse_pairs, parse_scenario_options, split_list
+from warmstart.cli.arguments import parse_settings as parse_settings
+from warmstart.cli.arguments import parse_shares as parse_shares
+from warmstart.cli.arguments import parse_shots as parse_shots
+from warmstart.cli.explanation_tables import explanation_table, insight_table, recommendation_table
 from warmstart.cli.options import (
     ERRORS,
     Columns,
@@ -35,7 +35,7 @@ from warmstart.cli.options import (
     Target,
     Users,
     read_data,
-    show,
+    show_result,
 )
 from warmstart.errors import Misuse, WarmstartError
 
@@ -69,8 +69,8 @@ def data_check(
     data: Data, items: Items = None, users: Users = None, columns: Columns = None, json: Json = None
 ) -> None:
     """Say what each column was taken for, what is odd, and what to do about it."""
-    report = ws.check(data, items=items, users=users, columns=pairs(columns, "--columns"))
-    show(report, report.to_dict(), json)
+    report = ws.check(data, items=items, users=users, columns=parse_pairs(columns, "--columns"))
+    show_result(report, report.to_dict(), json)
 
 
 @app.command()
@@ -108,7 +108,7 @@ def fit(
     json: Json = None,
 ) -> None:
     """Fit a model and save it; a run that was killed goes on where it was when started again."""
-    from warmstart.cli.terminal import Training, fitted  # which imports torch
+    from warmstart.cli.terminal import TrainingProgress, fit_summary  # which imports torch
 
     settings = parse_settings(set_)
     log = _data_or_store(data, store, items, users, columns)
@@ -116,19 +116,21 @@ def fit(
     out.parent.mkdir(parents=True, exist_ok=True)
     order: dict[str, Any] = {
         "scenario": scenario,
-        "options": scenario_options(session_gap, source, target),
+        "options": parse_scenario_options(session_gap, source, target),
         "objective": objective,
         "budget": budget,
         "seed": seed,
         "settings": settings,
     }
-    with Training(ERRORS) as training:
-        report = ws.evaluate(log, [learner], watcher=training.watcher, **order) if compare else None
+    with TrainingProgress(ERRORS) as training:
+        report = (
+            ws.evaluate(log, [learner], callbacks=training.callbacks, **order) if compare else None
+        )
         model = ws.fit(
             log,
             learner=learner,
             checkpoint=checkpoint,
-            progress=training.step,
+            progress=training.on_step,
             **order,
         )
     if report is not None:
@@ -142,7 +144,7 @@ def fit(
         "settings": dict(model.settings),
         **model.facts,
     }
-    show(fitted(model, out), facts, json)
+    show_result(fit_summary(model, out), facts, json)
 
 
 @app.command()
@@ -176,11 +178,11 @@ def evaluate(
     ] = None,
 ) -> None:
     """Compare learners on users that none has seen, by the number of known events."""
-    from warmstart.cli.terminal import Training  # which imports torch
+    from warmstart.cli.terminal import TrainingProgress  # which imports torch
 
     options: dict[str, Any] = {
         "scenario": scenario,
-        "options": scenario_options(session_gap, source, target),
+        "options": parse_scenario_options(session_gap, source, target),
         "objective": objective,
         "shots": parse_shots(shots),
         "seed": seed,
@@ -188,10 +190,10 @@ def evaluate(
         "settings": parse_settings(set_),
     }
     parts = parse_shares(train_share)
-    names = words(learners)
+    names = split_list(learners)
     log = read_data(data, items, users, columns)
-    with Training(ERRORS) as training:
-        options["watcher"] = training.watcher
+    with TrainingProgress(ERRORS) as training:
+        options["watcher"] = training.callbacks
         report = (
             ws.evaluate(log, names, train_share=parts[0], **options)
             if len(parts) == 1
@@ -199,7 +201,7 @@ def evaluate(
         )
     if html is not None:
         report.to_html(html)
-    show(report, report.to_dict(), json)
+    show_result(report, report.to_dict(), json)
 
 
 @app.command()
@@ -220,13 +222,13 @@ def recommend(
     answer = recommender.recommend(
         parse_history(history, recommender.items, recommender.usual_value),
         n,
-        profile=pairs(profile, "--profile"),
-        exclude=words(exclude),
+        profile=parse_pairs(profile, "--profile"),
+        exclude=split_list(exclude),
         explain=explain,
     )
     for warning in answer.warnings:
         ERRORS.print(f"warning: {warning}", style="yellow", soft_wrap=True)
-    show(answered(answer, language), answer.to_dict(language), json)
+    show_result(recommendation_table(answer, language), answer.to_dict(language), json)
 
 
 @app.command("explain")
@@ -247,11 +249,11 @@ def explain_item(
     recommender = ws.load(model)
     known = parse_history(history, recommender.items, recommender.usual_value)
     if item is None:
-        insight = recommender.insight(known, profile=pairs(profile, "--profile"), n=n)
-        show(insight_told(insight), insight.to_dict(), json)
+        insight = recommender.insight(known, profile=parse_pairs(profile, "--profile"), n=n)
+        show_result(insight_table(insight), insight.to_dict(), json)
         return
-    found = recommender.explain(known, item, profile=pairs(profile, "--profile"), n=n)
-    show(explanation_told(found, language), found.to_dict(language), json)
+    found = recommender.explain(known, item, profile=parse_pairs(profile, "--profile"), n=n)
+    show_result(explanation_table(found, language), found.to_dict(language), json)
 
 
 @app.command()
@@ -276,13 +278,13 @@ def up(
     """Check data, race learners, fit the best by number of known events, recommend with reasons,
     and serve.
     """
-    from warmstart.cli.terminal import Training, welcome  # which imports torch
+    from warmstart.cli.terminal import TrainingProgress, up_summary  # which imports torch
 
     log = _shop_or(data, items, users, columns)
-    with Training(ERRORS) as training:
-        report = ws.evaluate(log, ["auto"], seed=seed, budget=budget, watcher=training.watcher)
-        training.say("once more for use, on all users")
-        model = ws.fit(log, seed=seed, budget=budget, progress=training.step).with_report(
+    with TrainingProgress(ERRORS) as training:
+        report = ws.evaluate(log, ["auto"], seed=seed, budget=budget, callbacks=training.callbacks)
+        training.print_line("once more for use, on all users")
+        model = ws.fit(log, seed=seed, budget=budget, progress=training.on_step).with_report(
             report.to_dict()
         )
     model.save(out)
@@ -294,9 +296,9 @@ def up(
         "history": history,
         "answer": answer.to_dict(),
     }
-    show(welcome(report, model, out, history, answer), facts, json)
+    show_result(up_summary(report, model, out, history, answer), facts, json)
     if not no_serve:
-        operations.serve_with(models=out, port=port)
+        operations.run_service(models=out, port=port)
 
 
 def _data_or_store(
@@ -314,7 +316,7 @@ def _data_or_store(
     from warmstart.service.store.store import opened
 
     with opened(str(store)) as found:
-        return stored(found, pairs(columns, "--columns"))
+        return stored(found, parse_pairs(columns, "--columns"))
 
 
 def _shop_or(

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from warmstart.cli.arguments import pairs
+from warmstart.cli.arguments import parse_pairs
 from warmstart.data.interactions import Interactions
 from warmstart.data.reading import inspect
 
@@ -72,7 +72,7 @@ def read_data(
     data: Path, items: Path | None, users: Path | None, columns: str | None
 ) -> Interactions:
     """The log, with the guess about its columns printed where people look for it."""
-    seen = inspect(data, items=items, users=users, columns=pairs(columns, "--columns"))
+    seen = inspect(data, items=items, users=users, columns=parse_pairs(columns, "--columns"))
     guess = ", ".join(
         f"{'user' if role == 'owner' else role}={column}" for role, column in seen.columns.items()
     )
@@ -93,7 +93,7 @@ def read_data(
     return log
 
 
-def show(rendered: RenderableType, facts: Mapping[str, Any], target: str | None) -> None:
+def show_result(rendered: RenderableType, facts: Mapping[str, Any], target: str | None) -> None:
     """For people on standard output; as JSON to a file or, with "-", instead."""
     text = json_module.dumps(facts, indent=2, allow_nan=False, default=str)
     if target == "-":

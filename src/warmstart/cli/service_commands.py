@@ -18,7 +18,7 @@ from warmstart.cli.options import (
     Store,
     Users,
     read_data,
-    show,
+    show_result,
 )
 from warmstart.durations import seconds
 
@@ -41,7 +41,7 @@ def import_data(
     log = read_data(data, items, users, columns)
     with opened(store) as found:
         counts = imported(found, log, kind)
-    show(
+    show_result(
         Text(f"stored {counts['interactions']:,} events of {counts['users']:,} users"), counts, json
     )
 
@@ -61,7 +61,7 @@ def export_data(
 
     with opened(store) as found:
         counts = exported(found, out)
-    show(
+    show_result(
         Text(f"wrote {counts['interactions']:,} events, {counts['items']:,} items to {out}"),
         counts,
         json,
@@ -92,7 +92,7 @@ def serve(
     refit_budget: Annotated[str | None, typer.Option(help="Time for each refit: 60s, 10m.")] = None,
 ) -> None:
     """Serve recommendations over HTTP; the API is documented at /docs."""
-    serve_with(
+    run_service(
         models=model,
         store=store,
         host=host,
@@ -121,7 +121,7 @@ def refit(
     """Fit a new version to what a service has stored; it is promoted if it is no worse on
     validation.
     """
-    from warmstart.cli.terminal import Training
+    from warmstart.cli.terminal import TrainingProgress
     from warmstart.service.models import refit as refitting  # which imports torch
     from warmstart.service.ops.logging import log_as_json
 
@@ -129,13 +129,13 @@ def refit(
         log_as_json()
         refitting.refit_every(wait, models, store, learner=learner, budget=budget, seed=seed)
         return
-    with Training(ERRORS) as training:
+    with TrainingProgress(ERRORS) as training:
         found = refitting.refit(
-            models, store, learner=learner, budget=budget, seed=seed, progress=training.step
+            models, store, learner=learner, budget=budget, seed=seed, progress=training.on_step
         )
     became = "promoted" if found.promoted else "kept, and not promoted"
     told = f"version {found.version} {became}: {found.new:.4f} on validation, the one in use {found.current:.4f}"
-    show(Text(told), vars(found), json)
+    show_result(Text(told), vars(found), json)
 
 
 def doctor(
@@ -154,12 +154,14 @@ def doctor(
         table.add_row(
             "[green]ok[/]" if check.ok else "[red]not ok[/]", check.name, escape(check.detail)
         )
-    show(table, {check.name: {"ok": check.ok, "detail": check.detail} for check in found}, json)
+    show_result(
+        table, {check.name: {"ok": check.ok, "detail": check.detail} for check in found}, json
+    )
     if not all(check.ok for check in found):
         raise typer.Exit(1)
 
 
-def serve_with(**options: Any) -> None:
+def run_service(**options: Any) -> None:
     """Serve until told to stop."""
     from warmstart.service.server import checked
     from warmstart.service.server import serve as run

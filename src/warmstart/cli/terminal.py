@@ -13,21 +13,21 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
-from warmstart.cli.explanation_tables import answered
+from warmstart.cli.explanation_tables import recommendation_table
 from warmstart.data.interactions import Id
 from warmstart.evaluation.evaluate import HEADLINE, NAMES
-from warmstart.experiments.compare import Watcher
+from warmstart.experiments.compare import ProgressCallbacks
 from warmstart.experiments.results import Report, Row
-from warmstart.experiments.tables import number
+from warmstart.experiments.tables import format_metric
 from warmstart.recommend.recommender import Recommender
 from warmstart.recommend.response import Answer
 from warmstart.training.loop import History
 
-BLOCKS = "▁▂▃▄▅▆▇█"
+SPARKLINE_BLOCKS = "▁▂▃▄▅▆▇█"
 WIDTH = 24
 
 
-class Training:
+class TrainingProgress:
     """A progress bar with the validation curve; gone when the work is over, lines stay."""
 
     def __init__(self, console: Console) -> None:
@@ -42,9 +42,9 @@ class Training:
             transient=True,
         )
         self._task = self._progress.add_task(self._name, total=None, curve="")
-        self.watcher = Watcher(self.start, self.step, self.judged)
+        self.callbacks = ProgressCallbacks(self.on_start, self.on_step, self.on_result)
 
-    def __enter__(self) -> "Training":
+    def __enter__(self) -> "TrainingProgress":
         self._progress.start()
         return self
 
@@ -56,43 +56,45 @@ class Training:
     ) -> None:
         self._progress.stop()
 
-    def start(self, name: str) -> None:
+    def on_start(self, name: str) -> None:
         """Another learner begins."""
         self._name = name
         self._progress.reset(self._task, description=name, total=None, curve="")
 
-    def step(self, step: int, steps: int, history: History) -> None:
+    def on_step(self, step: int, steps: int, history: History) -> None:
         """The outer loop took a step."""
-        self._progress.update(self._task, completed=step, total=steps, curve=curve(history.means))
+        self._progress.update(
+            self._task, completed=step, total=steps, curve=sparkline(history.means)
+        )
 
-    def judged(self, row: Row) -> None:
+    def on_result(self, row: Row) -> None:
         """A learner has its row."""
         figures = " ".join(
-            number(values.mean()) for values in next(iter(row.values.values())).values()
+            format_metric(values.mean()) for values in next(iter(row.values.values())).values()
         )
-        self.say(f"{row.learner:<11} {row.fit_seconds + row.tune_seconds:6.1f} s  {figures}")
+        self.print_line(f"{row.learner:<11} {row.fit_seconds + row.tune_seconds:6.1f} s  {figures}")
 
-    def say(self, line: str) -> None:
+    def print_line(self, line: str) -> None:
         self._progress.console.print(escape(line), highlight=False)
 
 
-def curve(values: list[float]) -> str:
+def sparkline(values: list[float]) -> str:
     """A row of blocks as high as the values, with the best value in figures."""
     if not values:
         return ""
     low, high = min(values), max(values)
     heights = [
-        round((value - low) / ((high - low) or 1.0) * (len(BLOCKS) - 1))
+        round((value - low) / ((high - low) or 1.0) * (len(SPARKLINE_BLOCKS) - 1))
         for value in values[-WIDTH:]
     ]
-    return f"{''.join(BLOCKS[height] for height in heights)} {high:.4f}"
+    return f"{''.join(SPARKLINE_BLOCKS[height] for height in heights)} {high:.4f}"
 
 
-def fitted(model: Recommender, folder: Path) -> RenderableType:
+def fit_summary(model: Recommender, folder: Path) -> RenderableType:
     """What was fitted, why, how good it is on validation, and what to do next."""
     facts = model.facts
     by_shots = "  ".join(
-        f"k={shots} {number(abs(value))}" for shots, value in facts["valid_quality"].items()
+        f"k={shots} {format_metric(abs(value))}" for shots, value in facts["valid_quality"].items()
     )
     metric = NAMES[HEADLINE[model.objective]]
     example = ",".join(map(str, model.items.ids.head(2).to_list()))
@@ -103,10 +105,10 @@ def fitted(model: Recommender, folder: Path) -> RenderableType:
         f"{metric} on {facts['valid_tasks']} validation users: {by_shots}\n"
         f'saved to {folder}; ask it: warmstart recommend {folder} --history "{example}"'
     )
-    return Group(raced(facts["race"], metric), Text(), told) if "race" in facts else told
+    return Group(search_table(facts["race"], metric), Text(), told) if "race" in facts else told
 
 
-def raced(race: Sequence[Mapping[str, Any]], metric: str) -> RenderableType:
+def search_table(race: Sequence[Mapping[str, Any]], metric: str) -> RenderableType:
     """The board of a race: each entrant with what it reached on validation users, and what it
     cost.
     """
@@ -123,14 +125,14 @@ def raced(race: Sequence[Mapping[str, Any]], metric: str) -> RenderableType:
     for head in ("mean", "±", "s"):
         table.add_column(head, justify="right", no_wrap=True, style="dim")
     for one in race:
-        cells = [number(abs(one["valid"][k])) if k in one["valid"] else "" for k in shots]
-        error = "" if one["error"] is None else number(1.96 * one["error"])
+        cells = [format_metric(abs(one["valid"][k])) if k in one["valid"] else "" for k in shots]
+        error = "" if one["error"] is None else format_metric(1.96 * one["error"])
         serves = " ←" if one["from"] else ""
         style = "bold green" if one["from"] else "dim" if one["stopped"] else ""
         table.add_row(
             escape(one["learner"]) + serves,
             *cells,
-            number(abs(one["mean"])),
+            format_metric(abs(one["mean"])),
             error,
             f"{one['seconds']:.0f}",
             style=style,
@@ -139,7 +141,7 @@ def raced(race: Sequence[Mapping[str, Any]], metric: str) -> RenderableType:
     return Group(table, Text(caption, style="dim"))
 
 
-def welcome(
+def up_summary(
     report: Report, model: Recommender, folder: Path, history: list[Id], answer: Answer
 ) -> RenderableType:
     """The board, what was chosen, and one recommendation."""
@@ -152,5 +154,5 @@ def welcome(
         report,
         Text(f"\nFitted on all users and saved to {folder}. Chosen: {model.facts['choice']}.\n"),
         Text(f"To somebody who met {met} it recommends:"),
-        answered(answer),
+        recommendation_table(answer),
     )

@@ -5,9 +5,9 @@ from plotly.subplots import make_subplots
 
 from warmstart.evaluation.evaluate import NAMES
 from warmstart.evaluation.interest_drift import AT, CLICKS, FROZEN
-from warmstart.experiments.results import PLAINEST, Report
+from warmstart.experiments.results import TRIVIAL_BASELINE, Report
 
-CLASSIC_GREYS = ("#6b7280", "#9ca3af", "#78716c", "#a8a29e", "#64748b")
+BASELINE_GREYS = ("#6b7280", "#9ca3af", "#78716c", "#a8a29e", "#64748b")
 COLOURS = (
     "#2563eb",
     "#dc2626",
@@ -26,14 +26,14 @@ COLOURS = (
     "#0369a1",
 )
 DASHES = ("dash", "dot", "dashdot", "longdash", "longdashdot")
-CROWD = 8  # of more learners than these the bands would hide each other
+MAX_BANDS = 8  # of more learners than these the bands would hide each other
 
 
-def styles(report: Report) -> dict[str, dict[str, str]]:
+def line_styles(report: Report) -> dict[str, dict[str, str]]:
     classics = [row.learner for row in report.ordered_rows if row.kind == "classic"]
     others = [row.learner for row in reversed(report.ordered_rows) if row.kind != "classic"]
     greys = {
-        name: {"color": CLASSIC_GREYS[i % len(CLASSIC_GREYS)], "dash": DASHES[i % len(DASHES)]}
+        name: {"color": BASELINE_GREYS[i % len(BASELINE_GREYS)], "dash": DASHES[i % len(DASHES)]}
         for i, name in enumerate(classics)
     }
     return greys | {
@@ -41,7 +41,7 @@ def styles(report: Report) -> dict[str, dict[str, str]]:
     }
 
 
-def curves(report: Report) -> go.Figure:
+def quality_figure(report: Report) -> go.Figure:
     """One curve and one band for each learner and metric; `meta` says which, for the page's
     buttons.
 
@@ -49,7 +49,7 @@ def curves(report: Report) -> go.Figure:
     """
     figure = go.Figure()
     leaders = _leaders(report)
-    lines = styles(report)
+    lines = line_styles(report)
     x = [str(k) for k in report.shots]
     for metric in report.metrics:
         for row in reversed(report.ordered_rows):
@@ -75,24 +75,24 @@ def curves(report: Report) -> go.Figure:
     figure.update_layout(hovermode="x unified")
     figure.update_xaxes(title="known events (k)", type="category")
     figure.update_yaxes(title=NAMES[report.headline])
-    return plain(figure)
+    return apply_layout(figure)
 
 
 def _leaders(report: Report) -> set[str]:
     """All learners, or of a crowd the two best, the two best classics, and popularity."""
     rows = report.ordered_rows
-    if len(rows) <= CROWD:
+    if len(rows) <= MAX_BANDS:
         return {row.learner for row in rows}
     classics, others = (
         [row.learner for row in rows if (row.kind == "classic") is ours] for ours in (True, False)
     )
-    return {*classics[-2:], *others[-2:], PLAINEST[report.objective]}
+    return {*classics[-2:], *others[-2:], TRIVIAL_BASELINE[report.objective]}
 
 
-def costs(report: Report) -> go.Figure:
+def cost_figure(report: Report) -> go.Figure:
     """Quality against the time that one adaptation takes."""
     figure = go.Figure()
-    lines = styles(report)
+    lines = line_styles(report)
     for row in report.ordered_rows:
         figure.add_scatter(
             x=[max(row.adapt_ms, 0.001)],
@@ -106,10 +106,10 @@ def costs(report: Report) -> go.Figure:
     figure.update_layout(showlegend=False)
     figure.update_xaxes(title="milliseconds to adapt to one user", type="log", dtick=1)
     figure.update_yaxes(title=f"{NAMES[report.headline]}, mean over k")
-    return plain(figure)
+    return apply_layout(figure)
 
 
-def plain(figure: go.Figure) -> go.Figure:
+def apply_layout(figure: go.Figure) -> go.Figure:
     quiet = {"gridcolor": "rgba(128,128,128,0.22)", "zeroline": False, "automargin": True}
     figure.update_xaxes(**quiet).update_yaxes(**quiet)
     return figure.update_layout(
@@ -122,7 +122,7 @@ def plain(figure: go.Figure) -> go.Figure:
     )
 
 
-def changes(report: Report) -> go.Figure:
+def drift_figure(report: Report) -> go.Figure:
     """How each learner follows an interest: on whole sessions, after another session, and with a
     frozen state.
     """
@@ -132,7 +132,7 @@ def changes(report: Report) -> go.Figure:
         "frozen": f"state frozen after {FROZEN} clicks",
     }
     figure = make_subplots(rows=1, cols=3, shared_yaxes=True, subplot_titles=list(panels.values()))
-    lines, x = styles(report), [str(clicks) for clicks in range(1, CLICKS + 1)]
+    lines, x = line_styles(report), [str(clicks) for clicks in range(1, CLICKS + 1)]
     for row in reversed(report.ordered_rows):
         for column, panel in enumerate(panels if row.interest is not None else (), start=1):
             figure.add_scatter(
@@ -143,4 +143,4 @@ def changes(report: Report) -> go.Figure:
     figure.update_layout(hovermode="x unified")
     figure.update_xaxes(title="clicks", type="category")
     figure.update_yaxes(title=f"Recall@{AT} of the next click", col=1)
-    return plain(figure).update_layout(margin={"t": 40})
+    return apply_layout(figure).update_layout(margin={"t": 40})

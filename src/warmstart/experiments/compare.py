@@ -14,7 +14,7 @@ from warmstart.evaluation.evaluate import SHOTS, Objective, evaluate, time_alone
 from warmstart.evaluation.interest_drift import CLICKS, Interest, interest
 from warmstart.evaluation.resources import PeakMemory
 from warmstart.evaluation.validation import overall
-from warmstart.experiments.results import Report, Row, required
+from warmstart.experiments.results import Report, Row, required_baselines
 from warmstart.tasks.scenarios import BENCHMARK, NO_OPTIONS, ScenarioOptions, cut
 from warmstart.tasks.tasks import Split
 from warmstart.training.loop import History
@@ -24,14 +24,14 @@ from warmstart.training.tuning import Fitted, Order
 
 
 @dataclass(frozen=True)
-class Watcher:
+class ProgressCallbacks:
     """Whoever wants to follow a long comparison: told of each learner that starts, trains, and has
     its row.
     """
 
-    started: Callable[[str], None] = lambda name: None
-    trained: Callable[[int, int, History], None] = lambda step, steps, history: None
-    judged: Callable[[Row], None] = lambda row: None
+    on_start: Callable[[str], None] = lambda name: None
+    on_step: Callable[[int, int, History], None] = lambda step, steps, history: None
+    on_result: Callable[[Row], None] = lambda row: None
 
 
 def compare(
@@ -46,7 +46,7 @@ def compare(
     budget: str | float | int | None = None,
     settings: Mapping[str, Any] | None = None,
     train_share: float = 1.0,
-    watcher: Watcher = Watcher(),
+    callbacks: ProgressCallbacks = ProgressCallbacks(),
 ) -> Report:
     """Fit and judge the learners, and the rivals that no report goes without, on tasks that none
     has seen.
@@ -55,7 +55,7 @@ def compare(
     "10m". `settings` are for the learners that have them. `train_share` is the share of the
     training users to learn from; all are judged on the same users whatever it is.
     """
-    names = list(dict.fromkeys([*required(objective, scenario), *learners]))
+    names = list(dict.fromkeys([*required_baselines(objective, scenario), *learners]))
     for name in names:
         _options(name, objective)
     for setting in settings or {}:
@@ -69,11 +69,11 @@ def compare(
 
     def order(name: str) -> Order:
         own = _own(name, objective, settings)
-        return Order(split, objective, seed, own, limit, progress=watcher.trained)
+        return Order(split, objective, seed, own, limit, progress=callbacks.on_step)
 
     ready: dict[str, Fitted] = {}
     rows = {
-        name: _row(name, order(name), able, watcher, ready)
+        name: _row(name, order(name), able, callbacks, ready)
         for name in sorted(names, key=AUTO.__eq__)
     }
     return Report(
@@ -92,12 +92,16 @@ def _options(name: str, objective: Objective) -> Mapping[str, Any]:
 
 
 def _row(
-    name: str, order: Order, shots: tuple[int, ...], watcher: Watcher, ready: dict[str, Fitted]
+    name: str,
+    order: Order,
+    shots: tuple[int, ...],
+    callbacks: ProgressCallbacks,
+    ready: dict[str, Fitted],
 ) -> Row:
     """What a learner reaches. Without a time limit, `auto` chooses among what is `ready` and fits
     only the others.
     """
-    watcher.started(name)
+    callbacks.on_start(name)
     with PeakMemory() as memory:
         fitted = select(order, ready=ready).fitted if name == AUTO else fit(name, order)
         outcome = evaluate(fitted.scorer, order.split.test, objective=order.objective, shots=shots)
@@ -123,7 +127,7 @@ def _row(
         training="" if fitted.history is None else fitted.history.verdict,
         interest=_interest(fitted, order),
     )
-    watcher.judged(row)
+    callbacks.on_result(row)
     return row
 
 

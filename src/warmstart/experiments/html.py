@@ -10,12 +10,12 @@ from plotly.offline import get_plotlyjs
 
 from warmstart.evaluation.evaluate import NAMES
 from warmstart.evaluation.interest_drift import CLICKS, RECOVERED
-from warmstart.experiments.charts import changes, costs, curves
-from warmstart.experiments.results import NOUNS, Comparison, Report, Row, direction
-from warmstart.experiments.tables import brief, number
+from warmstart.experiments.charts import cost_figure, drift_figure, quality_figure
+from warmstart.experiments.results import NOUNS, Comparison, Report, Row, metric_sign
+from warmstart.experiments.tables import format_count, format_metric
 
 
-def page(report: Report) -> str:
+def render_report(report: Report) -> str:
     """The whole page as text."""
     facts = report.dataset
     template = Template(
@@ -24,22 +24,24 @@ def page(report: Report) -> str:
     return template.substitute(
         title=escape(f"{facts['name']}: few-shot recommendation"),
         name=escape(str(facts["name"])),
-        verdict=escape(verdict(report)),
+        verdict=escape(summary(report)),
         facts=escape(_facts(report)),
         buttons="".join(_button(report, metric) for metric in report.metrics),
-        curves=_figure(curves(report)),
-        costs=_figure(costs(report)),
+        curves=_figure(quality_figure(report)),
+        costs=_figure(cost_figure(report)),
         tables="".join(_table(report, metric) for metric in report.metrics),
         calibration=_calibration(report),
         interest=_interest(report),
-        changes=_figure(changes(report)),
-        shortfalls="".join(_shortfall(name, why) for name, why in report.shortfalls.items()),
+        changes=_figure(drift_figure(report)),
+        below_trivial_baseline="".join(
+            _shortfall(name, why) for name, why in report.below_trivial_baseline.items()
+        ),
         cost_rows="".join(_cost_row(row) for row in report.ordered_rows),
         plotly=get_plotlyjs(),
     )
 
 
-def alone(title: str, verdict: str, figure: go.Figure) -> str:
+def render_figure(title: str, verdict: str, figure: go.Figure) -> str:
     """A page of one figure and what it says."""
     return (
         f"<!doctype html><meta charset=utf-8><title>{escape(title)}</title>"
@@ -51,25 +53,25 @@ def alone(title: str, verdict: str, figure: go.Figure) -> str:
     )
 
 
-def verdict(report: Report) -> str:
+def summary(report: Report) -> str:
     """One sentence: who is best, and by how much at one and at ten known events."""
     challengers = [row for row in report.ordered_rows if row.kind != "classic"]
     if not challengers:
         return "Only classics were compared."
     best = challengers[-1].learner
-    own = [one for one in report.against_best_classic if one.learner == best]
+    own = [one for one in report.against_best_baseline if one.learner == best]
     parts = [_gain(report, one) for one in own if one.shots in (1, 10)] or [_gain(report, own[-1])]
     return f"The best learner beside the classics is {best}: " + "; ".join(parts) + "."
 
 
 def _gain(report: Report, one: Comparison) -> str:
-    base = report.intervals[one.classic, report.headline, one.shots].mean
-    sign = direction(report.headline)
+    base = report.intervals[one.baseline, report.headline, one.shots].mean
+    sign = metric_sign(report.headline)
     if base == 0:
-        return f"after {_known(one.shots)} the best classic, {one.classic}, reaches 0"
+        return f"after {_known(one.shots)} the best classic, {one.baseline}, reaches 0"
     gain, low, high = (round(100 * sign * value / base) for value in one.difference[:3])
     low, high = min(low, high), max(low, high)
-    return f"after {_known(one.shots)} {gain:+d} % against {one.classic} ({low:+d} to {high:+d} %)"
+    return f"after {_known(one.shots)} {gain:+d} % against {one.baseline} ({low:+d} to {high:+d} %)"
 
 
 def _known(shots: int) -> str:
@@ -114,12 +116,12 @@ def _table(report: Report, metric: str) -> str:
 
 
 def _table_row(report: Report, metric: str, row: Row) -> str:
-    sign = direction(report.headline)
+    sign = metric_sign(report.headline)
     sure = {
         one.shots
-        for one in report.against_best_classic
+        for one in report.against_best_baseline
         if one.learner == row.learner
-        and one.sure
+        and one.significant
         and sign * one.difference.mean > 0
         and metric == report.headline
     }
@@ -129,7 +131,7 @@ def _table_row(report: Report, metric: str, row: Row) -> str:
         kind = " class=best" if report.best(metric, k) is row else ""
         star = "*" if k in sure else ""
         cells.append(
-            f"<td{kind}>{number(mean)}{star}<small>{number(low)} to {number(high)}</small></td>"
+            f"<td{kind}>{format_metric(mean)}{star}<small>{format_metric(low)} to {format_metric(high)}</small></td>"
         )
     return f"<tr class={row.kind}><th>{escape(row.learner)}</th>{''.join(cells)}</tr>"
 
@@ -148,7 +150,7 @@ def _calibration(report: Report) -> str:
     heads = "".join(f"<th>k={k}</th>" for k in report.shots)
     body = "".join(
         f"<tr class={row.kind}><th>{escape(row.learner)}</th>"
-        + "".join(f"<td>{number(row.calibration[k])}</td>" for k in report.shots)
+        + "".join(f"<td>{format_metric(row.calibration[k])}</td>" for k in report.shots)
         + "</tr>"
         for row in rows
     )
@@ -170,8 +172,8 @@ def _interest(report: Report) -> str:
         f"back when it finds {100 * RECOVERED:.0f} % of what it finds without."
     )
     body = "".join(
-        f"<tr class={kind}><th>{escape(name)}</th><td>{number(one.cohort[-1])}</td><td>{number(one.frozen[-1])}</td>"
-        f"<td>{number(one.spliced[0])}</td><td>{one.recovery or f'more than {CLICKS}'}</td></tr>"
+        f"<tr class={kind}><th>{escape(name)}</th><td>{format_metric(one.cohort[-1])}</td><td>{format_metric(one.frozen[-1])}</td>"
+        f"<td>{format_metric(one.spliced[0])}</td><td>{one.recovery or f'more than {CLICKS}'}</td></tr>"
         for name, kind, one in rows
     )
     heads = (
@@ -196,6 +198,6 @@ def _cost_row(row: Row) -> str:
     return (
         f"<tr class={row.kind}><th>{escape(row.learner)}</th><td>{row.fit_seconds:.1f}</td>"
         f"<td>{row.tune_seconds:.1f}</td>"
-        f"<td>{brief(row.tasks_per_second)}</td><td>{row.adapt_ms:.3f}</td><td>{row.batch_adapt_ms:.4f}</td><td>{row.peak_mb:.0f}</td>"
+        f"<td>{format_count(row.tasks_per_second)}</td><td>{row.adapt_ms:.3f}</td><td>{row.batch_adapt_ms:.4f}</td><td>{row.peak_mb:.0f}</td>"
         f"<td class=text>{escape(settings)}</td></tr>"
     )

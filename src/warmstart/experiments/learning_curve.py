@@ -18,11 +18,11 @@ from rich.text import Text
 from warmstart.data.interactions import Interactions
 from warmstart.errors import Misuse
 from warmstart.evaluation.evaluate import NAMES
-from warmstart.experiments.charts import plain, styles
+from warmstart.experiments.charts import apply_layout, line_styles
 from warmstart.experiments.compare import compare
-from warmstart.experiments.html import alone
-from warmstart.experiments.results import Report, Row, direction
-from warmstart.experiments.tables import number
+from warmstart.experiments.html import render_figure
+from warmstart.experiments.results import Report, Row, metric_sign
+from warmstart.experiments.tables import format_metric
 
 
 def learning_curve(
@@ -51,10 +51,10 @@ class Efficiency:
 
     @property
     def headline(self) -> str:
-        return self.whole.headline
+        return self.largest.headline
 
     @property
-    def whole(self) -> Report:
+    def largest(self) -> Report:
         """The report on the largest share."""
         return self.reports[-1]
 
@@ -63,25 +63,25 @@ class Efficiency:
         """Learner -> its mean over all numbers of shots, share by share."""
         return {
             row.learner: [_mean(report, row.learner) for report in self.reports]
-            for row in self.whole.ordered_rows
+            for row in self.largest.ordered_rows
         }
 
     @property
-    def bar(self) -> tuple[str, float]:
+    def baseline_level(self) -> tuple[str, float]:
         """The classic that is best on the largest share, and what it reaches there."""
-        classics = [row.learner for row in self.whole.rows if row.kind == "classic"]
-        sign = direction(self.headline)
+        classics = [row.learner for row in self.largest.rows if row.kind == "classic"]
+        sign = metric_sign(self.headline)
         best = max(classics, key=lambda name: sign * self.curves[name][-1])
         return best, self.curves[best][-1]
 
-    def needs(self, learner: str) -> float | None:
+    def share_to_match(self, learner: str) -> float | None:
         """The share with which a learner reaches the best classic's figure on the largest one; None
         if it never does.
 
         Between two shares the curve is taken for straight in their logarithm.
         """
-        sign = direction(self.headline)
-        level = sign * self.bar[1]
+        sign = metric_sign(self.headline)
+        level = sign * self.baseline_level[1]
         values = sign * np.array(self.curves[learner])
         reached = np.flatnonzero(values >= level)
         if len(reached) == 0:
@@ -94,15 +94,17 @@ class Efficiency:
         return float(self.shares[first - 1] ** (1 - part) * self.shares[first] ** part)
 
     @property
-    def verdict(self) -> str:
+    def summary(self) -> str:
         """One sentence for the learner that needs least: how much less data do for the best
         classic's quality.
         """
-        others = [row.learner for row in self.whole.rows if row.kind != "classic"]
-        needed = {name: share for name in others if (share := self.needs(name)) is not None}
-        classic, level = self.bar
+        others = [row.learner for row in self.largest.rows if row.kind != "classic"]
+        needed = {
+            name: share for name in others if (share := self.share_to_match(name)) is not None
+        }
+        classic, level = self.baseline_level
         most_of_them = "all" if self.shares[-1] == 1 else f"{100 * self.shares[-1]:g} % of the"
-        figure = f"{NAMES[self.headline]} {number(level)}, mean over k"
+        figure = f"{NAMES[self.headline]} {format_metric(level)}, mean over k"
         reach = f"what {classic} reaches with {most_of_them} training users ({figure})"
         if not needed:
             return f"No learner reaches {reach}."
@@ -116,9 +118,9 @@ class Efficiency:
             "shares": list(self.shares),
             "metric": self.headline,
             "curves": self.curves,
-            "best_classic": {"learner": self.bar[0], "value": self.bar[1]},
-            "needs": {name: self.needs(name) for name in self.curves},
-            "verdict": self.verdict,
+            "best_classic": {"learner": self.baseline_level[0], "value": self.baseline_level[1]},
+            "needs": {name: self.share_to_match(name) for name in self.curves},
+            "verdict": self.summary,
             "reports": [report.to_dict() for report in self.reports],
         }
 
@@ -130,11 +132,11 @@ class Efficiency:
 
     def to_html(self, path: str | Path) -> None:
         """Write a page with the curves, which needs no network."""
-        title = f"{self.whole.dataset['name']}: quality by the data learned from"
-        Path(path).write_text(alone(title, self.verdict, self._figure()), encoding="utf-8")
+        title = f"{self.largest.dataset['name']}: quality by the data learned from"
+        Path(path).write_text(render_figure(title, self.summary, self._figure()), encoding="utf-8")
 
     def __rich__(self) -> RenderableType:
-        title = f"{self.whole.dataset['name']}: {NAMES[self.headline]}, mean over k, by the share of the training users"
+        title = f"{self.largest.dataset['name']}: {NAMES[self.headline]}, mean over k, by the share of the training users"
         table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
         table.add_column("learner", no_wrap=True)
         for share, report in zip(self.shares, self.reports, strict=True):
@@ -143,18 +145,18 @@ class Efficiency:
             )
         table.add_column("needs", justify="right")
         previous = None
-        for row in self.whole.ordered_rows:
+        for row in self.largest.ordered_rows:
             if previous not in (None, row.kind):
                 table.add_section()
             previous = row.kind
             table.add_row(
-                escape(row.learner), *map(number, self.curves[row.learner]), self._need(row)
+                escape(row.learner), *map(format_metric, self.curves[row.learner]), self._need(row)
             )
-        caption = f"needs: the share that does for the figure of {self.bar[0]} with all of them."
-        return Group(table, Text(caption, style="dim"), Text(self.verdict))
+        caption = f"needs: the share that does for the figure of {self.baseline_level[0]} with all of them."
+        return Group(table, Text(caption, style="dim"), Text(self.summary))
 
     def _need(self, row: Row) -> str:
-        share = self.needs(row.learner)
+        share = self.share_to_match(row.learner)
         return "" if share is None else f"{100 * share:.0f} %"
 
     def _figure(self) -> Any:
@@ -162,18 +164,18 @@ class Efficiency:
 
         figure = go.Figure()
         users = [report.dataset["train_tasks"] for report in self.reports]
-        for row in reversed(self.whole.ordered_rows):
+        for row in reversed(self.largest.ordered_rows):
             figure.add_scatter(
                 x=users,
                 y=self.curves[row.learner],
                 name=row.learner,
                 mode="lines+markers",
-                line=styles(self.whole)[row.learner],
+                line=line_styles(self.largest)[row.learner],
             )
         figure.update_layout(hovermode="x unified")
         figure.update_xaxes(title="users learned from", type="log", tickvals=users)
         figure.update_yaxes(title=f"{NAMES[self.headline]}, mean over k")
-        return plain(figure)
+        return apply_layout(figure)
 
 
 def _mean(report: Report, learner: str) -> float:

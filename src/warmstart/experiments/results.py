@@ -34,14 +34,14 @@ BY_SCENARIO: dict[str, tuple[str, ...]] = {
     "session": ("popularity", "item-knn", "session-knn", "gru4rec", "fine-tune"),
     "cross-domain": ("popularity", "item-knn", "session-knn", "ease", "als", "bridge", "fine-tune"),
 }
-PLAINEST = {"ranking": "popularity", "rating": "bias"}
+TRIVIAL_BASELINE = {"ranking": "popularity", "rating": "bias"}
 """What anybody can do without a model; from two known events on, a learner should be better."""
-WHY_NOT = {"bias": "it ranks by how well items are rated, not by how likely they are met"}
+KNOWN_REASONS = {"bias": "it ranks by how well items are rated, not by how likely they are met"}
 SMALLER_IS_BETTER = ("mae", "rmse")
-SURE = 0.05
+SIGNIFICANCE_LEVEL = 0.05
 
 
-def required(objective: Objective, scenario: str) -> tuple[str, ...]:
+def required_baselines(objective: Objective, scenario: str) -> tuple[str, ...]:
     """The rows without which a report is not made: tuned classics, and transfer learning."""
     return ("bias", "fine-tune") if objective == "rating" else BY_SCENARIO.get(scenario, RANKING)
 
@@ -50,7 +50,7 @@ NOUNS = {"user": "users", "item": "items", "session": "sessions", "cross-domain"
 """What a task is called, by scenario."""
 
 
-def direction(metric: str) -> int:
+def metric_sign(metric: str) -> int:
     """1 where more of a metric is better, -1 where less is."""
     return -1 if metric in SMALLER_IS_BETTER else 1
 
@@ -91,12 +91,12 @@ class Comparison(NamedTuple):
 
     learner: str
     shots: int
-    classic: str
+    baseline: str
     difference: Difference
 
     @property
-    def sure(self) -> bool:
-        return self.difference.p < SURE
+    def significant(self) -> bool:
+        return self.difference.p < SIGNIFICANCE_LEVEL
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Report:
     def __post_init__(self) -> None:
         absent = [
             name
-            for name in required(self.objective, self.scenario)
+            for name in required_baselines(self.objective, self.scenario)
             if name not in {row.learner for row in self.rows}
         ]
         if absent:
@@ -137,7 +137,7 @@ class Report:
         """The classics first, then transfer learning, then meta-learning; the better ones later in
         each group.
         """
-        sign = direction(self.headline)
+        sign = metric_sign(self.headline)
         return sorted(
             self.rows,
             key=lambda row: (
@@ -153,12 +153,12 @@ class Report:
         """The row with the best mean."""
         return self._best(list(self.rows), metric, shots)
 
-    def best_classic(self, shots: int) -> Row:
+    def best_baseline(self, shots: int) -> Row:
         """The classic with the best mean of the headline metric."""
         return self._best([row for row in self.rows if row.kind == "classic"], self.headline, shots)
 
     @property
-    def shortfalls(self) -> dict[str, str]:
+    def below_trivial_baseline(self) -> dict[str, str]:
         """Learners that are not above the plainest row at two shots or more: where, and what is
         known of the reason.
         """
@@ -167,10 +167,10 @@ class Report:
             for row in self.rows
         }
         rows = {row.learner: row for row in self.rows}
-        plainest = PLAINEST[self.objective]
+        plainest = TRIVIAL_BASELINE[self.objective]
         return {
             name: f"not above {plainest} at k = {', '.join(map(str, shots))}: "
-            + (rows[name].training or WHY_NOT.get(name, "no reason is known"))
+            + (rows[name].training or KNOWN_REASONS.get(name, "no reason is known"))
             for name, shots in found.items()
             if shots and name != plainest
         }
@@ -189,14 +189,14 @@ class Report:
         return found
 
     @cached_property
-    def against_best_classic(self) -> list[Comparison]:
+    def against_best_baseline(self) -> list[Comparison]:
         """Every other learner at every number of shots against the best classic there, on the same
         tasks.
         """
         found: list[Comparison] = []
         others = [row for row in self.rows if row.kind != "classic"]
         for k in self.shots if others else ():
-            classic = self.best_classic(k)
+            classic = self.best_baseline(k)
             gains = np.stack(
                 [row.values[self.headline][k] - classic.values[self.headline][k] for row in others],
                 axis=1,
@@ -225,13 +225,13 @@ class Report:
                 {
                     "learner": one.learner,
                     "shots": one.shots,
-                    "classic": one.classic,
+                    "classic": one.baseline,
                     "difference": one.difference.mean,
                     "low": one.difference.low,
                     "high": one.difference.high,
                     "p": one.difference.p,
                 }
-                for one in self.against_best_classic
+                for one in self.against_best_baseline
             ],
         }
 
@@ -244,15 +244,15 @@ class Report:
     def to_html(self, path: str | Path) -> None:
         """Write a page with the curves, which needs no network."""
         from warmstart.experiments.html import (
-            page,
+            render_report,
         )  # a view of this class, and plotly is slow to import
 
-        Path(path).write_text(page(self), encoding="utf-8")
+        Path(path).write_text(render_report(self), encoding="utf-8")
 
     def __rich__(self) -> RenderableType:
-        from warmstart.experiments.tables import board  # a view of this class
+        from warmstart.experiments.tables import leaderboard  # a view of this class
 
-        return board(self)
+        return leaderboard(self)
 
     def __str__(self) -> str:
         console = Console(width=110, record=True, file=StringIO())
@@ -260,13 +260,13 @@ class Report:
         return console.export_text()
 
     def _falls_short(self, row: Row, shots: int) -> bool:
-        plain = next(one for one in self.rows if one.learner == PLAINEST[self.objective])
-        sign = direction(self.headline)
+        plain = next(one for one in self.rows if one.learner == TRIVIAL_BASELINE[self.objective])
+        sign = metric_sign(self.headline)
         gain = row.values[self.headline][shots].mean() - plain.values[self.headline][shots].mean()
         return bool(sign * gain <= 0)
 
     def _best(self, rows: list[Row], metric: str, shots: int) -> Row:
-        sign = direction(metric)
+        sign = metric_sign(metric)
         return max(rows, key=lambda row: sign * row.values[metric][shots].mean())
 
     def _result(self, row: Row) -> dict[str, Any]:
@@ -293,6 +293,6 @@ class Report:
             "peak_mb": round(row.peak_mb),
             "settings": dict(row.settings),
             "training": row.training,
-            "shortfall": self.shortfalls.get(row.learner),
+            "shortfall": self.below_trivial_baseline.get(row.learner),
             **({} if row.interest is None else {"interest": row.interest.to_dict()}),
         }

@@ -9,27 +9,29 @@ from warmstart.evaluation.evaluate import NAMES
 from warmstart.experiments.results import NOUNS, SMALLER_IS_BETTER, Report, Row
 
 
-def board(report: Report) -> RenderableType:
+def leaderboard(report: Report) -> RenderableType:
     """The headline metric by shots with the cost, the other metrics as means over all shots, and
     what falls short.
     """
     parts: list[RenderableType] = [_headline(report), _caption(report), Text(), _others(report)]
     if any(row.calibration for row in report.rows):
         parts += [Text(), _calibration(report)]
-    if report.shortfalls:
+    if report.below_trivial_baseline:
         parts += [
             Text(),
-            Text("\n".join(f"{name}: {why}" for name, why in report.shortfalls.items())),
+            Text(
+                "\n".join(f"{name}: {why}" for name, why in report.below_trivial_baseline.items())
+            ),
         ]
     return Group(*parts)
 
 
-def number(value: float) -> str:
+def format_metric(value: float) -> str:
     """A metric in four or five figures: .1234 or 12.345."""
     return f"{value:.4f}".lstrip("0") if 0 <= value < 0.99995 else f"{value:.3f}"
 
 
-def brief(count: float) -> str:
+def format_count(count: float) -> str:
     """A large number in few characters: 950, 12k, 3.4M."""
     for unit, size in (("M", 1e6), ("k", 1e3)):
         if count >= size:
@@ -49,8 +51,8 @@ def _headline(report: Report) -> Table:
         table.add_column(cost, justify="right", no_wrap=True, style="dim")
     sure = {
         (one.learner, one.shots)
-        for one in report.against_best_classic
-        if one.sure and _better(report, one.difference.mean)
+        for one in report.against_best_baseline
+        if one.significant and _better(report, one.difference.mean)
     }
     previous = None
     for row in report.ordered_rows:
@@ -70,9 +72,9 @@ def _headline(report: Report) -> Table:
 def _cell(report: Report, row: Row, shots: int, sure: bool) -> Text:
     found = report.intervals[row.learner, report.headline, shots]
     best = report.best(report.headline, shots) is row
-    text = Text(number(found.mean), style="bold green" if best else "")
+    text = Text(format_metric(found.mean), style="bold green" if best else "")
     return text.append("*" if sure else " ").append(
-        f"\n±{number((found.high - found.low) / 2)}", style="dim"
+        f"\n±{format_metric((found.high - found.low) / 2)}", style="dim"
     )
 
 
@@ -108,10 +110,10 @@ def _others(report: Report) -> Table:
     ):
         table.add_column(name, justify="right")
     for row in report.ordered_rows:
-        cells = [number(report.mean_over_shots(row, metric)) for metric in metrics]
+        cells = [format_metric(report.mean_over_shots(row, metric)) for metric in metrics]
         if covers:
             cells.append(f"{100 * sum(row.coverage.values()) / len(row.coverage):.1f} %")
-        table.add_row(escape(row.learner), *cells, brief(row.tasks_per_second))
+        table.add_row(escape(row.learner), *cells, format_count(row.tasks_per_second))
     return table
 
 
@@ -123,7 +125,9 @@ def _calibration(report: Report) -> Table:
         table.add_column(f"k={k}", justify="right")
     for row in report.ordered_rows:
         if row.calibration:
-            table.add_row(escape(row.learner), *(number(row.calibration[k]) for k in report.shots))
+            table.add_row(
+                escape(row.learner), *(format_metric(row.calibration[k]) for k in report.shots)
+            )
     return table
 
 

@@ -16,7 +16,13 @@ import polars as pl
 import pytest
 
 from warmstart.cli import main as cli
-from warmstart.cli.arguments import history, pairs, settings, shots, words
+from warmstart.cli.arguments import (
+    parse_history,
+    parse_pairs,
+    parse_settings,
+    parse_shots,
+    split_list,
+)
 from warmstart.data.interactions import Vocabulary
 from warmstart.errors import Misuse
 
@@ -428,25 +434,25 @@ def test_real_titles_come_within_three_seconds_of_the_start(data_folder, tmp_pat
 
 
 def test_lists_may_hold_commas_in_quotes():
-    assert words('a, "b, c" ,d') == ["a", "b, c", "d"]
-    assert words("") == []
+    assert split_list('a, "b, c" ,d') == ["a", "b, c", "d"]
+    assert split_list("") == []
 
 
 def test_pairs_and_settings_are_read():
-    assert pairs("a=1,b=x=y", "--columns") == {"a": "1", "b": "x=y"}
-    assert settings(["dim=8", "rate=0.5", "adapts=output", "first_order=true"]) == {
+    assert parse_pairs("a=1,b=x=y", "--columns") == {"a": "1", "b": "x=y"}
+    assert parse_settings(["dim=8", "rate=0.5", "adapts=output", "first_order=true"]) == {
         "dim": 8, "rate": 0.5, "adapts": "output", "first_order": True,
     }  # fmt: skip
     with pytest.raises(Misuse, match='--columns: "=3" is no pair'):
-        pairs("=3", "--columns")
+        parse_pairs("=3", "--columns")
 
 
 def test_shots_are_sorted_and_not_negative():
-    assert shots("5,0,5") == (0, 5)
+    assert parse_shots("5,0,5") == (0, 5)
     with pytest.raises(Misuse, match="no list of whole numbers"):
-        shots("-1")
+        parse_shots("-1")
 
 
 def test_a_history_item_may_hold_a_colon():
     items = Vocabulary(pl.Series(["a:3", "b"]))
-    assert history("a:3,b:2,b:x:1", items, 4.0) == {"a:3": 4.0, "b": 2.0, "b:x": 1.0}
+    assert parse_history("a:3,b:2,b:x:1", items, 4.0) == {"a:3": 4.0, "b": 2.0, "b:x": 1.0}

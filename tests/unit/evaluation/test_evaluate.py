@@ -10,7 +10,7 @@ import pytest
 from warmstart.errors import DataError, Misuse
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.evaluation.resources import PeakMemory
-from warmstart.experiments.compare import Watcher, compare
+from warmstart.experiments.compare import ProgressCallbacks, compare
 from warmstart.tasks.tasks import Examples, Tasks
 
 SHORT = {"steps": 40, "validate_every": 40, "dim": 16, "inner_rate": 1.0, "inner_steps": 3}
@@ -61,8 +61,10 @@ def test_a_scorer_that_gives_no_numbers_is_our_mistake(examples):
 
 def test_a_comparison_adds_the_classics_and_tells_its_watcher(log):
     said: list[str] = []
-    watcher = Watcher(started=said.append, judged=lambda row: said.append(f"{row.learner} done"))
-    report = compare(log, ["bias", "fine-tune"], shots=[0, 3], settings=SHORT, watcher=watcher)
+    callbacks = ProgressCallbacks(
+        started=said.append, on_result=lambda row: said.append(f"{row.learner} done")
+    )
+    report = compare(log, ["bias", "fine-tune"], shots=[0, 3], settings=SHORT, callbacks=callbacks)
     names = [row.learner for row in report.rows]
     assert set(names) == {"popularity", "item-knn", "ease", "als", "fine-tune", "bias"}
     assert said == [line for name in names for line in (name, f"{name} done")]
@@ -80,13 +82,13 @@ def test_the_same_seed_gives_the_same_report(log):
 
 def test_unknown_names_are_refused_before_anything_is_fitted(log):
     started: list[str] = []
-    watcher = Watcher(started=started.append)
+    callbacks = ProgressCallbacks(started=started.append)
     with pytest.raises(Misuse, match='no learner "nope"'):
-        compare(log, ["nope"], watcher=watcher)
+        compare(log, ["nope"], callbacks=callbacks)
     with pytest.raises(Misuse, match='no learner of this comparison has a setting "dum"'):
-        compare(log, ["ridge"], settings={"dum": 1}, watcher=watcher)
+        compare(log, ["ridge"], settings={"dum": 1}, callbacks=callbacks)
     with pytest.raises(Misuse, match='there is no scenario "moon"; there are user'):
-        compare(log, [], scenario="moon", watcher=watcher)
+        compare(log, [], scenario="moon", callbacks=callbacks)
     assert started == []
 
 

@@ -87,9 +87,9 @@ def test_of_errors_the_smaller_is_the_better():
         return Report({"name": "x", "train_tasks": 5}, "user", "rating", SHOTS, rows, seed=0)
 
     found = Efficiency((0.1, 1.0), (rated(0.8, 0.78), rated(0.74, 0.70)))
-    assert found.bar == ("bias", 0.74)
-    assert found.needs("r") == pytest.approx(math.sqrt(0.1))
-    assert found.needs("fine-tune") is None
+    assert found.baseline_level == ("bias", 0.74)
+    assert found.share_to_match("r") == pytest.approx(math.sqrt(0.1))
+    assert found.share_to_match("fine-tune") is None
 
 
 def test_table_json_and_page_hold_the_curves(efficiency, tmp_path):

@@ -12,10 +12,10 @@ from rich.console import Console
 
 from warmstart.errors import Misuse
 from warmstart.evaluation.interest_drift import CLICKS, Interest
-from warmstart.experiments.charts import changes, curves
-from warmstart.experiments.html import page, verdict
+from warmstart.experiments.charts import drift_figure, quality_figure
+from warmstart.experiments.html import render_report, summary
 from warmstart.experiments.results import Report, Row
-from warmstart.experiments.tables import board, brief, number
+from warmstart.experiments.tables import format_count, format_metric, leaderboard
 
 SHOTS = (0, 1, 2, 3, 5, 10, 20)
 
@@ -86,14 +86,14 @@ def test_transfer_learning_stands_between_the_classics_and_the_meta_learners(rep
 def test_a_learner_that_is_no_better_than_popularity_says_so_and_why(report):
     weak, weaker = row("weak", "meta", 0.09), row("bias", "classic", 0.05)
     told = replace(report, rows=(*report.rows, weak, weaker))
-    assert report.shortfalls == {}
-    assert told.shortfalls == {
+    assert report.below_trivial_baseline == {}
+    assert told.below_trivial_baseline == {
         "weak": "not above popularity at k = 2, 3, 5, 10, 20: validation was best at step 100 of 600",
         "bias": "not above popularity at k = 2, 3, 5, 10, 20: "
         "it ranks by how well items are rated, not by how likely they are met",
     }
     assert "weak: not above popularity at k = 2, 3, 5, 10, 20" in str(told)
-    assert "weak: not above popularity at k = 2, 3, 5, 10, 20" in page(told)
+    assert "weak: not above popularity at k = 2, 3, 5, 10, 20" in render_report(told)
     results = {result["learner"]: result for result in told.to_dict()["results"]}
     assert (
         results["weak"]["shortfall"].startswith("not above popularity")
@@ -106,11 +106,13 @@ def test_calibration_is_shown_for_those_that_know_how_unsure_they_are(report):
     assert results["ridge"]["metrics"]["calibration_error"]["5"] == {"mean": 0.0321}
     assert "calibration_error" not in results["ease"]["metrics"]
     assert "Expected calibration error" in str(report) and ".0321" in str(report)
-    assert "Expected calibration error" in page(report) and "<td>.0321</td>" in page(report)
+    assert "Expected calibration error" in render_report(
+        report
+    ) and "<td>.0321</td>" in render_report(report)
     unaware = replace(report, rows=tuple(replace(row, calibration={}) for row in report.rows))
     assert "Expected calibration error" not in str(
         unaware
-    ) and "Expected calibration error" not in page(unaware)
+    ) and "Expected calibration error" not in render_report(unaware)
 
 
 def test_a_rating_report_without_bias_is_refused(report):
@@ -141,7 +143,7 @@ def test_the_figures_are_the_means_over_users(report):
 
 
 def test_every_other_learner_is_held_against_the_best_classic(report):
-    found = {(one.learner, one.shots): one for one in report.against_best_classic}
+    found = {(one.learner, one.shots): one for one in report.against_best_baseline}
     assert set(found) == {
         (name, k) for name in ("fine-tune", "ridge", "<b>in-context</b>") for k in SHOTS
     }
@@ -153,7 +155,7 @@ def test_every_other_learner_is_held_against_the_best_classic(report):
 
 def test_the_board_fits_the_terminal_and_marks_what_is_sure(report):
     console = Console(width=80 + len("<b></b>"), record=True)  # a real name is that much shorter
-    console.print(board(report))
+    console.print(leaderboard(report))
     lines = console.export_text().splitlines()
     assert max(map(len, lines)) <= 87
     text = "\n".join(lines)
@@ -168,11 +170,11 @@ def test_a_report_prints_itself_and_writes_its_page(report, tmp_path):
         "popularity" in str(report) and "Means over all k" in str(report) and "12k" in str(report)
     )
     report.to_html(tmp_path / "page.html")
-    assert (tmp_path / "page.html").read_text() == page(report)
+    assert (tmp_path / "page.html").read_text() == render_report(report)
 
 
 def test_large_numbers_are_brief():
-    assert [brief(count) for count in (0.4, 999.0, 1234.0, 12_345.0, 3_456_789.0)] == [
+    assert [format_count(count) for count in (0.4, 999.0, 1234.0, 12_345.0, 3_456_789.0)] == [
         "0",
         "999",
         "1.2k",
@@ -182,11 +184,15 @@ def test_large_numbers_are_brief():
 
 
 def test_numbers_keep_four_figures():
-    assert [number(0.12345), number(0.7312), number(12.345)] == [".1235", ".7312", "12.345"]
+    assert [format_metric(0.12345), format_metric(0.7312), format_metric(12.345)] == [
+        ".1235",
+        ".7312",
+        "12.345",
+    ]
 
 
 def test_the_page_needs_no_network_and_escapes_what_it_shows(report):
-    text = page(report)
+    text = render_report(report)
     own = text.replace(_plotly(), "")
     assert not re.search(r"(src|href)\s*=", own)
     assert "http" not in own
@@ -210,18 +216,20 @@ def test_in_a_crowd_only_the_leaders_have_a_band(report):
 
 def figures(report: Report) -> list[dict]:
     """The curves of the page."""
-    return [{"showlegend": True, **trace} for trace in curves(report).to_plotly_json()["data"]]
+    return [
+        {"showlegend": True, **trace} for trace in quality_figure(report).to_plotly_json()["data"]
+    ]
 
 
 def test_the_verdict_names_the_best_and_its_gain(report):
     assert re.search(
-        r"in-context.*after one known event \+16 % against ease \(\+16 to \+16 %\)", verdict(report)
+        r"in-context.*after one known event \+16 % against ease \(\+16 to \+16 %\)", summary(report)
     )
 
 
 def test_the_verdict_without_one_or_ten_shots_still_gives_a_figure(report):
     assert re.search(
-        r"after 3 known events \+15 % against ease", verdict(replace(report, shots=(0, 3)))
+        r"after 3 known events \+15 % against ease", summary(replace(report, shots=(0, 3)))
     )
 
 
@@ -231,7 +239,7 @@ def test_the_verdict_survives_classics_that_reach_nothing(report):
         if row.kind == "classic" else row
         for row in report.rows
     ]  # fmt: skip
-    assert "after one known event the best classic, popularity, reaches 0" in verdict(
+    assert "after one known event the best classic, popularity, reaches 0" in summary(
         replace(report, rows=tuple(rows))
     )
 
@@ -254,13 +262,15 @@ def test_a_page_of_sessions_shows_how_each_learner_follows_an_interest(report):
     sessions = replace(
         report, rows=rows, scenario="session", dataset={**report.dataset, "asked": 1}
     )
-    text = page(sessions)
+    text = render_report(sessions)
     assert "321 sessions of more than 8 clicks" in text and 'id="changes"' in text
     assert (
         "200 sessions that no learner has seen" in text
         and "the next one is to be predicted" in text
     )
-    figure = changes(sessions)
+    figure = drift_figure(sessions)
     assert len(figure.data) == 3 * len(rows) and figure.data[0].y[0] == 0.3
     assert sessions.to_dict()["results"][0]["interest"]["recovery"] == 8
-    assert "changes interest" not in page(report) and 'id="changes"' not in page(report)
+    assert "changes interest" not in render_report(report) and 'id="changes"' not in render_report(
+        report
+    )
