@@ -160,8 +160,8 @@ def means_off(split: Split, shots: int, *, of_item: bool) -> np.ndarray:
 def twins_of(log: Interactions) -> sp.csr_array:
     """Pairs of items of different domains that hardly anybody met alone: (I, I) of ones."""
     met = sp.csr_array(
-        (np.ones(len(log), np.float32), (log.owner, log.item)),
-        shape=(len(log.owners), len(log.items)),
+        (np.ones(len(log), np.float32), (log.user, log.item)),
+        shape=(len(log.users), len(log.items)),
     )
     met.data[:] = 1.0
     domain = np.zeros(len(log.items), dtype=np.int64)

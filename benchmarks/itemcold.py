@@ -27,7 +27,7 @@ from sklearn.linear_model import Ridge
 import warmstart as ws
 from warmstart.cli.terminal import TrainingProgress
 from warmstart.data.interactions import Interactions
-from warmstart.ensemble.base_scorers import levelled
+from warmstart.ensemble.base_scorers import z_scores
 from warmstart.evaluation import metrics
 from warmstart.evaluation.bootstrap import interval, resampled_means
 from warmstart.evaluation.evaluate import evaluate, tie_order
@@ -82,8 +82,8 @@ def events_of(folder: Path) -> Interactions:
     if folder.name not in LIKED:
         return log
     kept = log.value > LIKED[folder.name]
-    assert log.time is None and log.domain is None, "only owner, item and value are cut here"
-    return replace(log, owner=log.owner[kept], item=log.item[kept], value=log.value[kept])
+    assert log.time is None and log.domain is None, "only user, item and value are cut here"
+    return replace(log, user=log.user[kept], item=log.item[kept], value=log.value[kept])
 
 
 def judged(name: str, fitted: Fitted, split: Split) -> list[dict[str, Any]]:
@@ -164,7 +164,7 @@ def _scores(scorer: Scorer, batch: TaskBatch, way: str) -> np.ndarray:
         return scores
     if way == "bayes":
         return log_softmax(scores, axis=1)
-    return levelled(scores)
+    return z_scores(scores)
 
 
 def targets(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ import warmstart as ws
 from warmstart.cli.terminal import TrainingProgress
 from warmstart.evaluation.bootstrap import HIGH, LOW, difference, holm, resampled_means
 from warmstart.evaluation.evaluate import SHOTS, evaluate
-from warmstart.model.fitted import Trained
+from warmstart.model.fitted import FittedModel
 from warmstart.scorer import Candidates, Scorer, Scores, State
 from warmstart.tasks.scenarios import BENCHMARK, cut
 from warmstart.tasks.tasks import Examples, Profile, Tasks
@@ -72,7 +72,7 @@ DAMAGES: dict[str, Damage] = {
 class Damaged:
     """A trained MANN whose memory is changed between adaptation and scoring."""
 
-    def __init__(self, scorer: Trained, damage: Damage) -> None:
+    def __init__(self, scorer: FittedModel, damage: Damage) -> None:
         self.scorer, self.damage, self.items = scorer, damage, scorer.items
 
     def adapt(self, support: Examples, profile: Profile = None) -> State:
@@ -106,7 +106,7 @@ def main() -> None:
                 split, seed=arguments.seed, settings=settings, progress=training.callbacks.on_step
             ),
         )
-    assert isinstance(fitted.scorer, Trained), "a meta-learner is a trained model"
+    assert isinstance(fitted.scorer, FittedModel), "a meta-learner is a trained model"
     found = compared(fitted.scorer, _with_enough(split.test), arguments.seed)
     show(arguments.set, found)
     if arguments.json is not None:
@@ -115,7 +115,7 @@ def main() -> None:
         )
 
 
-def compared(scorer: Trained, tasks: Tasks, seed: int) -> dict[str, Any]:
+def compared(scorer: FittedModel, tasks: Tasks, seed: int) -> dict[str, Any]:
     """The curve as it is and with each damage, by number of shots."""
     whole = curve(scorer, tasks)
     damaged = {name: curve(Damaged(scorer, damage), tasks) for name, damage in DAMAGES.items()}

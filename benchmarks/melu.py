@@ -64,26 +64,24 @@ class States:
     def tasks(self, state: str, profiles: Features, *, whole: bool = False) -> Tasks:
         """The users with enough ratings in a state; with `whole` all users, whatever they rated."""
         rows = self.state.filter(pl.col("melu_state") == state)
-        owner, item = (
-            self.log.owners.encode(rows["user_id"]),
+        user, item = (
+            self.log.users.encode(rows["user_id"]),
             self.log.items.encode(rows["item_id"]),
         )
-        order = np.argsort(owner, kind="stable")
-        owners, counts = np.unique(owner, return_counts=True)
+        order = np.argsort(user, kind="stable")
+        users, counts = np.unique(user, return_counts=True)
         value = rows["rating"].to_numpy().astype(np.float32)[order]
         events = Examples(item[order], value, np.concatenate([[0], np.cumsum(counts)]))
         kept = np.flatnonzero(whole | ((counts >= LEAST) & (counts <= MOST)))
-        assert self.log.owner_table is not None, "MovieLens 1M has a table of users"
-        return Tasks(
-            events.take(kept), False, profiles.transform(self.log.owner_table)[owners[kept]]
-        )
+        assert self.log.user_table is not None, "MovieLens 1M has a table of users"
+        return Tasks(events.take(kept), False, profiles.transform(self.log.user_table)[users[kept]])
 
     def split(self, regime: str, seed: int) -> tuple[Split, dict[str, Tasks]]:
         """What to learn from, and the test tasks of each state."""
-        assert self.log.item_table is not None and self.log.owner_table is not None, (
+        assert self.log.item_table is not None and self.log.user_table is not None, (
             "MovieLens 1M has both tables"
         )
-        content, profiles = Features.fit(self.log.item_table), Features.fit(self.log.owner_table)
+        content, profiles = Features.fit(self.log.item_table), Features.fit(self.log.user_table)
         warm = self.tasks("warm", profiles, whole=regime == "all-warm")
         shuffled = np.random.default_rng(seed).permutation(len(warm))
         counts = warm.events.counts[shuffled]

@@ -92,7 +92,7 @@ def own_split(folder: Path) -> Split:
         folder / "interactions.parquet", columns=["session_id", "split"]
     ).unique("session_id")
     train, test = (
-        log.owners.encode(parts.filter(pl.col("split") == part)["session_id"].sort())
+        log.users.encode(parts.filter(pl.col("split") == part)["session_id"].sort())
         for part in ("train", "test")
     )
     kept = len(train) - len(train) // LEFT_OUT

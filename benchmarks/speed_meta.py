@@ -48,7 +48,7 @@ from torch.nn.functional import mse_loss, normalize
 
 from warmstart.data.synthetic import shop
 from warmstart.learners import MAML
-from warmstart.learners.base import Catalogue, Query, Support
+from warmstart.learners.base import CandidateSet, Query, Support
 from warmstart.tasks.scenarios import user_cold_start
 from warmstart.tasks.tasks import Examples
 from warmstart.training import registry as recipes
@@ -268,7 +268,7 @@ def ours(learner: MAML, support: Support, query: Query) -> Outer:
     """
     learner.log_rate.requires_grad_(False)
     shift = torch.zeros(DIM, requires_grad=True)
-    nothing = Catalogue(torch.zeros(1, DIM), torch.zeros(1))
+    nothing = CandidateSet(torch.zeros(1, DIM), torch.zeros(1))
     vectors = [support.x, query.x] if query.x.requires_grad else []
 
     def outer() -> list[Tensor]:

@@ -134,15 +134,15 @@ def made_up(items: int) -> ws.Interactions:
     """A catalogue after Zipf in which users have tastes; every item is met by somebody."""
     rng = np.random.default_rng(0)
     chance = 1 / np.arange(1, items + 1) ** 0.7
-    owner = np.repeat(np.arange(USERS), 50)
-    item = rng.choice(items, size=len(owner), p=chance / chance.sum())
-    taste = rng.integers(TASTES, size=USERS)[owner]
+    user = np.repeat(np.arange(USERS), 50)
+    item = rng.choice(items, size=len(user), p=chance / chance.sum())
+    taste = rng.integers(TASTES, size=USERS)[user]
     item = np.minimum(
         item // TASTES * TASTES + np.where(rng.random(len(item)) < 0.6, taste, item % TASTES),
         items - 1,
     )
     each = pl.DataFrame({"user": np.arange(items) % USERS, "item": np.arange(items)})
-    events = pl.concat([pl.DataFrame({"user": owner, "item": item}), each]).unique(
+    events = pl.concat([pl.DataFrame({"user": user, "item": item}), each]).unique(
         maintain_order=True
     )
     named = events.select(

@@ -95,8 +95,8 @@ def main() -> None:
         budget="60s",
     )
     elsewhere = log.domain != log.domains.index(arguments.target)
-    somebody = log.owner[elsewhere][-1]
-    history = log.items.decode(log.item[elsewhere & (log.owner == somebody)][:5])
+    somebody = log.user[elsewhere][-1]
+    history = log.items.decode(log.item[elsewhere & (log.user == somebody)][:5])
     print("To somebody who met " + ", ".join(map(str, history)) + ":")
     for found in model.recommend(history, 5).items:
         print(f"  {found.title or found.item}")

@@ -93,8 +93,8 @@ def judge(top: np.ndarray, query: np.ndarray) -> tuple[float, float]:
 
 def histories_of(log: ws.Interactions, rng: np.random.Generator) -> list[np.ndarray]:
     """The items that each user met, oldest first; the users in random order."""
-    order = np.argsort(log.owner, kind="stable")
-    parts = np.split(log.item[order], np.flatnonzero(np.diff(log.owner[order])) + 1)
+    order = np.argsort(log.user, kind="stable")
+    parts = np.split(log.item[order], np.flatnonzero(np.diff(log.user[order])) + 1)
     return [np.array(list(dict.fromkeys(parts[user]))) for user in rng.permutation(len(parts))]
 
 

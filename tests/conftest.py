@@ -69,33 +69,33 @@ def data_folder() -> Path:
     return Path(folder).resolve()
 
 
-def two_tastes(*, owners: int = 240, items: int = 30, seed: int = 0) -> Interactions:
-    """Owners of even number mostly meet items of even number, the others odd ones; ids are neither
+def two_tastes(*, users: int = 240, items: int = 30, seed: int = 0) -> Interactions:
+    """Users of even number mostly meet items of even number, the others odd ones; ids are neither
     0..n nor sorted.
 
-    Ratings follow the same taste. Items carry their kind, owners a hint of theirs.
+    Ratings follow the same taste. Items carry their kind, users a hint of theirs.
     """
     rng = np.random.default_rng(seed)
     appeal = rng.permutation(np.linspace(1.0, 3.0, items))
-    owner, item, value = [], [], []
-    for person in range(owners):
+    user, item, value = [], [], []
+    for person in range(users):
         liked = np.arange(items) % 2 == person % 2
         chance = appeal * np.where(liked, 12.0, 1.0)
         met = rng.choice(
             items, size=int(rng.integers(8, 15)), replace=False, p=chance / chance.sum()
         )
-        owner += [person] * len(met)
+        user += [person] * len(met)
         item += met.tolist()
         value += np.clip(
             np.round(np.where(liked[met], 4.4, 2.2) + 0.5 * rng.normal(size=len(met))), 1, 5
         ).tolist()
     return Interactions(
-        owner=np.array(owner),
+        user=np.array(user),
         item=np.array(item),
         value=np.array(value, dtype=np.float32),
         time=None,
         domain=None,
-        owners=Vocabulary(pl.Series([f"u{7 * person + 3}" for person in range(owners)])),
+        users=Vocabulary(pl.Series([f"u{7 * person + 3}" for person in range(users)])),
         items=Vocabulary(pl.Series([100 + 3 * thing for thing in range(items)])),
         item_table=pl.DataFrame(
             {
@@ -106,11 +106,11 @@ def two_tastes(*, owners: int = 240, items: int = 30, seed: int = 0) -> Interact
                 "kind": ["even" if thing % 2 == 0 else "odd" for thing in range(items)],
             }
         ),
-        owner_table=pl.DataFrame(
+        user_table=pl.DataFrame(
             {
                 "hint": [
                     ["even", "odd"][person % 2 if rng.random() < 0.9 else 1 - person % 2]
-                    for person in range(owners)
+                    for person in range(users)
                 ]
             }
         ),
@@ -128,17 +128,17 @@ def split(log: Interactions) -> Split:
     return user_cold_start(log)
 
 
-def checkerboard(*, owners: int = 200, items: int = 20, seed: int = 0) -> Interactions:
-    """Owners met items of their own parity alone, each all but two of them."""
+def checkerboard(*, users: int = 200, items: int = 20, seed: int = 0) -> Interactions:
+    """Users met items of their own parity alone, each all but two of them."""
     rng = np.random.default_rng(seed)
-    met = [rng.permutation(np.arange(person % 2, items, 2))[:-2] for person in range(owners)]
+    met = [rng.permutation(np.arange(person % 2, items, 2))[:-2] for person in range(users)]
     return Interactions(
-        owner=np.repeat(np.arange(owners), [len(row) for row in met]),
+        user=np.repeat(np.arange(users), [len(row) for row in met]),
         item=np.concatenate(met),
         value=np.ones(sum(map(len, met)), dtype=np.float32),
         time=None,
         domain=None,
-        owners=Vocabulary(pl.Series(range(owners))),
+        users=Vocabulary(pl.Series(range(users))),
         items=Vocabulary(pl.Series([f"i{thing}" for thing in range(items)])),
     )
 
@@ -168,17 +168,17 @@ def clicks() -> Callable[..., Interactions]:
     return _clicks
 
 
-def _clicks(seed: int = 0, *, owners: int = 60, events: int = 600, items: int = 12) -> Interactions:
+def _clicks(seed: int = 0, *, users: int = 60, events: int = 600, items: int = 12) -> Interactions:
     """Half of the items are books, the others films; an event's value is its row."""
     rng = np.random.default_rng(seed)
     item = rng.integers(0, items, events)
     return Interactions(
-        owner=rng.integers(0, owners, events),
+        user=rng.integers(0, users, events),
         item=item,
         value=np.arange(events, dtype=np.float32),
         time=np.sort(rng.integers(0, 20_000, events)),
         domain=(item >= items // 2).astype(np.int64),
-        owners=Vocabulary(pl.Series([f"o{i}" for i in range(owners)])),
+        users=Vocabulary(pl.Series([f"o{i}" for i in range(users)])),
         items=Vocabulary(pl.Series([f"i{i}" for i in range(items)])),
         domains=("books", "films"),
         item_table=pl.DataFrame(

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 Array = TypeVar("Array")
 
 
-def under(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
+def strip_prefix(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
     """What is named by the prefix and more, by the rest of its name."""
     return {
         name.removeprefix(prefix): array
@@ -41,7 +41,7 @@ def aligned(array: np.ndarray) -> np.ndarray:
     return copy
 
 
-def columns_in(matrix: sp.csr_array) -> int:
+def n_columns(matrix: sp.csr_array) -> int:
     """The number of columns, which the type of a sparse matrix leaves open."""
     assert matrix.shape is not None, "a sparse matrix has a shape"
     return matrix.shape[1]

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from warmstart.learners.base import Catalogue, Learner, Query, Support
-from warmstart.model.fitted import Trained
+from warmstart.learners.base import CandidateSet, Learner, Query, Support
+from warmstart.model.fitted import FittedModel
 from warmstart.training.registry import RECIPES
 from warmstart.training.tuning import Meta, accepted
 
@@ -40,9 +40,9 @@ def support() -> Support:
 
 
 @pytest.fixture
-def catalogue() -> Catalogue:
+def catalogue() -> CandidateSet:
     torch.manual_seed(2)
-    return Catalogue(torch.randn(CATALOGUE, DIM), torch.randn(CATALOGUE))
+    return CandidateSet(torch.randn(CATALOGUE, DIM), torch.randn(CATALOGUE))
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_dropout_is_off_in_use(name, objective, split, examples):
         "profile_dropout": 0.9,
     }
     model = _randomised(RECIPES[name]._model(RECIPES[name].start(split, settings), settings))
-    first, again = Trained(model), Trained(model.train())
+    first, again = FittedModel(model), FittedModel(model.train())
     support = examples([[1, 2], [3]])
     np.testing.assert_array_equal(
         first.score(first.adapt(support, split.test.profile[:2]), np.arange(30)),

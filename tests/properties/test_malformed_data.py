@@ -36,7 +36,7 @@ def outcome(path: Path) -> Interactions | str:
 def is_sound(seen: Interactions | str) -> bool:
     if isinstance(seen, str):
         return len(seen) > 10 and "\n" not in seen
-    in_range = 0 <= seen.owner.min() <= seen.owner.max() < len(seen.owners)
+    in_range = 0 <= seen.user.min() <= seen.user.max() < len(seen.users)
     return bool(
         len(seen) > 0 and in_range and 0 <= seen.item.min() <= seen.item.max() < len(seen.items)
     )
@@ -92,7 +92,7 @@ def test_text_ids_come_back_as_they_were_written(ids, tmp_path):
         csv.writer(file, quoting=csv.QUOTE_ALL).writerows([("user", "item"), *ids])
     log = read(path)
     back = zip(
-        map(str, log.owners.decode(log.owner)), map(str, log.items.decode(log.item)), strict=True
+        map(str, log.users.decode(log.user)), map(str, log.items.decode(log.item)), strict=True
     )
     assert list(back) == ids
 
@@ -107,4 +107,4 @@ def test_integer_ids_come_back_as_they_were_written(ids, tmp_path):
     path = tmp_path / "events.csv"
     path.write_text("user,item\n" + "".join(f"{user},{item}\n" for user, item in ids))
     log = read(path)
-    assert list(zip(log.owners.decode(log.owner), log.items.decode(log.item), strict=True)) == ids
+    assert list(zip(log.users.decode(log.user), log.items.decode(log.item), strict=True)) == ids

@@ -91,16 +91,14 @@ def test_batches_put_together_are_the_whole(rows, size):
 
 
 @given(st.integers(0, 10_000), st.booleans(), st.sampled_from([BENCHMARK, DEPLOY]))
-def test_a_split_has_disjoint_owners_and_no_query_item_in_its_support(seed, timed, shares):
+def test_a_split_has_disjoint_users_and_no_query_item_in_its_support(seed, timed, shares):
     log = random_log(seed, timed)
     try:
         split = user_cold_start(log, seed=seed, shares=shares)
     except DataError:
         return
-    owners = [marks(part) for part in (split.train, split.valid, split.test)]
-    assert (
-        not (owners[0] & owners[1]) and not (owners[0] & owners[2]) and not (owners[1] & owners[2])
-    )
+    users = [marks(part) for part in (split.train, split.valid, split.test)]
+    assert not (users[0] & users[1]) and not (users[0] & users[2]) and not (users[1] & users[2])
     for tasks in (split.valid, split.test):
         for shots in (0, 1, 3):
             batch = tasks.cut(shots)
@@ -122,40 +120,40 @@ def test_with_times_the_order_is_that_of_the_log():
     for row, values in zip(
         rows_of(split.train.events), split_values(split.train.events), strict=True
     ):
-        owner = int(values[0]) // 1000
-        whole = log.item[log.owner == owner]
+        user = int(values[0]) // 1000
+        whole = log.item[log.user == user]
         firsts = list(dict.fromkeys(whole.tolist()))
         assert row == firsts
 
 
-def test_too_few_owners_are_refused():
-    log = random_log(1, timed=False, owners=2)
+def test_too_few_users_are_refused():
+    log = random_log(1, timed=False, users=2)
     with pytest.raises(DataError, match="2 users with events, too few to hold some of them out"):
         user_cold_start(log)
 
 
-def test_owners_with_single_events_are_refused():
-    owner = np.arange(30)
+def test_users_with_single_events_are_refused():
+    user = np.arange(30)
     log = Interactions(
-        owner=owner, item=owner % 4, value=np.ones(30, dtype=np.float32), time=None, domain=None,
-        owners=Vocabulary(pl.Series(range(30))), items=Vocabulary(pl.Series(range(4))),
+        user=user, item=user % 4, value=np.ones(30, dtype=np.float32), time=None, domain=None,
+        users=Vocabulary(pl.Series(range(30))), items=Vocabulary(pl.Series(range(4))),
     )  # fmt: skip
     with pytest.raises(DataError, match="most users have a single event"):
         user_cold_start(log)
 
 
-def random_log(seed: int, timed: bool, owners: int = 40) -> Interactions:
-    """Each owner's values carry the owner, so that a task shows whose it is."""
+def random_log(seed: int, timed: bool, users: int = 40) -> Interactions:
+    """Each user's values carry the user, so that a task shows whose it is."""
     rng = np.random.default_rng(seed)
     events = 400
-    owner = rng.integers(0, owners, events)
+    user = rng.integers(0, users, events)
     return Interactions(
-        owner=owner,
+        user=user,
         item=rng.integers(0, 25, events),
-        value=(1000 * owner + 1).astype(np.float32),
+        value=(1000 * user + 1).astype(np.float32),
         time=np.sort(rng.integers(0, 300, events)) if timed else None,
         domain=None,
-        owners=Vocabulary(pl.Series(range(owners))),
+        users=Vocabulary(pl.Series(range(users))),
         items=Vocabulary(pl.Series(range(25))),
     )
 
@@ -173,7 +171,7 @@ def split_values(examples: Examples) -> list[np.ndarray]:
 def test_tables_without_a_useful_column_count_as_absent():
     log = replace(
         random_log(5, timed=True),
-        owner_table=pl.DataFrame({"nothing": [None] * 40}),
+        user_table=pl.DataFrame({"nothing": [None] * 40}),
         item_table=pl.DataFrame({"constant": [1] * 25}),
     )
     split = user_cold_start(log)

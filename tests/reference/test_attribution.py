@@ -8,10 +8,10 @@ import torch
 from numpy.testing import assert_allclose
 
 from warmstart.baselines import EASE, Bias, ItemKNN, Popularity
-from warmstart.ensemble.switching import ByShots
+from warmstart.ensemble.switching import ShotSwitch
 from warmstart.explain.attribution import Known, copies, influences, serving, strongest
 from warmstart.learners import Ridge
-from warmstart.learners.base import Catalogue, Support
+from warmstart.learners.base import CandidateSet, Support
 from warmstart.scorer import Additive
 from warmstart.tasks.tasks import Examples
 from warmstart.training import registry as recipes
@@ -47,8 +47,8 @@ def test_the_ridge_head_knows_what_each_example_adds(objective):
     support = Support(
         torch.randn(3, 4, 5).double(), torch.randn(3, 4).double(), mask, torch.randn(3, 5).double()
     )
-    catalogue = Catalogue(torch.randn(7, 5).double(), torch.randn(7).double())
-    added = learner.added(support, catalogue)
+    catalogue = CandidateSet(torch.randn(7, 5).double(), torch.randn(7).double())
+    added = learner.leave_one_out_differences(support, catalogue)
     for place in range(4):
         fewer = replace(support, mask=mask & (torch.arange(4) != place))
         lost = learner.adapt(support, catalogue).mean - learner.adapt(fewer, catalogue).mean
@@ -84,7 +84,7 @@ def test_copies_keep_what_they_are_told_in_its_order(examples):
 
 def test_the_scorer_that_serves_a_history_answers_for_its_copies(split, examples):
     few, many = Popularity.fit(split.train, items=30), EASE.fit(split.train, items=30, l2=30.0)
-    both = ByShots([few, many], [0, 3])
+    both = ShotSwitch([few, many], [0, 3])
     assert serving(both, 2) is few and serving(both, 3) is many and serving(many, 7) is many
     support, items, rivals = examples([[3, 8, 1]]), np.array([5, 6]), np.array([[2, 9], [2, 9]])
     alone, found = (influences(one, Known(support), items, rivals) for one in (many, both))

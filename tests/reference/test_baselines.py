@@ -26,7 +26,7 @@ def dense(tasks: Tasks) -> np.ndarray:
     return met
 
 
-def test_popularity_counts_owners(train):
+def test_popularity_counts_users(train):
     np.testing.assert_allclose(
         Popularity.fit(train, items=ITEMS).popular, dense(train).mean(axis=0), rtol=1e-6
     )
@@ -76,7 +76,7 @@ def test_item_knn_sums_the_shrunken_cosines_of_the_nearest(train, examples):
 
 
 def test_bias_predicts_mean_plus_both_shrunken_biases(train, examples):
-    bias = Bias.fit(train, items=ITEMS, item_l2=2.0, owner_l2=1.5)
+    bias = Bias.fit(train, items=ITEMS, item_l2=2.0, user_l2=1.5)
     mean = train.events.value.mean()
     item_bias = []
     for item in range(ITEMS):

@@ -29,30 +29,30 @@ class World:
     chance.
     """
 
-    def __init__(self, seed: int = 0, owners: int = 800, rated: int = 25) -> None:
+    def __init__(self, seed: int = 0, users: int = 800, rated: int = 25) -> None:
         rng = np.random.default_rng(seed)
         self.content = rng.standard_normal((ITEMS, 3))
         self.vectors = self.content @ rng.standard_normal(
             (3, D + 1)
         ) * 0.4 + 0.3 * rng.standard_normal((ITEMS, D + 1))
         self.vectors[:, D] += 3
-        self.profile = rng.integers(0, 2, (owners, 2)).astype(float)
+        self.profile = rng.integers(0, 2, (users, 2)).astype(float)
         line = np.array([[1.0, -0.5], [0.0, 0.8]])
-        self.tastes = (self.profile - 0.5) @ line + rng.standard_normal((owners, D))
+        self.tastes = (self.profile - 0.5) @ line + rng.standard_normal((users, D))
         self.mean = self.tastes @ self.vectors[:, :D].T + self.vectors[:, D]
-        self.chosen = np.stack([rng.permutation(ITEMS)[:rated] for _ in range(owners)])
+        self.chosen = np.stack([rng.permutation(ITEMS)[:rated] for _ in range(users)])
         self.ratings = self.mean + NOISE * rng.standard_normal(self.mean.shape)
 
-    def tasks(self, owners: np.ndarray, items: np.ndarray | None = None) -> Tasks:
-        """These owners' ratings, of these items alone."""
+    def tasks(self, users: np.ndarray, items: np.ndarray | None = None) -> Tasks:
+        """These users' ratings, of these items alone."""
         allowed = set(range(ITEMS) if items is None else items.tolist())
         rows = [
-            [(int(i), self.ratings[u, i]) for i in self.chosen[u] if i in allowed] for u in owners
+            [(int(i), self.ratings[u, i]) for i in self.chosen[u] if i in allowed] for u in users
         ]
         return Tasks(
             examples(rows),
             ordered=False,
-            profile=sp.csr_array(self.profile[owners], dtype=np.float32),
+            profile=sp.csr_array(self.profile[users], dtype=np.float32),
         )
 
 
@@ -140,7 +140,7 @@ def test_it_finds_the_noise_and_the_number_of_factors(fitted):
     assert strength[1] > 0.3 > 0.1 > strength[2]  # two of the four that were asked for are too many
 
 
-def test_a_new_owner_s_ratings_are_foreseen_nearly_as_well_as_by_who_knows_the_world(world, fitted):
+def test_a_new_user_s_ratings_are_foreseen_nearly_as_well_as_by_who_knows_the_world(world, fitted):
     tasks = world.tasks(np.arange(600, 800))
     for shots, wanted in [(0, 1.25), (15, 1.1)]:
         batch = tasks.cut(shots)
@@ -150,13 +150,13 @@ def test_a_new_owner_s_ratings_are_foreseen_nearly_as_well_as_by_who_knows_the_w
         assert np.sqrt((error**2).mean()) < wanted * ideal
 
 
-def _ideal(world: World, owners: np.ndarray, shots: int) -> float:
+def _ideal(world: World, users: np.ndarray, shots: int) -> float:
     """The root of the mean squared error of who knows the items' vectors and the line from the
     profile.
     """
     v, level = world.vectors[:, :D], world.vectors[:, D]
     errors = []
-    for u in owners:
+    for u in users:
         prior = (world.profile[u] - 0.5) @ np.array([[1.0, -0.5], [0.0, 0.8]])
         rated, asked = world.chosen[u][:shots], world.chosen[u][shots : shots + 20]
         gain = v[rated].T @ np.linalg.inv(v[rated] @ v[rated].T + NOISE**2 * np.eye(shots))

@@ -9,16 +9,16 @@ import torch
 from torch.testing import assert_close
 
 from warmstart.learners import Blend, InContext
-from warmstart.learners.base import Catalogue, Query, Support, ranking
+from warmstart.learners.base import CandidateSet, Query, Support, ranking
 from warmstart.model.encoder import Encoder
-from warmstart.model.few_shot import Weighed
-from warmstart.model.fitted import Trained
+from warmstart.model.few_shot import StateWithExperts
+from warmstart.model.fitted import FittedModel
 from warmstart.training import registry as recipes
 from warmstart.training.registry import RECIPES
 from warmstart.training.tuning import Order
 
 DIM, COUNTS = 5, (4, 0, 2)
-CATALOGUE = Catalogue(torch.zeros(1, DIM), torch.zeros(1))  # it does not look at it
+CATALOGUE = CandidateSet(torch.zeros(1, DIM), torch.zeros(1))  # it does not look at it
 SETTINGS = {"dim": 8, "objective": "ranking", "spectral": True}
 
 
@@ -46,7 +46,7 @@ def untrained(split):
 def test_training_starts_at_the_prior_with_the_same_trust_in_all():
     learner = Blend(DIM, ordered=True, witnesses=3, first_trust=0.3).eval()
     assert_close(learner.adapt(support(), CATALOGUE), support().prior)
-    assert_close(learner.trust(support()), torch.full((3, 3), 0.3))
+    assert_close(learner.expert_weights(support()), torch.full((3, 3), 0.3))
 
 
 @torch.no_grad()
@@ -71,7 +71,7 @@ def test_with_an_order_what_the_recurrent_network_expects_is_added():
 @torch.no_grad()
 def test_trust_is_read_off_the_number_of_shots_and_how_alike_they_are():
     learner, given = randomised(Blend(DIM, witnesses=2)), support()
-    found = learner.trust(given)
+    found = learner.expert_weights(given)
     for t, count in enumerate(COUNTS):
         directions = [x / x.norm() for x in given.x[t, :count]]
         centre = sum(directions) / count if count else torch.zeros(DIM)
@@ -88,7 +88,13 @@ def test_focus_weighs_an_example_by_a_power_of_the_chance_it_is_given():
     x, pool, w = torch.randn(3, 4), torch.randn(6, 4), torch.randn(4)
     mask, known = torch.tensor([True, True, False]), torch.tensor([0.5, -1.0, 9.0])
     found = ranking(
-        lambda z: z @ w, x, torch.ones(3), mask, Catalogue(pool, torch.zeros(6)), known, focus=0.5
+        lambda z: z @ w,
+        x,
+        torch.ones(3),
+        mask,
+        CandidateSet(pool, torch.zeros(6)),
+        known,
+        focus=0.5,
     )
     chances = [
         float((x[i] @ w + known[i]).exp() / ((x[i] @ w + known[i]).exp() + (pool @ w).exp().sum()))
@@ -101,15 +107,15 @@ def test_focus_weighs_an_example_by_a_power_of_the_chance_it_is_given():
 def test_a_score_is_that_of_the_network_and_what_the_trusted_witnesses_say(split, examples):
     model = untrained(split)
     given = examples([[4, 2, 9], [], [7]])
-    scorer = Trained(model)
+    scorer = FittedModel(model)
     state = scorer.adapt(given)
-    assert isinstance(state, Weighed)
+    assert isinstance(state, StateWithExperts)
     padded = given.padded()
     mask = torch.from_numpy(padded.mask)
     x = scorer.vectors[torch.from_numpy(padded.item)]
     prior = model.encoder.priors(None, 3)
     trust = model.learner.trust(Support(x, torch.ones(mask.shape), mask, prior))
-    said = torch.from_numpy(model.evidence.of(given)) @ trust.unsqueeze(-1)
+    said = torch.from_numpy(model.evidence.scores(given)) @ trust.unsqueeze(-1)
     network = state.state @ scorer.vectors.mT
     network[:, torch.from_numpy(model.evidence.taken)] += said.squeeze(-1)
     assert_close(torch.from_numpy(scorer.score(state, np.arange(30))), network)
@@ -127,7 +133,7 @@ def test_in_training_the_witnesses_have_not_seen_the_task(split):
     x = vectors[torch.from_numpy(padded.item)]
     given = Support(x, torch.ones(mask.shape), mask, model.encoder.priors(batch.profile, 5))
     scores = model.learner.adapt(given, CATALOGUE) @ vectors.mT
-    witnesses = torch.from_numpy(model.evidence.of(batch.support, batch.own, batch.profile))
+    witnesses = torch.from_numpy(model.evidence.scores(batch.support, batch.own, batch.profile))
     scores[:, torch.from_numpy(model.evidence.taken)] += (
         witnesses @ model.learner.trust(given).unsqueeze(-1)
     ).squeeze(-1)
@@ -157,9 +163,9 @@ def test_ratings_have_no_witnesses(split):
 def test_the_loss_counts_what_is_known_from_elsewhere():
     learner, given = Blend(DIM).eval(), support()
     query = Query(torch.randn(3, 2, DIM), torch.ones(3, 2), torch.ones(3, 2, dtype=torch.bool))
-    rivals = Catalogue(torch.randn(6, DIM), torch.zeros(6))
+    rivals = CandidateSet(torch.randn(6, DIM), torch.zeros(6))
     known = Query(query.x, query.y, query.mask, torch.full((3, 2), 2.0))
-    shifted = Catalogue(rivals.x, torch.full((3, 6), 2.0))
+    shifted = CandidateSet(rivals.x, torch.full((3, 6), 2.0))
     assert_close(
         learner.loss(given, known, CATALOGUE, shifted),
         learner.loss(given, query, CATALOGUE, rivals),
@@ -172,9 +178,9 @@ def test_the_appeal_that_the_data_say_stays(split):
         "blend", Order(split, settings={k: v for k, v in settings.items() if k != "objective"})
     )
     start = RECIPES["blend"].start(split, {**RECIPES["blend"].preset, **SETTINGS})
-    np.testing.assert_array_equal(one.scorer.arrays()["encoder.appeal"], start.appeal)
+    np.testing.assert_array_equal(one.scorer.arrays()["encoder.appeal"], start.item_bias)
     assert (
-        one.scorer.arrays()["encoder.ids"] != start.directions
+        one.scorer.arrays()["encoder.ids"] != start.initial_embeddings
     ).any() or one.history.best_step == 0
 
 

@@ -6,11 +6,11 @@ from torch.nn.functional import softmax, softplus
 from torch.testing import assert_close
 
 from warmstart.learners import Core
-from warmstart.learners.base import FIXED, Catalogue, Query, Support
+from warmstart.learners.base import FIXED_COORDINATES, CandidateSet, Query, Support
 from warmstart.learners.core import SOFT
 
 DIM, COUNTS = 7, (5, 0, 3)
-CATALOGUE = Catalogue(torch.zeros(1, DIM), torch.zeros(1))  # it does not look at it
+CATALOGUE = CandidateSet(torch.zeros(1, DIM), torch.zeros(1))  # it does not look at it
 
 
 @pytest.fixture
@@ -33,13 +33,13 @@ def support() -> Support:
 def expected(learner: Core, events: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
     """What is expected after all of these events of one task."""
     recurrent = learner.recurrence(events.unsqueeze(0))[0, len(events)].clone()
-    recurrent[:FIXED] = 0
+    recurrent[:FIXED_COORDINATES] = 0
     sought = recurrent.clone()
     if len(events):
         age = torch.stack([learner.age[len(events) - 1 - i] for i in range(len(events))])
         weight = softmax(torch.stack([learner.asks(recurrent) @ x for x in events]) + age, dim=0)
         summed = sum(w * x for w, x in zip(weight, events, strict=True))
-        summed[:FIXED] = 0
+        summed[:FIXED_COORDINATES] = 0
         sought = sought + summed
     direction = sought / (sought.square().sum() + SOFT).sqrt()
     return direction / learner.log_temperature.exp() + learner.before[len(events)] * prior
@@ -61,7 +61,7 @@ def test_the_loss_asks_for_each_event_by_those_before_it(learner, support):
         torch.ones(3, 2),
         torch.tensor([[True, True], [True, False], [False, False]]),
     )
-    rivals = Catalogue(torch.randn(9, DIM), torch.randn(3, 9))
+    rivals = CandidateSet(torch.randn(9, DIM), torch.randn(3, 9))
     found = learner.loss(support, query, CATALOGUE, rivals)
     for t, count in enumerate(COUNTS):
         events = torch.cat([support.x[t, :count], query.x[t][query.mask[t]]])[:5]
@@ -79,4 +79,4 @@ def test_at_first_only_somebody_new_hears_the_prior(support):
     one = Core(DIM, units=6, max_length=5).eval()
     found = one.adapt(support, CATALOGUE)
     assert_close(found[1], support.prior[1])
-    assert (found[[0, 2]][:, :FIXED] == 0).all()
+    assert (found[[0, 2]][:, :FIXED_COORDINATES] == 0).all()

@@ -6,7 +6,15 @@ import math
 import numpy as np
 import pytest
 
-from warmstart.ensemble.count_features import DECAY, ELSEWHERE, FAINT, OF_ITEM, SAID, SHARES, Memory
+from warmstart.ensemble.count_features import (
+    DECAY,
+    FEATURE_NAMES,
+    ITEM_FEATURE_NAMES,
+    LOG_SCALE_THRESHOLDS,
+    RECENT_SHARES,
+    SOURCE_SUFFIX,
+    CountFeatures,
+)
 from warmstart.tasks.tasks import Examples
 
 ITEMS = 9
@@ -25,16 +33,18 @@ def support(examples) -> Examples:
     return examples(SUPPORT)
 
 
-def said(memory: Memory, support: Examples) -> np.ndarray:
+def said(memory: CountFeatures, support: Examples) -> np.ndarray:
     """(T, I, W), with zeros where nothing is said."""
-    heard = memory.heard(support)
-    found = np.zeros((len(support), ITEMS, len(SAID)), dtype=np.float32)
-    found[heard.task, heard.item] = heard.said
+    heard = memory.extract(support)
+    found = np.zeros((len(support), ITEMS, len(FEATURE_NAMES)), dtype=np.float32)
+    found[heard.task, heard.item] = heard.values
     return found
 
 
 def loud(share: float, witness: str) -> float:
-    return math.log1p(share / FAINT[witness]) / math.log1p(0.1 / FAINT[witness])
+    return math.log1p(share / LOG_SCALE_THRESHOLDS[witness]) / math.log1p(
+        0.1 / LOG_SCALE_THRESHOLDS[witness]
+    )
 
 
 def shares(weights: np.ndarray) -> np.ndarray:
@@ -59,7 +69,9 @@ def followed(item: int) -> np.ndarray:
 
 @pytest.mark.parametrize("ordered", [True, False])
 def test_what_was_met_together_is_counted_over_past_tasks(past, support, ordered):
-    found = said(Memory.of(past, ordered, NOWHERE), support)[..., SAID.index("together")]
+    found = said(CountFeatures.fit(past, ordered, NOWHERE), support)[
+        ..., FEATURE_NAMES.index("together")
+    ]
     for t, events in enumerate(SUPPORT):
         weights = [DECAY ** (len(events) - 1 - i) if ordered else 1.0 for i in range(len(events))]
         share = sum(
@@ -82,7 +94,9 @@ def cosine(item: int, other: int) -> float:
 
 
 def test_items_that_are_met_together_alone_are_near(past, support):
-    found = said(Memory.of(past, True, NOWHERE), support)[..., SAID.index("cosine")]
+    found = said(CountFeatures.fit(past, True, NOWHERE), support)[
+        ..., FEATURE_NAMES.index("cosine")
+    ]
     for t, events in enumerate(SUPPORT):
         wanted = [
             sum(
@@ -96,7 +110,7 @@ def test_items_that_are_met_together_alone_are_near(past, support):
 
 
 def test_what_followed_is_asked_of_the_last_event(past, support):
-    found = said(Memory.of(past, True, NOWHERE), support)[..., SAID.index("next")]
+    found = said(CountFeatures.fit(past, True, NOWHERE), support)[..., FEATURE_NAMES.index("next")]
     for t, events in enumerate(SUPPORT):
         share = followed(events[-1]) if events else np.zeros(ITEMS)
         np.testing.assert_allclose(
@@ -105,45 +119,47 @@ def test_what_followed_is_asked_of_the_last_event(past, support):
 
 
 def test_places_of_events_are_marked(past, support):
-    found = said(Memory.of(past, True, NOWHERE), support)
+    found = said(CountFeatures.fit(past, True, NOWHERE), support)
     for t, events in enumerate(SUPPORT):
         for name, items in (("met", events), ("last", events[-1:]), ("before_last", events[-2:-1])):
-            assert set(np.flatnonzero(found[t, :, SAID.index(name)])) == set(items)
+            assert set(np.flatnonzero(found[t, :, FEATURE_NAMES.index(name)])) == set(items)
 
 
 def test_what_was_met_elsewhere_is_said_by_witnesses_of_its_own(past, support):
     elsewhere = np.arange(ITEMS) % 2 == 0  # items 0, 2, 4 and so on are no answer
-    found = said(Memory.of(past, True, elsewhere), support)
-    for which, suffix in ((~elsewhere, ""), (elsewhere, ELSEWHERE)):
-        part = said(Memory.of(past, True, NOWHERE), support.where(which[support.item]))
+    found = said(CountFeatures.fit(past, True, elsewhere), support)
+    for which, suffix in ((~elsewhere, ""), (elsewhere, SOURCE_SUFFIX)):
+        part = said(CountFeatures.fit(past, True, NOWHERE), support.where(which[support.item]))
         for name in ("alike", "together", "cosine"):
             np.testing.assert_array_equal(
-                found[..., SAID.index(name + suffix)], part[..., SAID.index(name)]
+                found[..., FEATURE_NAMES.index(name + suffix)], part[..., FEATURE_NAMES.index(name)]
             )
-    assert not found[:, elsewhere, SAID.index("met")].any()
-    shots = Memory.of(past, True, elsewhere).shots(support)
+    assert not found[:, elsewhere, FEATURE_NAMES.index("met")].any()
+    shots = CountFeatures.fit(past, True, elsewhere).shots(support)
     assert shots.tolist() == [sum(item % 2 for item in events) for events in SUPPORT]
 
 
 def test_without_an_order_nothing_followed(past, support):
-    found = said(Memory.of(past, False, NOWHERE), support)
+    found = said(CountFeatures.fit(past, False, NOWHERE), support)
     for name in ("next", "last", "before_last"):
-        assert not found[..., SAID.index(name)].any()
-    turned = said(Memory.of(past, False, NOWHERE), support.shuffled(np.random.default_rng(0)))
+        assert not found[..., FEATURE_NAMES.index(name)].any()
+    turned = said(
+        CountFeatures.fit(past, False, NOWHERE), support.shuffled(np.random.default_rng(0))
+    )
     np.testing.assert_allclose(found, turned, rtol=1e-6)
 
 
 def test_tasks_that_are_alike_name_what_they_met(past, support):
-    found = said(Memory.of(past, True, NOWHERE), support)[..., SAID.index("alike")]
+    found = said(CountFeatures.fit(past, True, NOWHERE), support)[..., FEATURE_NAMES.index("alike")]
     assert set(np.flatnonzero(found[1])) == {0, 4, 6}  # [4] and [0, 4, 4, 6] share the only event
     assert not found[2].any()
 
 
 def test_of_late_is_counted_among_the_latest_events(past):
-    of_items = Memory.of(past, True, NOWHERE).of_items
+    of_items = CountFeatures.fit(past, True, NOWHERE).item_features
     met = [item for task in PAST for item in task]
-    assert of_items.shape == (ITEMS, len(OF_ITEM))
-    for column, share in enumerate(SHARES):
+    assert of_items.shape == (ITEMS, len(ITEM_FEATURE_NAMES))
+    for column, share in enumerate(RECENT_SHARES):
         latest = met[len(met) - round(share * len(met)) :]
         counts = np.array([latest.count(item) for item in range(ITEMS)])
         np.testing.assert_allclose(
@@ -161,18 +177,18 @@ def test_of_late_is_counted_among_the_latest_events(past):
 def test_tasks_that_come_later_are_counted_like_those_before(past, support, examples):
     more = [[3, 8], [1, 2, 8]]
     grown, whole = (
-        Memory.of(past, True, NOWHERE).followed_by(examples(more)),
-        Memory.of(examples(PAST + more), True, NOWHERE),
+        CountFeatures.fit(past, True, NOWHERE).with_sessions(examples(more)),
+        CountFeatures.fit(examples(PAST + more), True, NOWHERE),
     )
-    np.testing.assert_array_equal(grown.of_items, whole.of_items)
+    np.testing.assert_array_equal(grown.item_features, whole.item_features)
     np.testing.assert_allclose(said(grown, support), said(whole, support), rtol=1e-6)
 
 
 def test_nobody_known_and_nothing_past_is_valid(support, examples):
-    memory = Memory.of(examples([[]]), True, NOWHERE)
-    assert np.isfinite(memory.of_items).all()
+    memory = CountFeatures.fit(examples([[]]), True, NOWHERE)
+    assert np.isfinite(memory.item_features).all()
     found = said(memory, support)
     assert set(np.flatnonzero(found.any(axis=(0, 1)))) == {
-        SAID.index(name) for name in ("met", "last", "before_last")
+        FEATURE_NAMES.index(name) for name in ("met", "last", "before_last")
     }
-    assert len(memory.heard(examples([[], []])).item) == 0
+    assert len(memory.extract(examples([[], []])).item) == 0

@@ -5,10 +5,10 @@ import torch
 from torch.testing import assert_close
 
 from warmstart.learners import DropoutNet
-from warmstart.learners.base import Catalogue, Query, Support
+from warmstart.learners.base import CandidateSet, Query, Support
 
 DIM, COUNTS = 5, (3, 1, 0)
-CATALOGUE = Catalogue(torch.zeros(1, DIM), torch.zeros(1))
+CATALOGUE = CandidateSet(torch.zeros(1, DIM), torch.zeros(1))
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_the_network_reads_the_prior_and_the_mean_event(support):
 @pytest.mark.parametrize("forgets", [0.0, 1.0])
 def test_in_training_events_are_forgotten_by_chance(support, forgets):
     query = Query(torch.randn(3, 2, DIM), torch.ones(3, 2), torch.ones(3, 2, dtype=torch.bool))
-    rivals = Catalogue(torch.randn(9, DIM), torch.zeros(9))
+    rivals = CandidateSet(torch.randn(9, DIM), torch.zeros(9))
     nothing = Support(support.x, support.y, torch.zeros_like(support.mask), support.prior)
     learner, plain = made(forgets), made(0.0)
     wanted = plain.loss(nothing if forgets else support, query, CATALOGUE, rivals)

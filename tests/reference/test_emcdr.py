@@ -16,10 +16,10 @@ def train(examples) -> Tasks:
     """Who met even things there met even things here; some have one side only."""
     rng = np.random.default_rng(0)
     before, events = [], []
-    for owner in range(60):
-        kind = np.arange(owner % 2, 10, 2)
-        before.append(rng.permutation(kind)[:3].tolist() if owner % 5 else [])
-        events.append((10 + rng.permutation(kind)[:3]).tolist() if owner % 7 else [])
+    for user in range(60):
+        kind = np.arange(user % 2, 10, 2)
+        before.append(rng.permutation(kind)[:3].tolist() if user % 5 else [])
+        events.append((10 + rng.permutation(kind)[:3]).tolist() if user % 7 else [])
     return Tasks(
         examples(events), ordered=False, before=examples(before), question=Question(among=HERE)
     )

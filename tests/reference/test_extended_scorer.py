@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 from warmstart.baselines import ItemKNN
-from warmstart.cooccurrence.similarity import COMMON
+from warmstart.cooccurrence.similarity import IDF_SMOOTHING
 from warmstart.recommend.extended_scorer import CAUTION, NEAREST, RARE, Widened, likeness
 from warmstart.tasks.tasks import Tasks
 
@@ -34,7 +34,7 @@ def test_what_a_new_item_is_like_is_the_mean_written_out(world, examples):
     found = likeness(
         sp.csr_array(known), sp.csr_array(new), examples(met_by), examples(histories), popular
     ).toarray()
-    weight = 1 / np.sqrt((known**2).sum(axis=0) + COMMON)
+    weight = 1 / np.sqrt((known**2).sum(axis=0) + IDF_SMOOTHING)
     for row, columns, own in zip(found, new, met_by, strict=True):
         sizes = np.linalg.norm(known * weight, axis=1) * max(np.linalg.norm(columns * weight), 1e-9)
         by_columns = nearest((known * weight) @ (columns * weight) / np.maximum(sizes, 1e-9))

@@ -6,21 +6,21 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.func import vjp
 from torch.testing import assert_close
 
-from warmstart.learners.base import OBJECTIVES, Catalogue, Support
+from warmstart.learners.base import OBJECTIVES, CandidateSet, Support
 from warmstart.learners.blocks.head import (
-    LAYERS,
-    START_RATE,
-    Bent,
-    bent_,
-    combine,
-    fresh_head,
+    ADAPTED_LAYERS,
+    INNER_RATE,
+    FastTanh,
+    expand_to_tasks,
+    fast_tanh_,
     head_scores,
-    of_tasks,
-    products,
-    slope,
+    init_head,
+    rowwise_products,
+    support_gradient,
     support_loss,
-    unbent,
-    unbent_,
+    tanh_gradient,
+    tanh_gradient_,
+    weighted_sum,
 )
 
 TASKS, SHOTS, ITEMS, DIM, HIDDEN = 3, 4, 6, 5, 2
@@ -42,7 +42,7 @@ def support():
 @pytest.fixture
 def catalogue():
     torch.manual_seed(1)
-    return Catalogue(doubles(7, DIM), doubles(7))
+    return CandidateSet(doubles(7, DIM), doubles(7))
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def one(weights, t):
 
 def test_a_fresh_head_is_random_of_a_scale_that_keeps_that_of_its_input():
     torch.manual_seed(3)
-    head = fresh_head(200, 100)
+    head = init_head(200, 100)
     shapes = {name: tuple(weight.shape) for name, weight in head.items()}
     assert shapes == {
         "represent": (200, 100),
@@ -99,13 +99,13 @@ def test_a_fresh_head_is_random_of_a_scale_that_keeps_that_of_its_input():
 
 
 def test_rates_start_larger_for_a_softmax_than_for_a_squared_error():
-    assert START_RATE == {"ranking": 0.5, "rating": 0.1}
+    assert INNER_RATE == {"ranking": 0.5, "rating": 0.1}
 
 
 def test_all_tasks_start_from_the_head_and_each_from_its_prior():
-    head, prior = fresh_head(DIM, HIDDEN), torch.randn(TASKS, DIM)
-    weights = of_tasks(head, prior)
-    assert set(weights) == set(LAYERS["all"])
+    head, prior = init_head(DIM, HIDDEN), torch.randn(TASKS, DIM)
+    weights = expand_to_tasks(head, prior)
+    assert set(weights) == set(ADAPTED_LAYERS["all"])
     assert weights["prior"] is prior
     for name, weight in head.items():
         assert_close(weights[name], torch.stack([weight] * TASKS))
@@ -126,17 +126,19 @@ def test_the_support_loss_is_that_of_each_task_alone(objective, weights, support
 
 
 @BOTH
-@pytest.mark.parametrize("layers", LAYERS)
+@pytest.mark.parametrize("layers", ADAPTED_LAYERS)
 def test_the_slope_of_the_adapted_layers_is_that_of_each_task_alone(
     objective, layers, weights, support, catalogue
 ):
-    found = slope(OBJECTIVES[objective], weights, LAYERS[layers], support, catalogue)
-    assert tuple(found) == LAYERS[layers]
+    found = support_gradient(
+        OBJECTIVES[objective], weights, ADAPTED_LAYERS[layers], support, catalogue
+    )
+    assert tuple(found) == ADAPTED_LAYERS[layers]
     for t in range(TASKS):
         own = one(weights, t)
         loss = loss_of(objective, own, support, catalogue, t)
-        expected = torch.autograd.grad(loss, [own[name] for name in LAYERS[layers]])
-        assert_close([found[name][t] for name in LAYERS[layers]], list(expected))
+        expected = torch.autograd.grad(loss, [own[name] for name in ADAPTED_LAYERS[layers]])
+        assert_close([found[name][t] for name in ADAPTED_LAYERS[layers]], list(expected))
 
 
 @BOTH
@@ -145,7 +147,9 @@ def test_the_slope_can_itself_be_differentiated(objective, weights, support, cat
     directions = {name: doubles(*weight.shape) for name, weight in weights.items()}
     leaves = {name: weight.clone().requires_grad_() for name, weight in weights.items()}
     asking = Support(support.x.clone().requires_grad_(), support.y, support.mask, support.prior)
-    found = slope(OBJECTIVES[objective], leaves, LAYERS["all"], asking, catalogue)
+    found = support_gradient(
+        OBJECTIVES[objective], leaves, ADAPTED_LAYERS["all"], asking, catalogue
+    )
     along = sum((found[name] * directions[name]).sum() for name in found)
     curves = torch.autograd.grad(along, [*leaves.values(), asking.x])
     for t in range(TASKS):
@@ -167,7 +171,9 @@ def test_the_slope_needs_no_graph_around_it_and_is_known_to_the_transforms_of_to
     objective, weights, support, catalogue
 ):
     def down(weights):
-        return slope(OBJECTIVES[objective], weights, LAYERS["all"], support, catalogue)
+        return support_gradient(
+            OBJECTIVES[objective], weights, ADAPTED_LAYERS["all"], support, catalogue
+        )
 
     leaves = {name: weight.clone().requires_grad_() for name, weight in weights.items()}
     expected = down(leaves)
@@ -186,38 +192,40 @@ def test_products_and_sums_are_those_of_each_task_alone():
     weights, shares = doubles(TASKS, DIM), doubles(TASKS, ITEMS)
     for t in range(TASKS):
         for x, rows in ((own, own[t]), (shared, shared)):
-            assert_close(products(weights, x)[t], torch.stack([row @ weights[t] for row in rows]))
             assert_close(
-                combine(shares, x)[t],
+                rowwise_products(weights, x)[t], torch.stack([row @ weights[t] for row in rows])
+            )
+            assert_close(
+                weighted_sum(shares, x)[t],
                 sum(share * row for share, row in zip(shares[t], rows, strict=True)),
             )
 
 
 def test_bent_is_tanh_to_the_last_digits_but_two():
     x = torch.linspace(-20, 20, 10_001)
-    assert_close(Bent.apply(x).double(), x.double().tanh(), rtol=0, atol=3e-7)
-    assert_close(Bent.apply(x.double()), x.double().tanh(), rtol=0, atol=1e-15)
+    assert_close(FastTanh.apply(x).double(), x.double().tanh(), rtol=0, atol=3e-7)
+    assert_close(FastTanh.apply(x.double()), x.double().tanh(), rtol=0, atol=1e-15)
 
 
 def test_bent_has_the_gradients_of_tanh():
     x = torch.linspace(-2, 2, 7, dtype=torch.float64, requires_grad=True)
-    assert gradcheck(Bent.apply, x) and gradgradcheck(Bent.apply, x)
-    assert_close(torch.autograd.grad(Bent.apply(x).sum(), x)[0], 1 - x.tanh() ** 2)
+    assert gradcheck(FastTanh.apply, x) and gradgradcheck(FastTanh.apply, x)
+    assert_close(torch.autograd.grad(FastTanh.apply(x).sum(), x)[0], 1 - x.tanh() ** 2)
 
 
 def test_bent_leaves_its_argument_alone_and_its_twin_in_place_does_not():
     x = torch.tensor([0.5, -1.0])
     before = x.clone()
-    Bent.apply(x)
+    FastTanh.apply(x)
     assert_close(x, before, rtol=0, atol=0)
-    assert bent_(x) is x
+    assert fast_tanh_(x) is x
     assert_close(x, before.tanh())
 
 
 def test_the_gradient_before_a_tanh_follows_from_that_after_it():
     gradient, value = torch.tensor([2.0, -3.0]), torch.tensor([0.5, 0.1])
     expected = torch.tensor([1.5, -2.97])
-    assert_close(unbent(gradient, value), expected)
+    assert_close(tanh_gradient(gradient, value), expected)
     assert_close(gradient, torch.tensor([2.0, -3.0]))
-    assert unbent_(gradient, value) is gradient
+    assert tanh_gradient_(gradient, value) is gradient
     assert_close(gradient, expected)

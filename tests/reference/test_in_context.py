@@ -7,10 +7,10 @@ from torch.nn.functional import gelu
 from torch.testing import assert_close
 
 from warmstart.learners import InContext
-from warmstart.learners.base import Catalogue, Support
+from warmstart.learners.base import CandidateSet, Support
 
 DIM, COUNTS = 5, (4, 0, 2)
-CATALOGUE = Catalogue(torch.zeros(1, DIM), torch.zeros(1))  # it does not look at it
+CATALOGUE = CandidateSet(torch.zeros(1, DIM), torch.zeros(1))  # it does not look at it
 
 
 def by_hand(
@@ -74,7 +74,7 @@ def test_in_training_hidden_units_are_dropped_and_the_others_doubled():
 
 def test_by_default_it_ranks_with_64_numbers_an_example_and_128_hidden_units():
     learner = InContext(DIM)
-    assert learner.ranks
+    assert learner.is_ranking
     assert learner.read.linear.weight.shape == (DIM, 64)
     assert learner.read.mixing[0].weight.shape == (128, 65)
     assert learner.read.dropout.p == learner.read.mixing[2].p == 0.1

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from torch.testing import assert_close
 
 from warmstart.learners import IMAML, FineTune, MetaRNN, Reptile
-from warmstart.learners.base import Catalogue, Query, Support
+from warmstart.learners.base import CandidateSet, Query, Support
 from warmstart.learners.imaml import conjugate_gradients
 
 DIM, HIDDEN = 4, 3
@@ -35,8 +35,8 @@ def world():
     query = Query(
         doubles(3, 5, DIM), doubles(3, 5), torch.arange(5) < torch.tensor(QUERIES)[:, None]
     )
-    catalogue = Catalogue(doubles(7, DIM), doubles(7))
-    rivals = Catalogue(doubles(6, DIM), doubles(3, 6))
+    catalogue = CandidateSet(doubles(7, DIM), doubles(7))
+    rivals = CandidateSet(doubles(6, DIM), doubles(3, 6))
     return support, query, catalogue, rivals
 
 

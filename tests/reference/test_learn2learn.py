@@ -15,8 +15,8 @@ import warmstart as ws
 from warmstart.errors import Misuse
 from warmstart.experiments.compare import ProgressCallbacks
 from warmstart.learners import MAML, Learn2Learn
-from warmstart.learners.base import Catalogue, Query, Support
-from warmstart.learners.blocks.head import START_RATE
+from warmstart.learners.base import CandidateSet, Query, Support
+from warmstart.learners.blocks.head import INNER_RATE
 from warmstart.training.registry import RECIPES, fit, recipe
 from warmstart.training.tuning import Order
 
@@ -48,8 +48,8 @@ def world():
             doubles(3, DIM).requires_grad_(),
         ),
         Query(doubles(3, 6, DIM).requires_grad_(), doubles(3, 6), query_mask),
-        Catalogue(doubles(7, DIM).requires_grad_(), doubles(7)),
-        Catalogue(doubles(8, DIM).requires_grad_(), doubles(3, 8)),
+        CandidateSet(doubles(7, DIM).requires_grad_(), doubles(7)),
+        CandidateSet(doubles(8, DIM).requires_grad_(), doubles(3, 8)),
     )
 
 
@@ -68,7 +68,7 @@ def pair(objective, algorithm="maml", *, first_order=False, learn_rates="one"):
     theirs = Learn2Learn(DIM, algorithm=algorithm, inner_rate=RATE, **shape).double()
     with torch.no_grad():
         for rate in ours.log_rate.values():
-            rate.fill_(math.log(RATE * START_RATE[objective]))
+            rate.fill_(math.log(RATE * INNER_RATE[objective]))
         for name, weight in ours.head.items():
             weight.add_(0.3 * torch.randn_like(weight))
             theirs.algorithm.module.get_parameter(name).copy_(weight)
@@ -177,9 +177,9 @@ def test_in_use_the_scores_are_the_same_and_no_graph_is_kept(algorithm, world):
 def test_by_default_it_is_maml_of_second_order_with_two_steps_at_the_usual_rate():
     learner = Learn2Learn(DIM)
     assert (
-        type(learner.algorithm).__name__ == "MAML" and learner.algorithm.lr == START_RATE["ranking"]
+        type(learner.algorithm).__name__ == "MAML" and learner.algorithm.lr == INNER_RATE["ranking"]
     )
-    assert (learner.ranks, learner.first_order, learner.inner_steps) == (True, False, 2)
+    assert (learner.is_ranking, learner.first_order, learner.inner_steps) == (True, False, 2)
 
 
 def test_nobody_imports_it_unasked():

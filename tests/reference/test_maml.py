@@ -5,9 +5,9 @@ import torch
 from torch.testing import assert_close
 
 from warmstart.learners import MAML
-from warmstart.learners.base import Catalogue, Query, Support
+from warmstart.learners.base import CandidateSet, Query, Support
 from warmstart.learners.blocks import dual_descent as dual
-from warmstart.learners.blocks.head import LAYERS
+from warmstart.learners.blocks.head import ADAPTED_LAYERS
 
 DIM, HIDDEN = 5, 4
 COUNTS = (4, 0, 1, 3)
@@ -74,8 +74,8 @@ def world():
         doubles(4, 5, DIM).requires_grad_(), doubles(4, 5), mask, doubles(4, DIM).requires_grad_()
     )
     query = Query(doubles(4, 6, DIM).requires_grad_(), doubles(4, 6), asked)
-    catalogue = Catalogue(doubles(7, DIM).requires_grad_(), doubles(7))
-    return support, query, catalogue, Catalogue(doubles(8, DIM).requires_grad_(), doubles(4, 8))
+    catalogue = CandidateSet(doubles(7, DIM).requires_grad_(), doubles(7))
+    return support, query, catalogue, CandidateSet(doubles(8, DIM).requires_grad_(), doubles(4, 8))
 
 
 def make(objective="rating", *, inner_steps=3, **switches):
@@ -212,12 +212,12 @@ def test_meta_sgd_has_a_rate_for_each_weight_and_maml_one_for_each_layer():
 
 
 @pytest.mark.parametrize(("objective", "start"), [("ranking", 0.5), ("rating", 0.1)])
-@pytest.mark.parametrize("adapts", LAYERS)
+@pytest.mark.parametrize("adapts", ADAPTED_LAYERS)
 def test_rates_are_those_of_the_adapted_layers_and_start_as_the_objective_needs(
     objective, start, adapts
 ):
     learner = MAML(DIM, objective=objective, adapts=adapts)
-    assert set(learner.log_rate) == set(LAYERS[adapts])
+    assert set(learner.log_rate) == set(ADAPTED_LAYERS[adapts])
     assert all(rate.exp().item() == pytest.approx(start) for rate in learner.log_rate.values())
 
 
@@ -243,9 +243,9 @@ def test_the_shortcut_in_groups_of_like_length_is_the_long_way(first_order, monk
     query = Query(
         doubles(11, 3, DIM).requires_grad_(), doubles(11, 3), torch.ones(11, 3, dtype=torch.bool)
     )
-    nothing = Catalogue(doubles(1, DIM).requires_grad_(), doubles(1))
+    nothing = CandidateSet(doubles(1, DIM).requires_grad_(), doubles(1))
     world = support, query, nothing, nothing
-    assert len(dual.grouped(support.mask)) == 5
+    assert len(dual.group_by_length(support.mask)) == 5
     learner = make(first_order=first_order)
     loss = learner.loss(*world)
     learner.shortcut = False

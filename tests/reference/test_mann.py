@@ -12,13 +12,13 @@ from torch.testing import assert_close
 
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.learners import MANN
-from warmstart.learners.base import Catalogue, Support
+from warmstart.learners.base import CandidateSet, Support
 from warmstart.learners.mann import Memory
 from warmstart.training import registry as recipes
 from warmstart.training.tuning import Order
 
 DIM, WIDTH, SLOTS, DECAY = 5, 4, 3, 0.9
-NOBODY = Catalogue(
+NOBODY = CandidateSet(
     torch.zeros(1, DIM), torch.zeros(1)
 )  # the catalogue says nothing to this learner
 MASK = [[1, 1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0, 0], [1, 0, 1, 1, 0, 1, 0], [1, 1, 0, 0, 0, 0, 0]]

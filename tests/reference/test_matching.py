@@ -12,7 +12,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from warmstart.learners import Matching, matching
-from warmstart.learners.base import Catalogue, Query, Support
+from warmstart.learners.base import CandidateSet, Query, Support
 from warmstart.training import registry as recipes
 from warmstart.training.registry import RECIPES
 from warmstart.training.tuning import Order
@@ -30,7 +30,7 @@ def support():
 
 @pytest.fixture
 def catalogue():
-    return Catalogue(_doubles(7, DIM), torch.zeros(7, dtype=torch.float64))
+    return CandidateSet(_doubles(7, DIM), torch.zeros(7, dtype=torch.float64))
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def make(objective="ranking", **switches):
 
 
 def scores_of(learner, support, items):
-    catalogue = Catalogue(items, torch.zeros(len(items), dtype=torch.float64))
+    catalogue = CandidateSet(items, torch.zeros(len(items), dtype=torch.float64))
     return learner.score(learner.adapt(support, catalogue), items)
 
 
@@ -216,7 +216,9 @@ def test_many_candidates_are_compared_in_parts_of_bounded_size(monkeypatch, supp
     monkeypatch.undo()
     assert_close(in_parts, scores_of(learner, support, many))
     assert sizes[4:] == [12]  # a small batch is one part
-    assert_close(learner.score(learner.adapt(support, Catalogue(many, many[:, 0])), own), in_parts)
+    assert_close(
+        learner.score(learner.adapt(support, CandidateSet(many, many[:, 0])), own), in_parts
+    )
 
 
 @torch.no_grad()

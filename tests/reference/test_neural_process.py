@@ -13,7 +13,7 @@ from torch.nn.functional import gelu, linear
 from torch.testing import assert_close
 
 from warmstart.learners import NeuralProcess
-from warmstart.learners.base import Catalogue, Query, Sampler, Support
+from warmstart.learners.base import CandidateSet, PosteriorSampler, Query, Support
 
 DIM, LATENT, HIDDEN, ITEMS, QUERIES, COUNTS = 6, 3, 5, 4, 2, (4, 0, 2)
 KL = 0.7
@@ -36,7 +36,7 @@ def query():
 @pytest.fixture
 def catalogue():
     torch.manual_seed(2)
-    return Catalogue(_doubles(7, DIM), _doubles(7))
+    return CandidateSet(_doubles(7, DIM), _doubles(7))
 
 
 def make(objective, *, dropout=0.0):
@@ -146,7 +146,7 @@ def test_a_draw_comes_from_its_generator_alone_and_is_scored_like_any_state(supp
     assert_close(
         learner.score(one, items)[0], items @ decoded(learner, one.mean[0], support.prior[0])
     )
-    assert isinstance(learner, Sampler)
+    assert isinstance(learner, PosteriorSampler)
 
 
 @torch.no_grad()

@@ -7,8 +7,8 @@ from scipy.special import logsumexp as scipy_logsumexp
 from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
-from warmstart.learners.base import Catalogue, ranking, rating
-from warmstart.model.few_shot import sample
+from warmstart.learners.base import CandidateSet, ranking, rating
+from warmstart.model.few_shot import sample_candidates
 from warmstart.model.fitted import logsumexp
 
 
@@ -16,7 +16,7 @@ def test_ranking_is_the_cross_entropy_of_each_example_among_the_catalogue():
     torch.manual_seed(0)
     x, pool, w = torch.randn(3, 4), torch.randn(6, 4), torch.randn(4)
     mask = torch.tensor([True, True, False])
-    loss = ranking(lambda z: z @ w, x, torch.ones(3), mask, Catalogue(pool, torch.zeros(6)))
+    loss = ranking(lambda z: z @ w, x, torch.ones(3), mask, CandidateSet(pool, torch.zeros(6)))
     logits = torch.stack([torch.cat([x[i : i + 1], pool]) @ w for i in range(2)])
     assert_close(loss, cross_entropy(logits, torch.zeros(2, dtype=torch.long)))
 
@@ -24,7 +24,7 @@ def test_ranking_is_the_cross_entropy_of_each_example_among_the_catalogue():
 def test_rating_is_the_mean_squared_error_over_the_mask():
     x, y = torch.tensor([[1.0], [2.0], [50.0]]), torch.tensor([0.0, 4.0, 0.0])
     mask = torch.tensor([True, True, False])
-    loss = rating(lambda z: z[..., 0], x, y, mask, Catalogue(x, torch.zeros(3)))
+    loss = rating(lambda z: z[..., 0], x, y, mask, CandidateSet(x, torch.zeros(3)))
     assert_close(loss, torch.tensor((1.0 + 4.0) / 2))
 
 
@@ -32,13 +32,13 @@ def test_the_sampled_denominator_estimates_the_whole_one():
     rng = np.random.default_rng(0)
     popularity, scores = rng.integers(0, 100, 500).astype(np.float32), rng.normal(size=500)
     whole = np.exp(scores).sum()
-    draws = [sample(popularity, 100, rng) for _ in range(400)]
+    draws = [sample_candidates(popularity, 100, rng) for _ in range(400)]
     estimates = [np.exp(scores[drawn.item] + drawn.log_weight).sum() for drawn in draws]
     assert abs(np.mean(estimates) / whole - 1) < 0.02
 
 
 def test_a_small_catalogue_is_taken_whole():
-    drawn = sample(np.arange(7, dtype=np.float32), 7, np.random.default_rng(0))
+    drawn = sample_candidates(np.arange(7, dtype=np.float32), 7, np.random.default_rng(0))
     assert drawn.item.tolist() == list(range(7)) and not drawn.log_weight.any()
 
 

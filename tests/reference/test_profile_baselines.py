@@ -6,17 +6,17 @@ import scipy.sparse as sp
 from sklearn.linear_model import Ridge
 
 from warmstart.baselines import ALS, ProfileALS, ProfileKNN
-from warmstart.cooccurrence.similarity import COMMON
+from warmstart.cooccurrence.similarity import IDF_SMOOTHING
 from warmstart.tasks.tasks import Examples, Tasks
 
-ITEMS, COLUMNS, OWNERS = 14, 5, 30
+ITEMS, COLUMNS, USERS = 14, 5, 30
 
 
 @pytest.fixture
 def train(examples) -> Tasks:
     rng = np.random.default_rng(0)
-    rows = [rng.permutation(ITEMS)[: rng.integers(1, 8)].tolist() for _ in range(OWNERS)]
-    some = rng.random((OWNERS, COLUMNS)) * (rng.random((OWNERS, COLUMNS)) < 0.7)
+    rows = [rng.permutation(ITEMS)[: rng.integers(1, 8)].tolist() for _ in range(USERS)]
+    some = rng.random((USERS, COLUMNS)) * (rng.random((USERS, COLUMNS)) < 0.7)
     profile = sp.csr_array(some.astype(np.float32))
     return Tasks(examples(rows), ordered=False, profile=profile)
 
@@ -35,12 +35,12 @@ def test_the_nearest_by_columns_and_events_are_summed(train, examples, neighbour
     )
     found = one.score(one.adapt(examples(supports), sp.csr_array(profile)), np.arange(ITEMS))
     columns, met = train.profile.toarray(), train.events.matrix(ITEMS).toarray()
-    weight = 1 / np.sqrt((columns**2).sum(axis=0) + COMMON)
+    weight = 1 / np.sqrt((columns**2).sum(axis=0) + IDF_SMOOTHING)
     for row, support, own in zip(found, supports, profile, strict=True):
         here = np.isin(np.arange(ITEMS), support).astype(float)
         alike = [
             cosine(own * weight, columns[u] * weight) + loudness * cosine(here, met[u])
-            for u in range(OWNERS)
+            for u in range(USERS)
         ]
         nearest = np.argsort(-np.array(alike))[:neighbours]
         np.testing.assert_allclose(

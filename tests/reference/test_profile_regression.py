@@ -9,9 +9,9 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 
-from warmstart.cooccurrence.similarity import COMMON
-from warmstart.ensemble.experts import Evidence
-from warmstart.ensemble.profile_regression import RIDGES, Foretold
+from warmstart.cooccurrence.similarity import IDF_SMOOTHING
+from warmstart.ensemble.experts import Experts
+from warmstart.ensemble.profile_regression import RIDGES, ProfileRegression
 from warmstart.tasks.tasks import Examples, Tasks
 
 TASKS, COLUMNS, ITEMS, RIDGE = 40, 7, 9, 2.0
@@ -42,18 +42,18 @@ def read(profile: np.ndarray, taken: np.ndarray, by: np.ndarray) -> np.ndarray:
     """Columns weighed by how rare they are among the rows of `by`, brought to length 1, with a one
     behind them.
     """
-    weighed = profile[:, taken] / np.sqrt((by[:, taken] ** 2).sum(axis=0) + COMMON)
+    weighed = profile[:, taken] / np.sqrt((by[:, taken] ** 2).sum(axis=0) + IDF_SMOOTHING)
     length = np.linalg.norm(weighed, axis=1, keepdims=True)
     return np.hstack([weighed / np.maximum(length, 1e-9), np.ones((len(profile), 1))])
 
 
 def test_it_says_what_a_ridge_regression_says(profile, met):
-    foretold = Foretold.fit(profile, met, ridge=RIDGE)
+    foretold = ProfileRegression.fit(profile, met, ridge=RIDGE)
     whole = profile.toarray().astype(float)
     x = read(whole, np.arange(COLUMNS), whole)
     line = np.linalg.solve(x.T @ x + RIDGE * np.eye(COLUMNS + 1), x.T @ met.toarray())
     new = sp.csr_array(np.array([[0, 1.5, 0, 0, 2, 0, 0], np.zeros(COLUMNS)], dtype=np.float32))
-    said = foretold.of(new)
+    said = foretold.predict(new)
     assert said.dtype == np.float32
     assert_allclose(
         said, read(new.toarray(), np.arange(COLUMNS), whole) @ line, rtol=1e-4, atol=1e-5
@@ -68,7 +68,7 @@ def test_of_a_task_left_out_it_says_what_a_fit_without_it_says(profile, met, sma
     monkeypatch.setattr("warmstart.cooccurrence.gram.SMALL", small)
     few = slice(0, TASKS if small else 5)
     profile, met = profile[few], met[few]
-    foretold = Foretold.fit(profile, met, ridge=RIDGE)
+    foretold = ProfileRegression.fit(profile, met, ridge=RIDGE)
     whole, events = profile.toarray().astype(float), met.toarray()
     for task in (0, 3, 4):
         others = np.delete(np.arange(len(whole)), task)
@@ -76,13 +76,13 @@ def test_of_a_task_left_out_it_says_what_a_fit_without_it_says(profile, met, sma
         line = np.linalg.solve(
             x[others].T @ x[others] + RIDGE * np.eye(COLUMNS + 1), x[others].T @ events[others]
         )
-        said = foretold.of_unseen(profile[[task]], met[[task]])
+        said = foretold.predict_left_out(profile[[task]], met[[task]])
         assert_allclose(said, x[[task]] @ line, rtol=1e-3, atol=1e-4)
 
 
 def test_only_the_most_common_columns_take_part(profile, met, monkeypatch):
     monkeypatch.setattr("warmstart.ensemble.profile_regression.MOST", 3)
-    foretold = Foretold.fit(profile, met, ridge=RIDGE)
+    foretold = ProfileRegression.fit(profile, met, ridge=RIDGE)
     counts = (profile.toarray() != 0).sum(axis=0)
     assert sorted(counts[foretold.taken]) == sorted(counts)[-3:] and foretold.line.shape == (
         4,
@@ -90,23 +90,28 @@ def test_only_the_most_common_columns_take_part(profile, met, monkeypatch):
     )
     monkeypatch.setattr("warmstart.ensemble.profile_regression.MOST", COLUMNS)
     monkeypatch.setattr("warmstart.ensemble.profile_regression.CELLS", 2 * ITEMS)
-    assert len(Foretold.fit(profile, met, ridge=RIDGE).taken) == 2
+    assert len(ProfileRegression.fit(profile, met, ridge=RIDGE).taken) == 2
 
 
 def test_the_ridge_is_the_one_that_finds_most_of_tasks_left_out(profile, met):
     """Noise asks for a larger ridge than columns that tell all."""
     told = sp.csr_array(sp.csr_array(profile > 0), dtype=np.float32)
-    chosen = Foretold.fit(profile, told)
-    assert_array_equal(chosen.line, Foretold.fit(profile, told, ridge=_best(profile, told)).line)
+    chosen = ProfileRegression.fit(profile, told)
     assert_array_equal(
-        Foretold.fit(profile, met).line, Foretold.fit(profile, met, ridge=_best(profile, met)).line
+        chosen.line, ProfileRegression.fit(profile, told, ridge=_best(profile, told)).line
+    )
+    assert_array_equal(
+        ProfileRegression.fit(profile, met).line,
+        ProfileRegression.fit(profile, met, ridge=_best(profile, met)).line,
     )
 
 
 def _best(profile: sp.csr_array, met: sp.csr_array) -> float:
     events = met.toarray() > 0
     shares = [
-        _share(Foretold.fit(profile, met, ridge=ridge).of_unseen(profile, met), events)
+        _share(
+            ProfileRegression.fit(profile, met, ridge=ridge).predict_left_out(profile, met), events
+        )
         for ridge in RIDGES
     ]
     return RIDGES[int(np.argmax(shares))]
@@ -133,24 +138,25 @@ def tasks(profile, met) -> Tasks:
 
 
 def test_it_is_the_last_witness_of_the_evidence(tasks):
-    evidence = Evidence.fit(tasks, ITEMS, ridge=1.0, profile_ridge=RIDGE)
-    assert evidence.width == 3
+    evidence = Experts.fit(tasks, ITEMS, ridge=1.0, profile_ridge=RIDGE)
+    assert evidence.n_experts == 3
     batch = tasks.cut(1)
-    said = evidence.of(batch.support, None, batch.profile)[..., 2] * evidence.spread[2]
+    said = evidence.scores(batch.support, None, batch.profile)[..., 2] * evidence.spread[2]
     assert evidence.foretold is not None
-    assert_allclose(said, evidence.foretold.of(batch.profile), rtol=1e-5)
-    nothing_known = evidence.of(batch.support)[..., 2] * evidence.spread[2]
+    assert_allclose(said, evidence.foretold.predict(batch.profile), rtol=1e-5)
+    nothing_known = evidence.scores(batch.support)[..., 2] * evidence.spread[2]
     assert_allclose(
         nothing_known, np.tile(evidence.foretold.usual, (len(batch.support), 1)), rtol=1e-5
     )
     episodes = tasks.episodes(np.random.default_rng(0), 20, most_shots=3, queries=1)
     assert episodes.own is not None
     unseen = (
-        evidence.of(episodes.support, episodes.own, episodes.profile)[..., 2] * evidence.spread[2]
+        evidence.scores(episodes.support, episodes.own, episodes.profile)[..., 2]
+        * evidence.spread[2]
     )
     own = episodes.own.matrix(ITEMS)
     assert_allclose(
-        unseen, evidence.foretold.of_unseen(episodes.profile, own), rtol=1e-4, atol=1e-6
+        unseen, evidence.foretold.predict_left_out(episodes.profile, own), rtol=1e-4, atol=1e-6
     )
 
 
@@ -158,34 +164,34 @@ def test_its_gain_is_what_popularity_does_not_find(profile, met):
     """Each task left out of the counts, too; where columns are noise, nothing is gained, and
     nothing is heard.
     """
-    foretold, events = Foretold.fit(profile, met, ridge=RIDGE), met.toarray() > 0
+    foretold, events = ProfileRegression.fit(profile, met, ridge=RIDGE), met.toarray() > 0
     by_counts = _share(events.sum(axis=0) - events, events)
-    by_columns = _share(foretold.of_unseen(profile, met), events)
+    by_columns = _share(foretold.predict_left_out(profile, met), events)
     assert by_columns > by_counts
     assert_allclose(foretold.gain, (by_columns - by_counts) / by_columns, rtol=1e-5)
-    noise = Foretold.fit(profile[np.random.default_rng(2).permutation(TASKS)], met)
+    noise = ProfileRegression.fit(profile[np.random.default_rng(2).permutation(TASKS)], met)
     assert noise.gain < foretold.gain / 2
 
 
 def test_it_is_as_loud_at_first_as_it_gains(tasks, met):
-    evidence = Evidence.fit(tasks, ITEMS, ridge=1.0, profile_ridge=RIDGE)
+    evidence = Experts.fit(tasks, ITEMS, ridge=1.0, profile_ridge=RIDGE)
     assert evidence.foretold is not None
     batch = tasks.episodes(np.random.default_rng(0), 256, most_shots=10, queries=1)
-    loud = evidence.of(batch.support, batch.own, batch.profile).std(axis=1).mean(axis=0)
+    loud = evidence.scores(batch.support, batch.own, batch.profile).std(axis=1).mean(axis=0)
     assert_allclose(loud[:2], 1, rtol=0.1)
     assert_allclose(loud[2], evidence.foretold.gain, rtol=0.1)
 
 
 def test_columns_that_foretell_nothing_are_not_heard(tasks):
     alike = replace(tasks, profile=sp.csr_array(np.ones((len(tasks), 1), dtype=np.float32)))
-    evidence = Evidence.fit(alike, ITEMS, ridge=1.0)
-    assert evidence.foretold is None and evidence.width == 2
+    evidence = Experts.fit(alike, ITEMS, ridge=1.0)
+    assert evidence.foretold is None and evidence.n_experts == 2
 
 
 def test_restored_it_says_the_same(tasks):
-    evidence = Evidence.fit(tasks, ITEMS)
-    again, batch = Evidence.restore(evidence.arrays()), tasks.cut(2)
+    evidence = Experts.fit(tasks, ITEMS)
+    again, batch = Experts.restore(evidence.arrays()), tasks.cut(2)
     assert_array_equal(
-        again.of(batch.support, None, batch.profile),
-        evidence.of(batch.support, None, batch.profile),
+        again.scores(batch.support, None, batch.profile),
+        evidence.scores(batch.support, None, batch.profile),
     )

@@ -8,7 +8,7 @@ import torch
 from torch.testing import assert_close
 
 from warmstart.learners import Prototype
-from warmstart.learners.base import Catalogue, Support
+from warmstart.learners.base import CandidateSet, Support
 
 DIM, WIDTH, ITEMS, COUNTS = 6, 3, 4, (3, 0, 1)
 
@@ -23,7 +23,7 @@ def support():
 @pytest.fixture
 def catalogue():
     torch.manual_seed(1)
-    return Catalogue(_doubles(7, DIM), _doubles(7))
+    return CandidateSet(_doubles(7, DIM), _doubles(7))
 
 
 @pytest.fixture

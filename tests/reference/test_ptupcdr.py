@@ -5,7 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from warmstart.learners import PTUPCDR
-from warmstart.learners.base import Catalogue, Support
+from warmstart.learners.base import CandidateSet, Support
 
 DIM, COUNTS = 6, (3, 1, 0)
 
@@ -26,7 +26,7 @@ def learner() -> PTUPCDR:
     return made
 
 
-CATALOGUE = Catalogue(torch.zeros(1, DIM), torch.zeros(1))
+CATALOGUE = CandidateSet(torch.zeros(1, DIM), torch.zeros(1))
 
 
 @torch.no_grad()

@@ -11,8 +11,14 @@ from torch import nn
 from torch.testing import assert_close
 
 from warmstart.learners import GRU4Rec, SASRec
-from warmstart.learners.base import Catalogue, Query, Support, ranking
-from warmstart.learners.blocks.recurrent import Events, earliest, last, latest, next_event_loss
+from warmstart.learners.base import CandidateSet, Query, Support, ranking
+from warmstart.learners.blocks.recurrent import (
+    EventSequences,
+    earliest_events,
+    last_state,
+    latest_events,
+    next_event_loss,
+)
 from warmstart.learners.sasrec import Block, Norm
 
 DIM, RIVALS, LENGTH = 5, 8, 4
@@ -20,7 +26,7 @@ CLASSES = (GRU4Rec, SASRec)
 both = pytest.mark.parametrize("cls", CLASSES)
 
 
-def world() -> tuple[Support, Query, Catalogue]:
+def world() -> tuple[Support, Query, CandidateSet]:
     """Three tasks of 3 + 3, 0 + 2 and 2 + 0 events, with gaps; padding is not a number."""
     torch.manual_seed(0)
     known = torch.tensor([[True, True, False, True], [False] * 4, [False, True, True, False]])
@@ -33,7 +39,7 @@ def world() -> tuple[Support, Query, Catalogue]:
     return (
         support,
         Query(y, torch.ones(3, 3), asked),
-        Catalogue(torch.randn(RIVALS, DIM), log_weight),
+        CandidateSet(torch.randn(RIVALS, DIM), log_weight),
     )
 
 
@@ -185,7 +191,7 @@ def test_training_predicts_each_event_as_adapting_to_those_before_it_would(cls):
     found = learner.loss(support, query, rivals, rivals)
     for task, count in enumerate((5, 2, 2)):
         events, losses = story(support, query, task), []
-        own = Catalogue(rivals.x, rivals.log_weight[task : task + 1])
+        own = CandidateSet(rivals.x, rivals.log_weight[task : task + 1])
         for i in range(count):
             state = learner.adapt(alone(events[:i], support.prior[task]), rivals)
             truth = Query(
@@ -293,17 +299,17 @@ def test_the_places_start_small_beside_the_items():
 def test_support_and_query_become_one_sequence_of_the_first_events(length):
     support, query, _ = world()
     expected = [story(support, query, task)[:length] for task in range(3)]
-    check(earliest(support, query, length), expected, min(length, 7))
+    check(earliest_events(support, query, length), expected, min(length, 7))
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 9])
 def test_the_latest_events_of_a_support_keep_their_order(length):
     support, _, _ = world()
     expected = [rows(support.x[task], support.mask[task])[-length:] for task in range(3)]
-    check(latest(support, length), expected, min(length, 4))
+    check(latest_events(support, length), expected, min(length, 4))
 
 
-def check(events: Events, expected: list[list[torch.Tensor]], width: int) -> None:
+def check(events: EventSequences, expected: list[list[torch.Tensor]], width: int) -> None:
     """Whether these are the expected rows from the left, and zeros after them."""
     assert events.x.shape == (3, width, DIM)
     for task, wanted in enumerate(expected):
@@ -316,17 +322,19 @@ def check(events: Events, expected: list[list[torch.Tensor]], width: int) -> Non
 
 def test_the_last_state_is_the_one_after_the_last_event():
     states = torch.randn(3, 5, DIM)
-    events = Events(torch.randn(3, 4, DIM), torch.arange(4) < torch.tensor([4, 0, 2])[:, None])
+    events = EventSequences(
+        torch.randn(3, 4, DIM), torch.arange(4) < torch.tensor([4, 0, 2])[:, None]
+    )
     assert torch.equal(
-        last(states, events), torch.stack([states[0, 4], states[1, 0], states[2, 2]])
+        last_state(states, events), torch.stack([states[0, 4], states[1, 0], states[2, 2]])
     )
 
 
-def loss_of(rivals: Catalogue) -> torch.Tensor:
+def loss_of(rivals: CandidateSet) -> torch.Tensor:
     torch.manual_seed(3)
     states, x = torch.randn(3, 4, DIM), torch.randn(3, 4, DIM)
     return next_event_loss(
-        states, Events(x, torch.arange(4) < torch.tensor([4, 0, 2])[:, None]), rivals
+        states, EventSequences(x, torch.arange(4) < torch.tensor([4, 0, 2])[:, None]), rivals
     )
 
 
@@ -334,19 +342,22 @@ def test_rivals_may_be_the_same_for_all_tasks():
     _, _, rivals = world()
     shared = rivals.log_weight[1]
     assert_close(
-        loss_of(Catalogue(rivals.x, shared)), loss_of(Catalogue(rivals.x, shared.expand(3, RIVALS)))
+        loss_of(CandidateSet(rivals.x, shared)),
+        loss_of(CandidateSet(rivals.x, shared.expand(3, RIVALS))),
     )
 
 
 def test_a_sample_that_draws_every_item_once_is_the_full_softmax():
     _, _, rivals = world()
     order = torch.randperm(RIVALS)
-    assert_close(loss_of(Catalogue(rivals.x[order], rivals.log_weight[:, order])), loss_of(rivals))
+    assert_close(
+        loss_of(CandidateSet(rivals.x[order], rivals.log_weight[:, order])), loss_of(rivals)
+    )
 
 
 def test_an_item_drawn_twice_at_half_the_weight_counts_once():
     _, _, rivals = world()
-    twice = Catalogue(rivals.x.repeat(2, 1), rivals.log_weight.repeat(1, 2) - math.log(2))
+    twice = CandidateSet(rivals.x.repeat(2, 1), rivals.log_weight.repeat(1, 2) - math.log(2))
     assert_close(loss_of(twice), loss_of(rivals))
 
 

@@ -6,7 +6,7 @@ from sklearn.linear_model import Ridge as Reference
 from torch.testing import assert_close
 
 from warmstart.learners import Ridge
-from warmstart.learners.base import Catalogue, Query, Support
+from warmstart.learners.base import CandidateSet, Query, Support
 
 L2, GAIN, ABSENT = 0.7, 1.3, 0.4
 
@@ -15,7 +15,7 @@ def world():
     torch.manual_seed(0)
     mask = torch.arange(5) < torch.tensor([5, 2])[:, None]
     support = Support(torch.randn(2, 5, 3), torch.randn(2, 5), mask, torch.randn(2, 3))
-    return support, Catalogue(torch.randn(9, 3), torch.randn(9))
+    return support, CandidateSet(torch.randn(9, 3), torch.randn(9))
 
 
 def test_ratings_are_solved_as_scikit_learn_solves_them():

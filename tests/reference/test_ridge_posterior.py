@@ -9,7 +9,7 @@ from scipy.stats import norm
 from torch.testing import assert_close
 
 from warmstart.learners import Ridge
-from warmstart.learners.base import Catalogue, Query, Sampler, Support
+from warmstart.learners.base import CandidateSet, PosteriorSampler, Query, Support
 from warmstart.learners.ridge import DRAWS
 
 L2, GAIN, ABSENT, SPREAD = 0.7, 1.3, 0.4, 0.6
@@ -29,7 +29,7 @@ def world():
     return (
         support,
         Query(doubles(3, 5, 3), doubles(3, 5), asked),
-        Catalogue(doubles(7, 3), doubles(7)),
+        CandidateSet(doubles(7, 3), doubles(7)),
     )
 
 
@@ -60,7 +60,7 @@ def test_samples_have_the_posteriors_mean_and_covariance(objective):
     support, _, catalogue = world()
     learner = make(objective)
     state = learner.adapt(support, catalogue)
-    assert isinstance(learner, Sampler)
+    assert isinstance(learner, PosteriorSampler)
     rng = torch.Generator().manual_seed(5)
     draws = torch.stack([learner.sample(state, rng).mean for _ in range(6000)]).detach().numpy()
     for t in range(3):
@@ -91,7 +91,7 @@ def test_noise_is_that_of_a_rating_and_none_where_events_are_ranked(objective):
 
 def test_in_training_events_are_as_surprising_as_their_chance_averaged_over_draws():
     support, query, catalogue = world()
-    rivals = Catalogue(catalogue.x, doubles(3, 7))
+    rivals = CandidateSet(catalogue.x, doubles(3, 7))
     learner = make("ranking").train()
     torch.manual_seed(9)
     found = learner.loss(support, query, catalogue, rivals)
@@ -140,7 +140,7 @@ def test_the_density_of_ratings_teaches_the_width_alone():
 @BOTH
 def test_in_use_the_loss_is_that_of_the_mean(objective):
     support, query, catalogue = world()
-    rivals = Catalogue(catalogue.x, doubles(3, 7))
+    rivals = CandidateSet(catalogue.x, doubles(3, 7))
     learner = make(objective).eval()
     state = learner.adapt(support, catalogue)
     found = learner.loss(support, query, catalogue, rivals)

@@ -8,7 +8,7 @@ import torch
 from torch.testing import assert_close
 
 from warmstart.learners import Siamese
-from warmstart.learners.base import OBJECTIVES, Catalogue, Query, Support
+from warmstart.learners.base import OBJECTIVES, CandidateSet, Query, Support
 
 DIM, WIDTH, CATALOGUE = 6, 2, 7
 SHOTS, QUERIES = (4, 0, 1), (5, 2, 3)
@@ -29,9 +29,9 @@ def query() -> Query:
 
 
 @pytest.fixture
-def catalogue() -> Catalogue:
+def catalogue() -> CandidateSet:
     torch.manual_seed(2)
-    return Catalogue(torch.randn(CATALOGUE, DIM), torch.randn(CATALOGUE))
+    return CandidateSet(torch.randn(CATALOGUE, DIM), torch.randn(CATALOGUE))
 
 
 def siamese(**settings) -> Siamese:
@@ -106,7 +106,7 @@ def test_at_first_an_example_weighs_as_much_as_the_prior_at_distance_one():
         torch.ones(1, 1, dtype=torch.bool),
         torch.zeros(1, DIM),
     )
-    state = learner.adapt(support, Catalogue(torch.ones(1, DIM), torch.zeros(1)))
+    state = learner.adapt(support, CandidateSet(torch.ones(1, DIM), torch.zeros(1)))
     nearest = math.log(
         1 + math.exp(3 * (1 - 0.001))
     )  # no distance is below a thousandth, where its slope has no end
@@ -178,7 +178,7 @@ def test_the_loss_is_that_of_the_reading_and_a_share_of_the_pairs(
 ):
     learner, rivals = (
         siamese(objective=objective, pairs=0.3),
-        Catalogue(torch.randn(7, DIM), torch.randn(7)),
+        CandidateSet(torch.randn(7, DIM), torch.randn(7)),
     )
     state = learner.adapt(support, catalogue)
     reading = OBJECTIVES[objective](
@@ -203,7 +203,7 @@ def test_by_default_a_tenth_of_pairs_of_items_with_margin_one_is_added(support, 
 def test_a_user_lies_amid_the_places_of_their_items(support):
     learner = siamese()
     junk = replace(support, x=torch.where(support.mask.unsqueeze(-1), support.x, torch.nan))
-    found = learner.place(junk)
+    found = learner.embed_users(junk)
     assert found.shape == (3, WIDTH)
     assert_close(found[0], torch.stack([learner.embed(item) for item in support.x[0]]).mean(dim=0))
     assert_close(found[1], learner.embed(torch.zeros(DIM)))

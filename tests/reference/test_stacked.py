@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from warmstart.baselines import Popularity
-from warmstart.ensemble.base_scorers import Bases
-from warmstart.ensemble.combiner import MANY, Cases, Judge, learned
-from warmstart.ensemble.count_features import OF_ITEM, SAID, Memory
-from warmstart.ensemble.stacked import Stack
+from warmstart.ensemble.base_scorers import BaseScorers
+from warmstart.ensemble.combiner import MAX_SHOTS, Combiner, TrainingCandidates, fit_combiner
+from warmstart.ensemble.count_features import FEATURE_NAMES, ITEM_FEATURE_NAMES, CountFeatures
+from warmstart.ensemble.stacked import StackedScorer
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.evaluation.validation import overall
 from warmstart.learners import Core
@@ -46,13 +46,13 @@ def popular(past: Examples) -> Popularity:
     return Popularity.fit(Tasks(past, ordered=True), items=ITEMS)
 
 
-def alone(past: Examples) -> Bases:
-    return Bases({"popularity": popular(past)})
+def alone(past: Examples) -> BaseScorers:
+    return BaseScorers({"popularity": popular(past)})
 
 
-def judge(seed: int = 0) -> Judge:
+def judge(seed: int = 0) -> Combiner:
     torch.manual_seed(seed)
-    made = Judge(8)
+    made = Combiner(8)
     for parameter in made.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     return made
@@ -60,12 +60,12 @@ def judge(seed: int = 0) -> Judge:
 
 @torch.no_grad()
 def test_every_score_is_the_hidden_layer_written_out(past, support):
-    memory, weigh = Memory.of(past, True, NOWHERE), judge()
-    stack = Stack(alone(past), memory, weigh)
+    memory, weigh = CountFeatures.fit(past, True, NOWHERE), judge()
+    stack = StackedScorer(alone(past), memory, weigh)
     scores = stack.score(stack.adapt(support), np.arange(ITEMS))
-    base, heard = stack.bases.said(support), memory.heard(support)
-    said = np.zeros((len(support), ITEMS, len(SAID)), dtype=np.float32)
-    said[heard.task, heard.item] = heard.said
+    base, heard = stack.base_scorers.scores(support), memory.extract(support)
+    said = np.zeros((len(support), ITEMS, len(FEATURE_NAMES)), dtype=np.float32)
+    said[heard.task, heard.item] = heard.values
     for t, shots in enumerate(support.counts):
         for item in range(ITEMS):
             hidden = (
@@ -74,8 +74,8 @@ def test_every_score_is_the_hidden_layer_written_out(past, support):
             )
             hidden = (
                 hidden
-                + weigh.of_item(torch.from_numpy(memory.of_items[item]))
-                + weigh.of_shots[min(shots, MANY)]
+                + weigh.of_item(torch.from_numpy(memory.item_features[item]))
+                + weigh.of_shots[min(shots, MAX_SHOTS)]
             )
             wanted = float(base[t, item]) + float(hidden.clamp(min=0) @ weigh.out)
             assert scores[t, item] == pytest.approx(wanted, rel=1e-4, abs=1e-4)
@@ -86,7 +86,7 @@ def test_logits_are_heard_as_the_likelihood_over_chance(past, support):
         def score(self, state, items):
             return np.log(2 * super().score(state, items) + 0.1)
 
-    found = Bases({"one": Logits(popular(past).popular)}, logits=["one"]).said(support)
+    found = BaseScorers({"one": Logits(popular(past).popular)}, logits=["one"]).scores(support)
     chance = 2 * popular(past).popular + 0.1
     np.testing.assert_allclose(found[0], np.log(chance / chance.mean()) / 3, rtol=1e-4, atol=1e-5)
 
@@ -97,7 +97,8 @@ def test_scores_of_any_scale_are_heard_alike(past, support):
             return 50 * super().score(state, items) - 7
 
     one, other = (
-        Bases({"one": of(popular(past).popular)}).said(support) for of in (Popularity, Scaled)
+        BaseScorers({"one": of(popular(past).popular)}).scores(support)
+        for of in (Popularity, Scaled)
     )
     np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(one.mean(axis=1), 0, atol=1e-5)
@@ -110,20 +111,24 @@ def test_several_bases_are_heard_as_their_mean(past, support):
             return -3 * super().score(state, items) ** 2
 
     parts = {"one": popular(past), "other": Turned(popular(past).popular)}
-    found = Bases(parts, logits=["other"]).said(support)
-    apart = [Bases({name: part}, logits=["other"]).said(support) for name, part in parts.items()]
+    found = BaseScorers(parts, logits=["other"]).scores(support)
+    apart = [
+        BaseScorers({name: part}, logits=["other"]).scores(support) for name, part in parts.items()
+    ]
     np.testing.assert_allclose(found, (apart[0] + apart[1]) / 2, rtol=1e-5)
 
 
 def test_before_it_has_learned_it_says_what_the_base_says(past, support):
-    stack = Stack(alone(past), Memory.of(past, True, NOWHERE), Judge(8))
-    np.testing.assert_array_equal(stack.adapt(support), stack.bases.said(support))
+    stack = StackedScorer(alone(past), CountFeatures.fit(past, True, NOWHERE), Combiner(8))
+    np.testing.assert_array_equal(stack.adapt(support), stack.base_scorers.scores(support))
 
 
 def test_with_sessions_is_a_stack_whose_memory_began_with_them(past, support, examples):
     more = examples([[39, 38], [8, 39]])
-    stack = Stack(alone(past), Memory.of(past, True, NOWHERE), judge())
-    whole = Stack(stack.bases, Memory.of(past, True, NOWHERE).followed_by(more), judge())
+    stack = StackedScorer(alone(past), CountFeatures.fit(past, True, NOWHERE), judge())
+    whole = StackedScorer(
+        stack.base_scorers, CountFeatures.fit(past, True, NOWHERE).with_sessions(more), judge()
+    )
     before = stack.adapt(support)
     np.testing.assert_array_equal(stack.with_sessions(more).adapt(support), whole.adapt(support))
     np.testing.assert_array_equal(stack.adapt(support), before)  # the old one is as it was
@@ -142,8 +147,10 @@ def prefixes(examples, question: Question) -> TaskBatch:
 )
 def test_the_loss_is_the_cross_entropy_over_the_whole_catalogue(past, examples, question):
     batch, weigh = prefixes(examples, question), judge()
-    stack = Stack(alone(past), Memory.of(past, True, NOWHERE), weigh)
-    cases = Cases(stack.bases, stack.memory, batch, np.random.default_rng(0))
+    stack = StackedScorer(alone(past), CountFeatures.fit(past, True, NOWHERE), weigh)
+    cases = TrainingCandidates(
+        stack.base_scorers, stack.count_features, batch, np.random.default_rng(0)
+    )
     scores = torch.from_numpy(stack.adapt(batch.support))
     scores[:, question.others(ITEMS)] = -torch.inf
     if not question.again:
@@ -158,7 +165,9 @@ def test_the_candidates_stand_for_all_items_and_what_came_is_one_of_them(
     for name, size in (("LIKELY", 4), ("NAMED", 3), ("DRAWN", 12)):
         monkeypatch.setattr(f"warmstart.ensemble.combiner.{name}", size)
     batch = prefixes(examples, Question())
-    cases = Cases(alone(past), Memory.of(past, True, NOWHERE), batch, np.random.default_rng(0))
+    cases = TrainingCandidates(
+        alone(past), CountFeatures.fit(past, True, NOWHERE), batch, np.random.default_rng(0)
+    )
     assert cases.item[:, 0].tolist() == batch.query.item.tolist()
     stood_for = cases.log_weight.exp().sum(dim=1)
     np.testing.assert_allclose(
@@ -203,10 +212,10 @@ def test_the_judge_learns_from_tasks_that_its_parts_have_not_seen(monkeypatch):
     split = drifting(3000)
     seen: dict[str, Tasks] = {}
 
-    @wraps(learned)
+    @wraps(fit_combiner)
     def spied(base, memory, later, **settings):
         seen.update(later=later, memory=Tasks(memory.past, ordered=True))
-        return learned(base, memory, later, **settings)
+        return fit_combiner(base, memory, later, **settings)
 
     def fitted(self, name, order):
         seen["base"] = order.split.train
@@ -231,12 +240,12 @@ def test_the_judge_learns_from_tasks_that_its_parts_have_not_seen(monkeypatch):
 
 def test_the_judge_learns_from_tasks_such_as_are_served(clicks, monkeypatch):
     split = cross_domain(
-        clicks(owners=100, items=40, events=250), options=ScenarioOptions(target="films")
+        clicks(users=100, items=40, events=250), options=ScenarioOptions(target="films")
     )
     seen = []
     monkeypatch.setattr(
         "warmstart.training.stacked_recipe.learned",
-        lambda base, memory, later, **_: seen.append(later) or Judge(4),
+        lambda base, memory, later, **_: seen.append(later) or Combiner(4),
     )
     Stacked({"popularity": Classic(Popularity)}).fit("stack", Order(split))
     assert len(seen[0]) and seen[0].alike_served.all() and not split.train.alike_served.all()
@@ -303,20 +312,20 @@ def test_a_judge_is_the_same_for_a_seed(past):
     tasks = Tasks(past, ordered=True, question=NEXT_CLICK)
     settings = {"judge_units": 4, "judge_cases": 60, "judge_steps": 10}
     one, same, other = (
-        learned(
-            alone(past), Memory.of(past, True, NOWHERE), tasks, seed=seed, **settings
+        fit_combiner(
+            alone(past), CountFeatures.fit(past, True, NOWHERE), tasks, seed=seed, **settings
         ).of_item.weight
         for seed in (3, 3, 4)
     )
-    assert one.shape == (4, len(OF_ITEM))
+    assert one.shape == (4, len(ITEM_FEATURE_NAMES))
     assert torch.equal(one, same) and not torch.equal(one, other)
 
 
 def test_no_later_task_at_all_leaves_the_base(past, support):
     nothing = Tasks(past.take(np.array([], dtype=int)), ordered=True, question=NEXT_CLICK)
-    made = learned(alone(past), Memory.of(past, True, NOWHERE), nothing, seed=0)
-    stack = Stack(alone(past), Memory.of(past, True, NOWHERE), made)
-    np.testing.assert_array_equal(stack.adapt(support), stack.bases.said(support))
+    made = fit_combiner(alone(past), CountFeatures.fit(past, True, NOWHERE), nothing, seed=0)
+    stack = StackedScorer(alone(past), CountFeatures.fit(past, True, NOWHERE), made)
+    np.testing.assert_array_equal(stack.adapt(support), stack.base_scorers.scores(support))
 
 
 def test_saved_and_restored_by_its_recipe(board):

@@ -32,9 +32,7 @@ NASTY = "<img src=x onerror=\"document.title='run'\">"
 def compared(models, tmp_path_factory) -> Path:
     """The two versions, of which the newer one was compared with the classics."""
     folder = shutil.copytree(models, tmp_path_factory.mktemp("dashboard") / "models")
-    report = ws.evaluate(
-        ws.shop(owners=240, items=80), ["popularity"], shots=[0, 1, 3], budget="2s"
-    )
+    report = ws.evaluate(ws.shop(users=240, items=80), ["popularity"], shots=[0, 1, 3], budget="2s")
     newer = ws.load(folder / "b").with_report(report.to_dict())
     newer.save(folder / "b")
     return folder
@@ -151,7 +149,7 @@ def test_every_click_in_the_playground_changes_the_list_and_tells_why(visit):
     expect(page.get_by_role("status")).to_contain_text("2 events used")
     page.locator(".chip").first.click()
     expect(page.locator(".chip")).to_have_count(1)
-    page.get_by_role("button", name="Start over").click()
+    page.get_by_role("button", name="InitialStatistics over").click()
     expect(page.get_by_role("status")).to_contain_text("nothing is known of you")
 
 

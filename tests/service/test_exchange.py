@@ -13,7 +13,7 @@ from warmstart.service.store.store import opened
 
 @pytest.fixture(scope="module")
 def shop() -> ws.Interactions:
-    return ws.shop(owners=120, items=60)
+    return ws.shop(users=120, items=60)
 
 
 def test_what_was_imported_is_exported(shop, address, tmp_path):
@@ -28,13 +28,11 @@ def test_what_was_imported_is_exported(shop, address, tmp_path):
     assert len(again) == len(shop) and set(again.items.ids) == set(shop.items.ids)
     pairs = {
         (u, i)
-        for u, i in zip(shop.owners.decode(shop.owner), shop.items.decode(shop.item), strict=True)
+        for u, i in zip(shop.users.decode(shop.user), shop.items.decode(shop.item), strict=True)
     }
     assert pairs == {
         (u, i)
-        for u, i in zip(
-            again.owners.decode(again.owner), again.items.decode(again.item), strict=True
-        )
+        for u, i in zip(again.users.decode(again.user), again.items.decode(again.item), strict=True)
     }
     assert (again.time[1:] >= again.time[:-1]).all()
     titles = dict(zip(shop.items.ids.to_list(), shop.item_table["title"].to_list(), strict=True))
@@ -49,7 +47,7 @@ def test_a_model_is_fitted_from_a_store(shop, tmp_path):
         imported(store, shop)
         store.add([Event("u1", "i1", "dislike", None, 1e9)])
         log = stored(store)
-    assert len(log) == len(shop) and log.item_table is not None and log.owner_table is not None
+    assert len(log) == len(shop) and log.item_table is not None and log.user_table is not None
     model = ws.fit(log, learner="ease")
     assert model.recommend(["i1"], 3).used == 1
 

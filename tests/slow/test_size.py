@@ -31,6 +31,6 @@ def test_five_million_rows_are_read_and_fitted(tmp_path):
         log = ws.read(tmp_path / "large.csv")
     assert time.perf_counter() - begun < 120
     assert memory.mb < 6000
-    assert len(log.owners) == 100_000 and len(log) > 4_900_000
+    assert len(log.users) == 100_000 and len(log) > 4_900_000
     model = ws.fit(log, learner="item-knn", settings={"neighbours": 50, "shrink": 50.0})
     assert len(model.recommend(["1", "2"], 10).items) == 10

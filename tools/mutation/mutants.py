@@ -150,13 +150,13 @@ def _subject(call: ast.Call, imported: set[str]) -> ast.expr | None:
     return call.args[0] if call.args else None
 
 
-def _names_a_function(owner: ast.expr, imported: set[str]) -> bool:
-    """Whether the owner of an attribute is a module (torch.linalg) or the object itself (self), and
+def _names_a_function(user: ast.expr, imported: set[str]) -> bool:
+    """Whether the user of an attribute is a module (torch.linalg) or the object itself (self), and
     no value.
     """
-    if isinstance(owner, ast.Name):
-        return owner.id == "self" or owner.id in imported
-    return isinstance(owner, ast.Attribute) and ast.unparse(owner).split(".")[0] in imported
+    if isinstance(user, ast.Name):
+        return user.id == "self" or user.id in imported
+    return isinstance(user, ast.Attribute) and ast.unparse(user).split(".")[0] in imported
 
 
 def _text(node: ast.expr) -> str:

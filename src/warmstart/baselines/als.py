@@ -1,4 +1,4 @@
-"""ALS: matrix factorisation of implicit feedback; a new owner is folded in by one least-squares
+"""ALS: matrix factorisation of implicit feedback; a new user is folded in by one least-squares
 solve.
 
 Hu, Koren & Volinsky, ICDM 2008, as implemented by the `implicit` library, which also does the
@@ -22,7 +22,7 @@ Factors = Float32[np.ndarray, "I K"]
 
 
 class ALS:
-    """This gives items and owners K factors each; its state is the factors of every task."""
+    """This gives items and users K factors each; its state is the factors of every task."""
 
     GRID: tuple[dict[str, Any], ...] = (
         {"factors": 32, "l2": 1.0, "alpha": 1.0},

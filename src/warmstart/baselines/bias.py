@@ -1,10 +1,10 @@
-"""Bias: the mean rating, how much better an item is rated than that, and how much kinder an owner
+"""Bias: the mean rating, how much better an item is rated than that, and how much kinder an user
 rates than others.
 
 Koren, Bell & Volinsky, "Matrix Factorization Techniques for Recommender Systems", IEEE Computer
 2009, eq. 3.
 
-**Deviations.** Both biases are shrunken means in closed form, first the items', then the owner's.
+**Deviations.** Both biases are shrunken means in closed form, first the items', then the user's.
 """
 
 from collections.abc import Mapping
@@ -20,11 +20,11 @@ from warmstart.tasks.tasks import Examples, Profile, Tasks
 
 
 class Bias:
-    """This predicts ratings; its state is each owner's own bias."""
+    """This predicts ratings; its state is each user's own bias."""
 
     GRID: tuple[dict[str, Any], ...] = tuple(
-        {"item_l2": item, "owner_l2": owner}
-        for item, owner in product((2.0, 10.0, 50.0), (1.0, 3.0, 10.0))
+        {"item_l2": item, "owner_l2": user}
+        for item, user in product((2.0, 10.0, 50.0), (1.0, 3.0, 10.0))
     )
 
     def __init__(
@@ -32,16 +32,16 @@ class Bias:
         expected: Float32[np.ndarray, "I"],
         popular: Popular,
         *,
-        owner_l2: float,
+        user_l2: float,
         item_l2: float,
     ) -> None:
         self.expected, self.popular = expected, popular
         self.items = len(expected)
-        self.settings = {"owner_l2": owner_l2, "item_l2": item_l2}
+        self.settings = {"owner_l2": user_l2, "item_l2": item_l2}
 
     @classmethod
     def fit(
-        cls, train: Tasks, *, items: int, item_l2: float = 10.0, owner_l2: float = 3.0
+        cls, train: Tasks, *, items: int, item_l2: float = 10.0, user_l2: float = 3.0
     ) -> "Bias":
         events = train.met
         mean = events.value.mean(dtype=np.float64)
@@ -50,7 +50,7 @@ class Bias:
         return cls(
             expected.astype(np.float32),
             popularity(train, items),
-            owner_l2=owner_l2,
+            user_l2=user_l2,
             item_l2=item_l2,
         )
 
@@ -68,7 +68,7 @@ class Bias:
     def influences(
         self, support: Examples, profile: Profile, items: Int64[np.ndarray, "Q"]
     ) -> Influences:
-        """What an event says of its owner's kindness, which is the same for all items."""
+        """What an event says of its user's kindness, which is the same for all items."""
         surplus, counts = support.value - self.expected[support.item], support.counts[support.task]
         others = (
             np.bincount(support.task, weights=surplus, minlength=len(support))[support.task]

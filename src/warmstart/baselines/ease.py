@@ -1,6 +1,6 @@
 """EASE: an item-to-item linear map with zero diagonal, in closed form (Steck, WWW 2019).
 
-**Deviations.** Where both items and owners are more than `limit`, only the most popular items take
+**Deviations.** Where both items and users are more than `limit`, only the most popular items take
 part, so that memory stays bounded; the others keep their popularity.
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from warmstart.baselines.popularity import Influences, Popular, break_ties, popularity
-from warmstart.cooccurrence.gram import Precision, precision, restored, taking_part
+from warmstart.cooccurrence.gram import GramInverse, gram_inverse, restore_inverse, select_items
 from warmstart.scorer import Candidates, Scores, candidates_of
 from warmstart.tasks.tasks import Examples, Profile, Tasks
 
@@ -27,7 +27,7 @@ class EASE:
 
     def __init__(
         self,
-        precision: Precision,
+        precision: GramInverse,
         taken: Int64[np.ndarray, "J"],
         popular: Popular,
         *,
@@ -40,14 +40,16 @@ class EASE:
 
     @classmethod
     def fit(cls, train: Tasks, *, items: int, l2: float = 1000.0, limit: int = 8000) -> "EASE":
-        taken = taking_part(train, items, limit)
+        taken = select_items(train, items, limit)
         met = train.met.matrix(items)[:, taken]
-        return cls(precision(met, l2), taken, popularity(train, items), l2=l2, limit=limit)
+        return cls(gram_inverse(met, l2), taken, popularity(train, items), l2=l2, limit=limit)
 
     def adapt(self, support: Examples, profile: Profile = None) -> Catalogue:
         met = support.matrix(self.items)[:, self.taken]
         scores = np.zeros((len(support), self.items), dtype=np.float32)
-        scores[:, self.taken] = met.toarray() - self.precision.of(met) / self.precision.diagonal
+        scores[:, self.taken] = (
+            met.toarray() - self.precision.left_multiply(met) / self.precision.diagonal
+        )
         return scores
 
     def score(self, state: Catalogue, items: Candidates) -> Scores:
@@ -67,4 +69,4 @@ class EASE:
 
     @classmethod
     def restore(cls, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> "EASE":
-        return cls(restored(arrays), arrays["taken"], arrays["popular"], **settings)
+        return cls(restore_inverse(arrays), arrays["taken"], arrays["popular"], **settings)

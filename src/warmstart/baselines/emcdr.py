@@ -2,7 +2,7 @@
 (EMCDR).
 
 Man, Shen, Jin & Cheng, IJCAI 2017: matrix factorisation of each side, and a map from the one to the
-other that is fitted on owners with events on both. **Deviations.** The factors are those of ALS for
+other that is fitted on users with events on both. **Deviations.** The factors are those of ALS for
 implicit feedback, and the map is a ridge regression, the paper's linear one. Events among the items
 asked for are folded in; the map counts as much as `caution` of them. Where all items are asked for
 there is no other side, and nothing to map.
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from warmstart.arrays import under
+from warmstart.arrays import strip_prefix
 from warmstart.baselines.als import ALS, Factors
 from warmstart.scorer import Candidates, Scores
 from warmstart.tasks.tasks import Examples, Profile, Tasks
@@ -86,6 +86,8 @@ class Bridge:
 
     @classmethod
     def restore(cls, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> "Bridge":
-        there, here = (ALS.restore(under(arrays, side), settings["als"]) for side in (THERE, HERE))
+        there, here = (
+            ALS.restore(strip_prefix(arrays, side), settings["als"]) for side in (THERE, HERE)
+        )
         parts = (arrays["line"], arrays["usual"], arrays["others"])
         return cls(there, here, *parts, l2=settings["l2"], caution=settings["caution"])

@@ -1,7 +1,7 @@
 """Item-kNN: items similar to those somebody met, by the cosine of who met them (Sarwar et al., WWW
 2001).
 
-**Deviations.** `shrink` is added to the denominator, so that two items met by few owners are not
+**Deviations.** `shrink` is added to the denominator, so that two items met by few users are not
 taken for twins.
 """
 

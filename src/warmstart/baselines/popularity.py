@@ -1,4 +1,4 @@
-"""Popularity: the same items for everybody, those that most owners met."""
+"""Popularity: the same items for everybody, those that most users met."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ TIE_BREAK = 1e-6
 
 
 def popularity(train: Tasks, items: int) -> Popular:
-    """The share of training owners that met each item."""
+    """The share of training users that met each item."""
     return (np.bincount(train.met.item, minlength=items) / max(len(train), 1)).astype(np.float32)
 
 
@@ -27,7 +27,7 @@ def break_ties(scores: Float32[np.ndarray, "T I"], popular: Popular) -> Float32[
 
 
 class Popularity:
-    """This scores items by how many owners met them; its state is the number of tasks."""
+    """This scores items by how many users met them; its state is the number of tasks."""
 
     GRID: tuple[dict[str, Any], ...] = ()
 

@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float32
 
-from warmstart.arrays import under
+from warmstart.arrays import strip_prefix
 from warmstart.baselines.als import ALS, Factors
 from warmstart.scorer import Candidates, Scores
 from warmstart.tasks.tasks import Examples, Profile, Tasks
@@ -80,7 +80,7 @@ class ProfileALS:
 
     @classmethod
     def restore(cls, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> "ProfileALS":
-        als = ALS.restore(under(arrays, OF_ALS), settings["als"])
+        als = ALS.restore(strip_prefix(arrays, OF_ALS), settings["als"])
         return cls(
             als, arrays["line"], arrays["usual"], l2=settings["l2"], caution=settings["caution"]
         )

@@ -15,8 +15,8 @@ import scipy.sparse as sp
 from jaxtyping import Float32
 
 from warmstart.baselines.popularity import Popular, break_ties, popularity
-from warmstart.cooccurrence.gram import sparse_arrays, sparse_of
-from warmstart.cooccurrence.similarity import rareness, unit_rows
+from warmstart.cooccurrence.gram import sparse_from_arrays, sparse_to_arrays
+from warmstart.cooccurrence.similarity import idf_weights, unit_rows
 from warmstart.scorer import Candidates, Scores, candidates_of
 from warmstart.tasks.tasks import Examples, Profile, Tasks
 
@@ -44,7 +44,7 @@ class ProfileKNN:
     ) -> None:
         self.met, self.profile, self.popular, self.items = met, profile, popular, len(popular)
         self.settings = {"neighbours": neighbours, "events": events}
-        self.rareness = rareness(profile)
+        self.rareness = idf_weights(profile)
         self.columns, self.rows = unit_rows(profile, self.rareness), unit_rows(met)
 
     @classmethod
@@ -77,13 +77,16 @@ class ProfileKNN:
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
-        flat = {**sparse_arrays("met", self.met), **sparse_arrays("profile", self.profile)}
+        flat = {**sparse_to_arrays("met", self.met), **sparse_to_arrays("profile", self.profile)}
         return {**flat, "popular": self.popular, "width": np.array([len(self.rareness)])}
 
     @classmethod
     def restore(cls, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> "ProfileKNN":
         popular, width = arrays["popular"], int(arrays["width"].item())
-        met, profile = sparse_of("met", arrays, len(popular)), sparse_of("profile", arrays, width)
+        met, profile = (
+            sparse_from_arrays("met", arrays, len(popular)),
+            sparse_from_arrays("profile", arrays, width),
+        )
         return cls(met, profile, popular, **settings)
 
     def _nearest(self, support: Examples, profile: Profile) -> sp.csr_array:

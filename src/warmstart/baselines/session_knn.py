@@ -17,8 +17,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from warmstart.baselines.popularity import Popular, break_ties, popularity
-from warmstart.cooccurrence.sparse_triples import Entries
-from warmstart.cooccurrence.transitions import behind
+from warmstart.cooccurrence.sparse_triples import SparseTriples
+from warmstart.cooccurrence.transitions import events_since
 from warmstart.scorer import Candidates, Scores, candidates_of
 from warmstart.tasks.tasks import Examples, Profile, Tasks
 
@@ -92,9 +92,13 @@ class SessionKNN:
         """The past sessions that are heard, and how much: the state."""
         return self.adapt(support, profile)
 
-    def named(self, support: Examples) -> Entries:
+    def named(self, support: Examples) -> SparseTriples:
         """What the sessions alike met, each time one met it, instead of the scores of all items."""
-        return Entries.of(self.adapt(support)).times(self.met).scaled(self.rareness)
+        return (
+            SparseTriples.from_matrix(self.adapt(support))
+            .matmul(self.met)
+            .scale_columns(self.rareness)
+        )
 
     def arrays(self) -> dict[str, np.ndarray]:
         past = {"item": self.past.item, "start": self.past.start}
@@ -124,11 +128,11 @@ class SessionKNN:
         """The nearest past sessions of each task: the weights of the events shared, times that of
         the latest one.
         """
-        weight = (self.settings["decay"] ** behind(support)).astype(np.float32)
-        recalled = Entries(support.task, support.item, weight).times(self.latest)
-        key = recalled.task * len(self.past) + recalled.column
+        weight = (self.settings["decay"] ** events_since(support)).astype(np.float32)
+        recalled = SparseTriples(support.task, support.item, weight).matmul(self.latest)
+        key = recalled.row * len(self.past) + recalled.column
         order = np.argsort(key, kind="stable")
-        key, weight = key[order], recalled.weight[order]
+        key, weight = key[order], recalled.value[order]
         first = np.flatnonzero(np.diff(key, prepend=-1))
         shared, latest = (
             of.reduceat(weight, first) if len(first) else weight for of in (np.add, np.maximum)

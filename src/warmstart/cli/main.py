@@ -288,7 +288,7 @@ def up(
             report.to_dict()
         )
     model.save(out)
-    history = log.items.decode(log.item[log.owner == log.owner[-1]][:3])
+    history = log.items.decode(log.item[log.user == log.user[-1]][:3])
     answer = model.recommend(history, 5, explain=True)
     facts = {
         "report": report.to_dict(),

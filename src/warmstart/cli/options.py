@@ -74,11 +74,11 @@ def read_data(
     """The log, with the guess about its columns printed where people look for it."""
     seen = inspect(data, items=items, users=users, columns=parse_pairs(columns, "--columns"))
     guess = ", ".join(
-        f"{'user' if role == 'owner' else role}={column}" for role, column in seen.columns.items()
+        f"{'user' if role == 'user' else role}={column}" for role, column in seen.columns.items()
     )
     log = seen.log
     ERRORS.print(
-        f"{log.name}: {len(log):,} events, {len(log.owners):,} users, {len(log.items):,} items; "
+        f"{log.name}: {len(log):,} events, {len(log.users):,} users, {len(log.items):,} items; "
         f"columns {guess} (change with --columns)",
         soft_wrap=True,
         markup=False,

@@ -1,8 +1,8 @@
 """Precision: the inverse of how often items were met together, plus a ridge, held by the smaller of
 its two sides.
 
-With X the matrix of U owners by J items, EASE and its kin need P = (X'X + l I)^-1, of J by J. Where
-there are fewer owners than items it is (I - X' (XX' + l I)^-1 X) / l (Woodbury, 1950), of which
+With X the matrix of U users by J items, EASE and its kin need P = (X'X + l I)^-1, of J by J. Where
+there are fewer users than items it is (I - X' (XX' + l I)^-1 X) / l (Woodbury, 1950), of which
 only U by U numbers need to be held.
 """
 
@@ -23,7 +23,7 @@ BLOCK = 4096  # items whose diagonal is computed at once
 
 
 @dataclass(frozen=True)
-class ByItems:
+class DenseInverse:
     """P itself."""
 
     inverse: Square
@@ -32,11 +32,11 @@ class ByItems:
     def diagonal(self) -> Float32[np.ndarray, "J"]:
         return np.diag(self.inverse)
 
-    def of(self, rows: sp.csr_array) -> Dense:
+    def left_multiply(self, rows: sp.csr_array) -> Dense:
         """Sparse (T, J) rows times P."""
         return rows @ self.inverse
 
-    def among(
+    def submatrix(
         self, rows: Int64[np.ndarray, "A"], columns: Int64[np.ndarray, "B"]
     ) -> Float32[np.ndarray, "A B"]:
         """A few columns of a few rows of P."""
@@ -48,20 +48,20 @@ class ByItems:
 
 
 @dataclass(frozen=True)
-class ByOwners:
-    """P by way of the owners: their rows, and the inverse of XX' + l I."""
+class WoodburyInverse:
+    """P by way of the users: their rows, and the inverse of XX' + l I."""
 
     met: sp.csr_array
     inverse: Square
     diagonal: Float32[np.ndarray, "J"]
     ridge: float
 
-    def of(self, rows: sp.csr_array) -> Dense:
+    def left_multiply(self, rows: sp.csr_array) -> Dense:
         """Sparse (T, J) rows times P."""
         alike = (rows @ self.met.T) @ self.inverse  # (T, U)
         return (rows.toarray() - (self.met.T @ alike.T).T) / np.float32(self.ridge)
 
-    def among(
+    def submatrix(
         self, rows: Int64[np.ndarray, "A"], columns: Int64[np.ndarray, "B"]
     ) -> Float32[np.ndarray, "A B"]:
         """A few columns of a few rows of P."""
@@ -76,57 +76,59 @@ class ByOwners:
             "diagonal": self.diagonal,
             "ridge": np.array([self.ridge]),
         }
-        return {**facts, **sparse_arrays("met", self.met)}
+        return {**facts, **sparse_to_arrays("met", self.met)}
 
 
-Precision = ByItems | ByOwners
+GramInverse = DenseInverse | WoodburyInverse
 
 
-def precision(met: sp.csr_array, ridge: float) -> Precision:
+def gram_inverse(met: sp.csr_array, ridge: float) -> GramInverse:
     """P of a (U, J) matrix of ones; itself where it is small, since a product with it takes the
     least time.
     """
     by_item = sp.csr_array(met.T)
-    owners, items = len(met.indptr) - 1, len(by_item.indptr) - 1
-    if items <= max(owners, SMALL):
-        return ByItems(_inverse(sp.csr_array(by_item @ met), ridge).astype(np.float32, order="C"))
+    users, items = len(met.indptr) - 1, len(by_item.indptr) - 1
+    if items <= max(users, SMALL):
+        return DenseInverse(
+            _inverse(sp.csr_array(by_item @ met), ridge).astype(np.float32, order="C")
+        )
     inverted = _inverse(sp.csr_array(met @ by_item), ridge)
     blocks = [by_item[first : first + BLOCK] for first in range(0, items, BLOCK)]
     reached = np.concatenate(
         [np.asarray(block.multiply(block @ inverted).sum(axis=1)) for block in blocks]
     )
     diagonal = ((1 - reached) / ridge).astype(np.float32)
-    return ByOwners(met, inverted.astype(np.float32, order="C"), diagonal, ridge)
+    return WoodburyInverse(met, inverted.astype(np.float32, order="C"), diagonal, ridge)
 
 
-def restored(arrays: Mapping[str, np.ndarray]) -> Precision:
+def restore_inverse(arrays: Mapping[str, np.ndarray]) -> GramInverse:
     """The precision of which these are the arrays."""
     if "met.start" not in arrays:
-        return ByItems(arrays["inverse"])
+        return DenseInverse(arrays["inverse"])
     width = len(arrays["diagonal"])
-    return ByOwners(
-        sparse_of("met", arrays, width),
+    return WoodburyInverse(
+        sparse_from_arrays("met", arrays, width),
         arrays["inverse"],
         arrays["diagonal"],
         float(arrays["ridge"].item()),
     )
 
 
-def taking_part(train: Tasks, items: int, limit: int) -> Int64[np.ndarray, "J"]:
-    """All items where they or the owners are at most `limit`, since P needs no more than the
+def select_items(train: Tasks, items: int, limit: int) -> Int64[np.ndarray, "J"]:
+    """All items where they or the users are at most `limit`, since P needs no more than the
     smaller square; else the `limit` most popular ones.
     """
     if min(items, len(train)) <= limit:
         return np.arange(items)
-    return commonest(np.bincount(train.met.item, minlength=items), limit)
+    return most_frequent(np.bincount(train.met.item, minlength=items), limit)
 
 
-def commonest(counts: Int64[np.ndarray, "J"], most: int) -> Int64[np.ndarray, "K"]:
+def most_frequent(counts: Int64[np.ndarray, "J"], most: int) -> Int64[np.ndarray, "K"]:
     """Those that were counted most often, at most so many, rising."""
     return np.sort(np.argsort(-counts, kind="stable")[:most])
 
 
-def sparse_arrays(name: str, matrix: sp.csr_array) -> dict[str, np.ndarray]:
+def sparse_to_arrays(name: str, matrix: sp.csr_array) -> dict[str, np.ndarray]:
     """A sparse matrix as arrays to be saved."""
     return {
         f"{name}.data": matrix.data.astype(np.float32),
@@ -135,7 +137,7 @@ def sparse_arrays(name: str, matrix: sp.csr_array) -> dict[str, np.ndarray]:
     }
 
 
-def sparse_of(name: str, arrays: Mapping[str, np.ndarray], width: int) -> sp.csr_array:
+def sparse_from_arrays(name: str, arrays: Mapping[str, np.ndarray], width: int) -> sp.csr_array:
     """The sparse matrix of that name."""
     parts = tuple(arrays[f"{name}.{part}"] for part in ("data", "column", "start"))
     return sp.csr_array(parts, shape=(len(parts[2]) - 1, width))

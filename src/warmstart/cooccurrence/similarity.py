@@ -6,14 +6,16 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float32
 
-COMMON = (
+IDF_SMOOTHING = (
     10.0  # things added to those that share something, so that the rarest does not drown all else
 )
 
 
-def rareness(columns: sp.csr_array) -> Float32[np.ndarray, "F"]:
+def idf_weights(columns: sp.csr_array) -> Float32[np.ndarray, "F"]:
     """The weight of each column: the less, the more things have something in it."""
-    return (1 / np.sqrt(np.asarray(columns.power(2).sum(axis=0)) + COMMON)).astype(np.float32)
+    return (1 / np.sqrt(np.asarray(columns.power(2).sum(axis=0)) + IDF_SMOOTHING)).astype(
+        np.float32
+    )
 
 
 def unit_rows(

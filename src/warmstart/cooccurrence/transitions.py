@@ -7,9 +7,11 @@ from jaxtyping import Float32, Int64
 from warmstart.tasks.tasks import Examples
 
 
-def after(events: Examples, taken: Int64[np.ndarray, "J"], items: int, window: int) -> sp.csr_array:
-    """The sum over owners and pairs of their events of how soon the second came: (J, J)."""
-    events = coded(events, taken, items)
+def transition_counts(
+    events: Examples, taken: Int64[np.ndarray, "J"], items: int, window: int
+) -> sp.csr_array:
+    """The sum over users and pairs of their events of how soon the second came: (J, J)."""
+    events = restrict_to_items(events, taken, items)
     found = sp.csr_array((len(taken), len(taken)), dtype=np.float32)
     for gap in range(1, window + 1):
         first = np.arange(max(len(events.item) - gap, 0))
@@ -21,7 +23,7 @@ def after(events: Examples, taken: Int64[np.ndarray, "J"], items: int, window: i
     return found
 
 
-def own_followers(
+def own_transitions(
     events: Examples, own: Examples, weight: Float32[np.ndarray, "N"], width: int, window: int
 ) -> sp.csr_array:
     """What the tasks' own events put into `after`, as read from the support with these weights: (T,
@@ -29,7 +31,7 @@ def own_followers(
 
     An item of the support is read wherever the task met it, which may be more than once.
     """
-    read = matrix_of(events, width, weight).toarray()[
+    read = weighted_matrix(events, width, weight).toarray()[
         own.task, own.item
     ]  # by each event of their own
     place = np.flatnonzero(read)
@@ -41,7 +43,7 @@ def own_followers(
     return sp.csr_array((said[has], rows), shape=(len(events), width))
 
 
-def coded(examples: Examples, taken: Int64[np.ndarray, "J"], items: int) -> Examples:
+def restrict_to_items(examples: Examples, taken: Int64[np.ndarray, "J"], items: int) -> Examples:
     """The examples of the items that take part, by their place among these."""
     place = np.full(items, -1)
     place[taken] = np.arange(len(taken))
@@ -49,12 +51,12 @@ def coded(examples: Examples, taken: Int64[np.ndarray, "J"], items: int) -> Exam
     return Examples(place[known.item], known.value, known.start)
 
 
-def behind(examples: Examples) -> Int64[np.ndarray, "N"]:
+def events_since(examples: Examples) -> Int64[np.ndarray, "N"]:
     """How many examples of its task come after each."""
     return examples.start[1:][examples.task] - 1 - np.arange(len(examples.item))
 
 
-def matrix_of(
+def weighted_matrix(
     examples: Examples, width: int, weight: Float32[np.ndarray, "N"] | None = None
 ) -> sp.csr_array:
     weight = (

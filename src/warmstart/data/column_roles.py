@@ -7,7 +7,7 @@ from warmstart.data.files import Table
 from warmstart.errors import DataError, listed, shown
 
 ROLES: dict[str, tuple[str, ...]] = {
-    "owner": (
+    "user": (
         *(
             "userid",
             "user",
@@ -67,13 +67,13 @@ def roles_of(table: Table, given: Mapping[str, str]) -> dict[str, str]:
         found = None if role in roles else guess(role, free)
         if found is not None:
             roles[role] = found
-    if "owner" not in roles or "item" not in roles:
+    if "user" not in roles or "item" not in roles:
         raise DataError(_unguessable(table.label, names, roles))
     return {role: roles[role] for role in ROLES if role in roles}
 
 
 def _known_role(role: str) -> str:
-    known = "owner" if role == "user" else role
+    known = "user" if role == "user" else role
     if known not in ROLES:
         raise DataError(
             f"there is no role {role!r} for a column; the roles are user, {', '.join([*ROLES][1:])}"
@@ -94,7 +94,7 @@ def _unguessable(label: str, names: Sequence[str], roles: Mapping[str, str]) -> 
             "put a line such as user,item,rating,timestamp on top"
         )
     missing = " nor ".join(
-        name for role, name in (("owner", "users"), ("item", "items")) if role not in roles
+        name for role, name in (("user", "users"), ("item", "items")) if role not in roles
     )
     return (
         f"{label} has no column that looks like {missing}; it has {listed(names)}; "

@@ -13,7 +13,7 @@ Level = Literal["note", "warning"]
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that the owner of the data should know, and what to do about it."""
+    """Something that the user of the data should know, and what to do about it."""
 
     level: Level
     message: str
@@ -57,6 +57,6 @@ def ordered(events: pl.DataFrame, findings: list[Finding]) -> tuple[pl.DataFrame
 
 
 def repeated_pairs(log: Interactions) -> list[Finding]:
-    repeated = len(log) - pl.Series(log.owner * len(log.items) + log.item).n_unique()
+    repeated = len(log) - pl.Series(log.user * len(log.items) + log.item).n_unique()
     message = f"{repeated} events are another one of the same user with the same item; tasks count the first alone"
     return [Finding("note", message)] if repeated else []

@@ -50,25 +50,25 @@ class Vocabulary:
 class Interactions:
     """An immutable event log, oldest event first; N events.
 
-    `owner` and `item` are codes into `owners` and `items`. `time` is any integer that grows with
+    `user` and `item` are codes into `users` and `items`. `time` is any integer that grows with
     time, or None where the data has no order. `item_table` and `owner_table` have one row for each
     code, or are None.
     """
 
-    owner: Codes
+    user: Codes
     item: Codes
     value: Amounts
     time: Codes | None
     domain: Codes | None
-    owners: Vocabulary
+    users: Vocabulary
     items: Vocabulary
     domains: tuple[str, ...] = ()
     item_table: pl.DataFrame | None = None
-    owner_table: pl.DataFrame | None = None
+    user_table: pl.DataFrame | None = None
     name: str = "data"
 
     def __len__(self) -> int:
-        return len(self.owner)
+        return len(self.user)
 
     @property
     def explicit(self) -> bool:
@@ -77,14 +77,14 @@ class Interactions:
 
     @cached_property
     def clock(self) -> bool:
-        """Whether times of different owners can be compared; not so where each owner's begin anew,
+        """Whether times of different users can be compared; not so where each user's begin anew,
         as positions do.
         """
         if self.time is None or not len(self):
             return False
-        first = np.full(len(self.owners), np.iinfo(np.int64).max)
-        np.minimum.at(first, self.owner, self.time)
-        return len(np.unique(first[np.unique(self.owner)])) > 1
+        first = np.full(len(self.users), np.iinfo(np.int64).max)
+        np.minimum.at(first, self.user, self.time)
+        return len(np.unique(first[np.unique(self.user)])) > 1
 
     @property
     def ticks(self) -> int:
@@ -95,24 +95,24 @@ class Interactions:
         return 1 if latest < 10**11 else 10**3 if latest < 10**14 else 10**6
 
     def swapped(self) -> "Interactions":
-        """The same events with items in the place of owners: who met an item is what is known of
+        """The same events with items in the place of users: who met an item is what is known of
         it.
         """
         return replace(
             self,
-            owner=self.item,
-            item=self.owner,
-            owners=self.items,
-            items=self.owners,
-            item_table=self.owner_table,
-            owner_table=self.item_table,
+            user=self.item,
+            item=self.user,
+            users=self.items,
+            items=self.users,
+            item_table=self.user_table,
+            user_table=self.item_table,
         )
 
     def sessions(self, gap: int) -> "Interactions":
-        """Each owner's events in sessions, which end where nothing happens for more than `gap`
+        """Each user's events in sessions, which end where nothing happens for more than `gap`
         units of time.
 
-        A session is an owner, called after who it is of and its number: `ann#0`. Tables of owners
+        A session is an user, called after who it is of and its number: `ann#0`. Tables of users
         say nothing of sessions and are left out.
         """
         if not self.clock:
@@ -120,25 +120,25 @@ class Interactions:
                 "sessions are found by the times of events, and these data have none that can be compared"
             )
         assert self.time is not None, "a log with a clock has times"
-        rows = np.lexsort((np.arange(len(self)), self.owner))
-        owner, time = self.owner[rows], self.time[rows]
-        first = np.concatenate([[True], owner[1:] != owner[:-1]])
+        rows = np.lexsort((np.arange(len(self)), self.user))
+        user, time = self.user[rows], self.time[rows]
+        first = np.concatenate([[True], user[1:] != user[:-1]])
         begins = first | np.concatenate([[True], np.diff(time) > gap])
         session = np.empty(len(self), dtype=np.int64)
         session[rows] = np.cumsum(begins) - 1
         number = (
             np.arange(begins.sum()) - (np.cumsum(begins) - 1)[first][np.cumsum(first[begins]) - 1]
         )
-        of = pl.Series(self.owners.decode(owner[begins])).cast(pl.String)
+        of = pl.Series(self.users.decode(user[begins])).cast(pl.String)
         ids = of + "#" + pl.Series(number).cast(pl.String)
-        return replace(self, owner=session, owners=Vocabulary(ids), owner_table=None)
+        return replace(self, user=session, users=Vocabulary(ids), user_table=None)
 
     def fingerprint(self) -> str:
         """A digest of the events: equal for equal data, whatever file they came from."""
         digest = hashlib.sha256()
-        for column in (self.owner, self.item, self.value, self.time, self.domain):
+        for column in (self.user, self.item, self.value, self.time, self.domain):
             digest.update(b"-" if column is None else np.ascontiguousarray(column).tobytes())
-        for vocabulary in (self.owners, self.items):
+        for vocabulary in (self.users, self.items):
             digest.update("\0".join(map(str, vocabulary.ids.to_list())).encode())
         return digest.hexdigest()
 

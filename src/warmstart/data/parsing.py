@@ -34,10 +34,10 @@ def events_of(
     if not filled.any():
         raise DataError(f"{table.label} has a header but no events; add one event a line")
     raw, apart = _apart(raw, filled)
-    owners, owner = coded(_ids(raw["owner"], filled, table, roles["owner"]).filter(filled))
+    users, user = coded(_ids(raw["user"], filled, table, roles["user"]).filter(filled))
     items, item = coded(_ids(raw["item"], filled, table, roles["item"]).filter(filled))
     columns = {
-        "owner": owner,
+        "user": user,
         "item": item,
         "value": _values(raw, filled, table, roles).filter(filled),
     }
@@ -52,12 +52,12 @@ def events_of(
     rows = len(events)
     events, found = ordered(*once(events))
     log = Interactions(
-        owner=events["owner"].to_numpy().astype(np.int64),
+        user=events["user"].to_numpy().astype(np.int64),
         item=events["item"].to_numpy().astype(np.int64),
         value=events["value"].to_numpy().copy(),
         time=events["time"].to_numpy().copy() if "time" in events.columns else None,
         domain=events["domain"].to_numpy().astype(np.int64) if "domain" in events.columns else None,
-        owners=Vocabulary(owners),
+        users=Vocabulary(users),
         items=Vocabulary(items),
         domains=domains,
         name=name,

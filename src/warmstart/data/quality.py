@@ -36,10 +36,10 @@ class DataReport:
     name: str
     rows: int
     events: int
-    owners: int
+    users: int
     items: int
     density: float
-    events_per_owner: tuple[int, float, int]
+    events_per_user: tuple[int, float, int]
     """Fewest, median and most."""
     values: tuple[float, float]
     """Smallest and largest."""
@@ -47,7 +47,7 @@ class DataReport:
     times: tuple[str, str] | None
     columns: dict[str, str]
     item_columns: dict[str, str]
-    owner_columns: dict[str, str]
+    user_columns: dict[str, str]
     findings: tuple[Finding, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -61,8 +61,8 @@ class DataReport:
         parts: list[RenderableType] = [_figures(self)]
         if self.item_columns:
             parts.append(_kinds("items", self.item_columns))
-        if self.owner_columns:
-            parts.append(_kinds("users", self.owner_columns))
+        if self.user_columns:
+            parts.append(_kinds("users", self.user_columns))
         styles = {"warning": "yellow", "note": "dim"}
         parts += [
             Text(f"{found.level}: {found.message}", styles[found.level]) for found in self.findings
@@ -81,21 +81,21 @@ def check(
     """A report on the data that `read` would give with the same arguments."""
     seen = inspect(source, items=items, users=users, columns=columns, name=name)
     log = seen.log
-    counts = np.bincount(log.owner, minlength=len(log.owners))
+    counts = np.bincount(log.user, minlength=len(log.users))
     return DataReport(
         name=log.name,
         rows=seen.rows,
         events=len(log),
-        owners=len(log.owners),
+        users=len(log.users),
         items=len(log.items),
-        density=len(log) / (len(log.owners) * len(log.items)),
-        events_per_owner=(int(counts.min()), float(np.median(counts)), int(counts.max())),
+        density=len(log) / (len(log.users) * len(log.items)),
+        events_per_user=(int(counts.min()), float(np.median(counts)), int(counts.max())),
         values=(float(log.value.min()), float(log.value.max())),
         distinct_values=len(np.unique(log.value)),
         times=None if log.time is None else (_moment(int(log.time[0])), _moment(int(log.time[-1]))),
         columns=seen.columns,
         item_columns={} if log.item_table is None else Features.fit(log.item_table).described,
-        owner_columns={} if log.owner_table is None else Features.fit(log.owner_table).described,
+        user_columns={} if log.user_table is None else Features.fit(log.user_table).described,
         findings=(*seen.findings, *_findings(log, seen.columns)),
     )
 
@@ -110,23 +110,23 @@ def _moment(time: int) -> str:
 
 
 def _findings(log: Interactions, columns: Mapping[str, str]) -> list[Finding]:
-    of_owners = np.bincount(log.owner, minlength=len(log.owners))
+    of_users = np.bincount(log.user, minlength=len(log.users))
     of_items = np.bincount(log.item, minlength=len(log.items))
     return [
-        *_single_events(of_owners, of_items, told=log.item_table is not None),
+        *_single_events(of_users, of_items, told=log.item_table is not None),
         *_values(log, columns),
-        *_crowding(log, of_owners),
+        *_crowding(log, of_users),
         *_leaks(log, log.item_table, log.item, of_items, "item"),
-        *_leaks(log, log.owner_table, log.owner, of_owners, "user"),
+        *_leaks(log, log.user_table, log.user, of_users, "user"),
     ]
 
 
-def _single_events(of_owners: PerCode, of_items: PerCode, *, told: bool) -> Iterable[Finding]:
-    owners, items = int((of_owners == 1).sum()), int((of_items == 1).sum())
-    if owners:
+def _single_events(of_users: PerCode, of_items: PerCode, *, told: bool) -> Iterable[Finding]:
+    users, items = int((of_users == 1).sum()), int((of_items == 1).sum())
+    if users:
         yield Finding(
-            "warning" if 2 * owners > len(of_owners) else "note",
-            f"{owners} of {len(of_owners)} users have a single event, after which nothing can be predicted; "
+            "warning" if 2 * users > len(of_users) else "note",
+            f"{users} of {len(of_users)} users have a single event, after which nothing can be predicted; "
             "they teach little, so bring a longer period if you can",
         )
     if items:
@@ -159,14 +159,14 @@ def _values(log: Interactions, columns: Mapping[str, str]) -> Iterable[Finding]:
         )
 
 
-def _crowding(log: Interactions, of_owners: PerCode) -> Iterable[Finding]:
+def _crowding(log: Interactions, of_users: PerCode) -> Iterable[Finding]:
     """Robots and test accounts: one user with a share of the events that no person has."""
-    busiest = int(of_owners.argmax())
-    share = of_owners[busiest] / len(log)
-    if len(of_owners) >= 20 and share > 0.05 and of_owners[busiest] > 20 * np.median(of_owners):
+    busiest = int(of_users.argmax())
+    share = of_users[busiest] / len(log)
+    if len(of_users) >= 20 and share > 0.05 and of_users[busiest] > 20 * np.median(of_users):
         yield Finding(
             "warning",
-            f"user {log.owners.decode(np.array([busiest]))[0]} alone has {share:.0%} of the events; "
+            f"user {log.users.decode(np.array([busiest]))[0]} alone has {share:.0%} of the events; "
             "if that is a robot or a test account, remove its rows",
         )
 
@@ -207,19 +207,19 @@ def _ranks(numbers: Averages) -> Averages:
 
 
 def _figures(report: DataReport) -> Table:
-    least, median, most = report.events_per_owner
+    least, median, most = report.events_per_user
     table = Table(title=report.name, show_header=False, title_justify="left")
     rows = {
         "rows read": f"{report.rows:,}",
         "events": f"{report.events:,}",
-        "users": f"{report.owners:,}",
+        "users": f"{report.users:,}",
         "items": f"{report.items:,}",
         "density": f"{report.density:.3%}",
         "events per user": f"{least:,} to {most:,}, median {median:g}",
         "values": f"{report.values[0]:g} to {report.values[1]:g}, {report.distinct_values:,} distinct",
         "times": "none" if report.times is None else " to ".join(report.times),
         "columns": ", ".join(
-            f"{'user' if role == 'owner' else role}={name}" for role, name in report.columns.items()
+            f"{'user' if role == 'user' else role}={name}" for role, name in report.columns.items()
         ),
     }
     for label, figure in rows.items():

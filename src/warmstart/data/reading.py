@@ -25,8 +25,8 @@ from warmstart.data.interactions import Interactions, Vocabulary
 from warmstart.data.parsing import as_ids, events_of, round_trip
 from warmstart.errors import DataError, listed, shown
 
-Role = Literal["owner", "item"]
-WHAT: dict[Role, str] = {"item": "item", "owner": "user"}
+Role = Literal["user", "item"]
+WHAT: dict[Role, str] = {"item": "item", "user": "user"}
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def inspect(
 ) -> Inspection:
     """The log that `read` gives, with everything that was noticed while reading it."""
     name = name or name_of(source)
-    lists: dict[Role, list[Path]] = {"item": [], "owner": []}
+    lists: dict[Role, list[Path]] = {"item": [], "user": []}
     if is_path(source) and os.path.isdir(source):
         folder = Path(source)
         lists = {
@@ -89,13 +89,13 @@ def inspect(
     roles = roles_of(table, columns or {})
     log, findings, rows = events_of(table, roles, name)
     item_table, of_items = _side_table(items, log.items, "item", roles["item"])
-    owner_table, of_owners = _side_table(users, log.owners, "owner", roles["owner"])
-    found = [*findings, *of_items, *of_owners]
+    user_table, of_users = _side_table(users, log.users, "user", roles["user"])
+    found = [*findings, *of_items, *of_users]
     for path in lists["item"]:
         item_table = _with_list(item_table, path, log.items, "item", roles["item"], found)
-    for path in lists["owner"]:
-        owner_table = _with_list(owner_table, path, log.owners, "owner", roles["owner"], found)
-    log = replace(log, item_table=item_table, owner_table=owner_table)
+    for path in lists["user"]:
+        user_table = _with_list(user_table, path, log.users, "user", roles["user"], found)
+    log = replace(log, item_table=item_table, user_table=user_table)
     return Inspection(log, roles, tuple(found), rows)
 
 
@@ -184,10 +184,10 @@ def _with_list(
 def _guess_id(table: Table, role: Role) -> str:
     found = next((name for name in table.names if name.casefold() == "id"), None)
     if found is None:
-        what = "users" if role == "owner" else "items"
+        what = "users" if role == "user" else "items"
         raise DataError(
             f"{table.label} has no column that looks like the ids of {what}; it has {listed(table.names)}; "
-            f"rename its id column to {'user_id' if role == 'owner' else 'item_id'}"
+            f"rename its id column to {'user_id' if role == 'user' else 'item_id'}"
         )
     return found
 
@@ -232,7 +232,7 @@ def _as_numbers(texts: pl.Series) -> pl.Series:
 def _of_side_table(
     label: str, rows: pl.Series, once: pl.Series, ids: pl.Series, role: Role
 ) -> list[Finding]:
-    what = "users" if role == "owner" else "items"
+    what = "users" if role == "user" else "items"
     missing, repeated = rows.null_count(), len(rows) - rows.null_count() - len(once)
     bare, unused = int((~ids.is_in(once.implode())).sum()), int((~once.is_in(ids.implode())).sum())
     found: list[tuple[int, Level, str]] = [

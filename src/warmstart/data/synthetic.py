@@ -63,31 +63,31 @@ class _Items(NamedTuple):
     """How much more or less an item sells than another of equal fit, as a logarithm."""
 
 
-def shop(*, owners: int = 1500, items: int = 400, seed: int = 0) -> Interactions:
+def shop(*, users: int = 1500, items: int = 400, seed: int = 0) -> Interactions:
     """Half a year of purchases: 8 to 80 a user, popularity after Zipf, tastes that lean on country
     and age.
     """
     rng = np.random.default_rng(seed)
     goods = _items(rng, items)
-    country, age = rng.integers(len(COUNTRIES), size=owners), rng.integers(len(AGES), size=owners)
-    counts = _counts(rng, owners, items)
+    country, age = rng.integers(len(COUNTRIES), size=users), rng.integers(len(AGES), size=users)
+    counts = _counts(rng, users, items)
     bought = [
         _basket(chances, count, rng)
         for chances, count in zip(_chances(rng, goods, country, age), counts, strict=True)
     ]
-    owner, item = np.repeat(np.arange(owners), counts), np.concatenate(bought)
+    user, item = np.repeat(np.arange(users), counts), np.concatenate(bought)
     time = FIRST_SECOND + _moments(rng, counts)
     order = np.argsort(time, kind="stable")
     return Interactions(
-        owner=owner[order],
+        user=user[order],
         item=item[order],
         value=np.ones(len(order), dtype=np.float32),
         time=time[order],
         domain=None,
-        owners=Vocabulary(pl.Series([f"u{number}" for number in range(1, owners + 1)])),
+        users=Vocabulary(pl.Series([f"u{number}" for number in range(1, users + 1)])),
         items=Vocabulary(pl.Series([f"i{number}" for number in range(1, items + 1)])),
         item_table=_item_table(rng, goods),
-        owner_table=pl.DataFrame(
+        user_table=pl.DataFrame(
             {"country": np.take(COUNTRIES, country), "age_group": np.take(AGES, age)}
         ),
         name="shop",
@@ -104,9 +104,9 @@ def _items(rng: np.random.Generator, items: int) -> _Items:
     )
 
 
-def _counts(rng: np.random.Generator, owners: int, items: int) -> Codes:
+def _counts(rng: np.random.Generator, users: int, items: int) -> Codes:
     """Many buy a little, few buy a lot."""
-    return np.minimum(np.clip(8 + rng.exponential(18.0, owners), 8, 80).astype(np.int64), items)
+    return np.minimum(np.clip(8 + rng.exponential(18.0, users), 8, 80).astype(np.int64), items)
 
 
 def _chances(rng: np.random.Generator, goods: _Items, country: Codes, age: Codes) -> Tastes:
@@ -135,9 +135,9 @@ def _basket(chances: Float[np.ndarray, "_"], count: np.int64, rng: np.random.Gen
 
 def _moments(rng: np.random.Generator, counts: Codes) -> Codes:
     """Seconds since the shop opened, ascending within each user."""
-    owner = np.repeat(np.arange(len(counts)), counts)
-    moments = rng.integers(HALF_A_YEAR, size=len(owner))
-    return moments[np.lexsort((moments, owner))]
+    user = np.repeat(np.arange(len(counts)), counts)
+    moments = rng.integers(HALF_A_YEAR, size=len(user))
+    return moments[np.lexsort((moments, user))]
 
 
 def _item_table(rng: np.random.Generator, goods: _Items) -> pl.DataFrame:

@@ -13,9 +13,9 @@ from jaxtyping import Float, Float32, Int64
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from warmstart.ensemble.base_scorers import Bases
-from warmstart.ensemble.count_features import OF_ITEM, SAID, Memory
-from warmstart.model.few_shot import RULED_OUT
+from warmstart.ensemble.base_scorers import BaseScorers
+from warmstart.ensemble.count_features import FEATURE_NAMES, ITEM_FEATURE_NAMES, CountFeatures
+from warmstart.model.few_shot import MASKED_LOGIT
 from warmstart.tasks.tasks import TaskBatch, Tasks, batches
 
 CELLS = 8_000_000  # scores of the base that are held at once
@@ -27,10 +27,10 @@ FOLDS, LOOKS = (
     5,
     20,
 )  # every so many tasks are left out of learning; so often it is looked at how these are foreseen
-MANY = 4  # shots from which on a support set counts as one of many
+MAX_SHOTS = 4  # shots from which on a support set counts as one of many
 
 
-class Judge(nn.Module):
+class Combiner(nn.Module):
     """This scores pairs of a task and an item by what the base, the witnesses and the item's own
     counts say.
 
@@ -41,9 +41,9 @@ class Judge(nn.Module):
     def __init__(self, units: int) -> None:
         super().__init__()
         self.of_base = nn.Parameter(torch.randn(units) / 4)
-        self.of_said = nn.Parameter(torch.randn(len(SAID), units) / 4)
-        self.of_item = nn.Linear(len(OF_ITEM), units)
-        self.of_shots = nn.Parameter(torch.zeros(MANY + 1, units))
+        self.of_said = nn.Parameter(torch.randn(len(FEATURE_NAMES), units) / 4)
+        self.of_item = nn.Linear(len(ITEM_FEATURE_NAMES), units)
+        self.of_shots = nn.Parameter(torch.zeros(MAX_SHOTS + 1, units))
         self.out = nn.Parameter(torch.zeros(units))
 
     def forward(
@@ -60,7 +60,7 @@ class Judge(nn.Module):
             + (base.unsqueeze(-1) * self.of_base + said @ self.of_said + context).relu() @ self.out
         )
 
-    def unsaid(
+    def score_without_features(
         self, base: Float[Tensor, "T I"], item: Float[Tensor, "H I"], shots: Float[Tensor, "T H"]
     ) -> Float[Tensor, "T I"]:
         """Scores of the whole catalogue as if no witness said anything; one unit at a time, so that
@@ -78,43 +78,43 @@ class Judge(nn.Module):
         return found
 
 
-class Cases:
+class TrainingCandidates:
     """Prefixes of tasks with candidates for what comes next; the first of them came."""
 
     def __init__(
-        self, bases: Bases, memory: Memory, batch: TaskBatch, rng: np.random.Generator
+        self, bases: BaseScorers, memory: CountFeatures, batch: TaskBatch, rng: np.random.Generator
     ) -> None:
         parts = [
             _candidates(bases, memory, part, rng)
             for part in batches(batch, max(1, CELLS // bases.items))
         ]
-        self.base, self.said, self.item, self.log_weight, self.shots = (
+        self.base, self.features, self.item, self.log_weight, self.shots = (
             torch.from_numpy(np.concatenate(columns)) for columns in zip(*parts, strict=True)
         )
-        self.of_items = torch.from_numpy(memory.of_items)
+        self.of_items = torch.from_numpy(memory.item_features)
 
     def __len__(self) -> int:
         return len(self.shots)
 
-    def loss(self, judge: Judge, these: Int64[Tensor, "B"]) -> Float[Tensor, ""]:
+    def loss(self, judge: Combiner, these: Int64[Tensor, "B"]) -> Float[Tensor, ""]:
         """The cross entropy of what came among all items, which the candidates stand for."""
         context = judge.of_item(self.of_items[self.item[these]]) + judge.of_shots[
             self.shots[these]
         ].unsqueeze(1)
-        scores = judge(self.base[these], self.said[these], context) + self.log_weight[these]
+        scores = judge(self.base[these], self.features[these], context) + self.log_weight[these]
         return cross_entropy(scores, torch.zeros(len(these), dtype=torch.int64))
 
 
-def learned(
-    bases: Bases,
-    memory: Memory,
+def fit_combiner(
+    bases: BaseScorers,
+    memory: CountFeatures,
     later: Tasks,
     *,
     seed: int,
     judge_units: int = 32,
     judge_cases: int = 30000,
     judge_steps: int = 2400,
-) -> Judge:
+) -> Combiner:
     """A judge of what is said before the next events of tasks that are later than what the bases
     and the memory know.
 
@@ -126,18 +126,22 @@ def learned(
     torch_seed = int(rng.integers(2**63))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed)
-        judge = Judge(judge_units)
+        judge = Combiner(judge_units)
         if any(not len(part.events.item) for part in parts):
             return judge
         sizes = (judge_cases, max(1, judge_cases // FOLDS))
         cases, others = (
-            Cases(bases, memory, part.episodes(rng, size, most_shots=30, queries=1), rng)
+            TrainingCandidates(
+                bases, memory, part.episodes(rng, size, most_shots=30, queries=1), rng
+            )
             for part, size in zip(parts, sizes, strict=True)
         )
         return _taught(judge, cases, others, judge_steps)
 
 
-def _taught(judge: Judge, cases: Cases, others: Cases, steps: int) -> Judge:
+def _taught(
+    judge: Combiner, cases: TrainingCandidates, others: TrainingCandidates, steps: int
+) -> Combiner:
     """The judge with the weights by which the others are foreseen best, along its way down."""
     optimizer = torch.optim.AdamW(judge.parameters(), lr=0.01, weight_decay=1e-3)
     falls = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, steps)
@@ -160,7 +164,7 @@ def _taught(judge: Judge, cases: Cases, others: Cases, steps: int) -> Judge:
 
 
 def _candidates(
-    bases: Bases, memory: Memory, batch: TaskBatch, rng: np.random.Generator
+    bases: BaseScorers, memory: CountFeatures, batch: TaskBatch, rng: np.random.Generator
 ) -> tuple[np.ndarray, ...]:
     """Candidates of each prefix, in front what came: what is said of them, which they are, how many
     each stands for.
@@ -168,7 +172,7 @@ def _candidates(
     Whatever came is among them, wherever it stands. If only what somebody names were asked for, the
     judge would believe the witnesses more often than they are right.
     """
-    likely, heard = bases.said(batch.support, batch.profile), memory.heard(batch.support)
+    likely, heard = bases.scores(batch.support, batch.profile), memory.extract(batch.support)
     answer = batch.query.item
     shape, tasks = likely.shape, np.arange(len(likely))[:, None]
     allowed = np.tile(~batch.question.others(bases.items), (shape[0], 1))
@@ -176,7 +180,7 @@ def _candidates(
         allowed[batch.support.task, batch.support.item] = False
     allowed[tasks[:, 0], answer] = False  # it stands in front, and nowhere else
     loudness, row = np.zeros(shape, dtype=np.float32), np.full(shape, -1)
-    loudness[heard.task, heard.item] = heard.said.sum(axis=1)
+    loudness[heard.task, heard.item] = heard.values.sum(axis=1)
     row[heard.task, heard.item] = np.arange(len(heard.item))
     chosen, likeliest, loudest = (
         np.zeros(shape, dtype=bool),
@@ -191,17 +195,21 @@ def _candidates(
     items = np.hstack(
         [answer[:, None], likeliest, named, np.where(others[tasks, drawn], drawn, -1)]
     )
-    log_weight = np.where((items >= 0) & allowed[tasks, items], 0.0, RULED_OUT).astype(np.float32)
+    log_weight = np.where((items >= 0) & allowed[tasks, items], 0.0, MASKED_LOGIT).astype(
+        np.float32
+    )
     log_weight[:, 0] = 0.0
     stand_for = others.sum(axis=1) / np.maximum((items[:, -DRAWN:] >= 0).sum(axis=1), 1)
     log_weight[:, -DRAWN:] += np.log(np.maximum(stand_for, 1))[:, None]
-    said = np.vstack([heard.said, np.zeros((1, len(SAID)), dtype=np.float32)])[row[tasks, items]]
+    said = np.vstack([heard.values, np.zeros((1, len(FEATURE_NAMES)), dtype=np.float32)])[
+        row[tasks, items]
+    ]
     return (
         likely[tasks, items],
         said,
         np.maximum(items, 0),
         log_weight,
-        many(memory.shots(batch.support)),
+        clip_shots(memory.shots(batch.support)),
     )
 
 
@@ -211,6 +219,6 @@ def _largest(scores: Float32[np.ndarray, "T I"], most: int) -> Int64[np.ndarray,
     return np.argpartition(-scores, most - 1, axis=1)[:, :most]
 
 
-def many(shots: Int64[np.ndarray, "T"]) -> Int64[np.ndarray, "T"]:
+def clip_shots(shots: Int64[np.ndarray, "T"]) -> Int64[np.ndarray, "T"]:
     """The number of shots as a judge hears it."""
-    return np.minimum(shots, MANY)
+    return np.minimum(shots, MAX_SHOTS)

@@ -16,11 +16,11 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Bool, Float32, Int64, Integer
 
-from warmstart.arrays import columns_in
-from warmstart.cooccurrence.gram import Precision, commonest, precision
-from warmstart.cooccurrence.similarity import rareness, unit_rows
+from warmstart.arrays import n_columns
+from warmstart.cooccurrence.gram import GramInverse, gram_inverse, most_frequent
+from warmstart.cooccurrence.similarity import idf_weights, unit_rows
 
-Said = Float32[np.ndarray, "T J"]
+ItemScores = Float32[np.ndarray, "T J"]
 MOST, CELLS = 6000, 40_000_000  # columns that take part, and numbers that are held: 160 MB
 RIDGES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 FEWER, ASKED = 2000, 1000  # columns and training tasks by which a ridge is chosen
@@ -31,7 +31,7 @@ OWN = ("taken", "rareness", "line")
 
 
 @dataclass(frozen=True)
-class Foretold:
+class ProfileRegression:
     """What each of F columns adds to J items, and what holds for everybody: the last of the rows of
     `line`.
 
@@ -46,18 +46,20 @@ class Foretold:
     """The share of what is found for tasks left out that popularity does not find; below 0 where it
     finds more.
     """
-    precision: Precision | None
+    precision: GramInverse | None
     """The inverse of how often columns come together, with a ridge; it leaves tasks out."""
 
     @classmethod
-    def fit(cls, profile: sp.csr_array, met: sp.csr_array, *, ridge: float = 0.0) -> "Foretold":
+    def fit(
+        cls, profile: sp.csr_array, met: sp.csr_array, *, ridge: float = 0.0
+    ) -> "ProfileRegression":
         """The regression of (T, J) events on (T, F) columns; a ridge of 0 stands for the best on
         tasks left out.
         """
-        most = min(MOST, CELLS // max(1, columns_in(met)))
+        most = min(MOST, CELLS // max(1, n_columns(met)))
         taken, weight, rows = _read(profile, most)
         ridge, gain = _tried((ridge,) if ridge else RIDGES, profile, met, min(most, FEWER))
-        inverse = precision(rows, ridge)
+        inverse = gram_inverse(rows, ridge)
         return cls(taken, weight, _line(inverse, sp.csr_array(met.T @ rows)), gain, inverse)
 
     @property
@@ -65,11 +67,11 @@ class Foretold:
         """What holds for those of whom nothing is known."""
         return self.line[-1]
 
-    def of(self, profile: sp.csr_array) -> Said:
+    def predict(self, profile: sp.csr_array) -> ItemScores:
         """How likely each of the J items is to be met by the T whose columns these are."""
         return np.asarray(_rows(profile, self.taken, self.rareness) @ self.line)
 
-    def of_unseen(self, profile: sp.csr_array, own: sp.csr_array) -> Said:
+    def predict_left_out(self, profile: sp.csr_array, own: sp.csr_array) -> ItemScores:
         """The same had these tasks, whose events in training are `own`, not been there."""
         assert self.precision is not None, "whoever is left out of a fit was in it"
         return _unseen(_rows(profile, self.taken, self.rareness), own, self.line, self.precision)
@@ -79,7 +81,7 @@ class Foretold:
         return {**{name: getattr(self, name) for name in OWN}, "gain": np.array([self.gain])}
 
     @classmethod
-    def restore(cls, arrays: Mapping[str, np.ndarray]) -> "Foretold":
+    def restore(cls, arrays: Mapping[str, np.ndarray]) -> "ProfileRegression":
         """What foretells as the one did of which these are the arrays."""
         return cls(
             **{name: arrays[name] for name in OWN}, gain=float(arrays["gain"][0]), precision=None
@@ -88,8 +90,8 @@ class Foretold:
 
 def _read(profile: sp.csr_array, most: int) -> tuple[np.ndarray, np.ndarray, sp.csr_array]:
     """The most common columns, the weight of each, and what they make of the profiles."""
-    taken = commonest(np.bincount(profile.indices, minlength=columns_in(profile)), most)
-    weight = rareness(profile[:, taken])
+    taken = most_frequent(np.bincount(profile.indices, minlength=n_columns(profile)), most)
+    weight = idf_weights(profile[:, taken])
     return taken, weight, _rows(profile, taken, weight)
 
 
@@ -103,18 +105,20 @@ def _rows(
     return sp.csr_array(sp.hstack([unit_rows(columns[:, taken], weight), everybody]))
 
 
-def _line(inverse: Precision, together: sp.csr_array) -> Float32[np.ndarray, "G J"]:
+def _line(inverse: GramInverse, together: sp.csr_array) -> Float32[np.ndarray, "G J"]:
     """The coefficients, by how often items and columns come together; the inverse is its own
     transpose.
     """
-    return np.ascontiguousarray(inverse.of(together).T, dtype=np.float32)
+    return np.ascontiguousarray(inverse.left_multiply(together).T, dtype=np.float32)
 
 
 def _unseen(
-    rows: sp.csr_array, own: sp.csr_array, line: Float32[np.ndarray, "G J"], inverse: Precision
-) -> Said:
+    rows: sp.csr_array, own: sp.csr_array, line: Float32[np.ndarray, "G J"], inverse: GramInverse
+) -> ItemScores:
     """What is foretold by rows that were fitted, had they with their events not been there."""
-    weight = np.asarray(rows.multiply(inverse.of(rows)).sum(axis=1), dtype=np.float32)[:, None]
+    weight = np.asarray(rows.multiply(inverse.left_multiply(rows)).sum(axis=1), dtype=np.float32)[
+        :, None
+    ]
     return (rows @ line - weight * own.toarray()) / (
         1 - weight
     )  # the weight is below 1 by the ridge
@@ -139,7 +143,7 @@ def _tried(
     counts = np.asarray(met.sum(axis=0), dtype=np.float32) - wanted.toarray()
 
     def found(ridge: float) -> float:
-        inverse = precision(rows, ridge)
+        inverse = gram_inverse(rows, ridge)
         return _found(_unseen(theirs, wanted, _line(inverse, together), inverse), wanted)
 
     shares = [found(ridge) for ridge in ridges]
@@ -147,18 +151,18 @@ def _tried(
     return ridges[shares.index(best)], (best - by_counts) / max(best, by_counts, LEAST)
 
 
-def _found(said: Said, wanted: sp.csr_array) -> float:
+def _found(said: ItemScores, wanted: sp.csr_array) -> float:
     """The share of what each task met, or of as much as could be found, that is among the first
     ten.
     """
     counts = np.diff(wanted.indptr)
     task = np.repeat(np.arange(len(said)), counts)
-    found = np.bincount(task, among_first(said, task, wanted.indices), minlength=len(said))
+    found = np.bincount(task, in_top_k(said, task, wanted.indices), minlength=len(said))
     return float((found / np.minimum(counts, _first(said))).mean())
 
 
-def among_first(
-    said: Said, task: Integer[np.ndarray, "N"], item: Integer[np.ndarray, "N"]
+def in_top_k(
+    said: ItemScores, task: Integer[np.ndarray, "N"], item: Integer[np.ndarray, "N"]
 ) -> Bool[np.ndarray, "N"]:
     """Which of the items are among the first ten of their tasks; in small catalogues, in their
     first half.
@@ -168,5 +172,5 @@ def among_first(
     return said[task, item] >= tenth[task]
 
 
-def _first(said: Said) -> int:
+def _first(said: ItemScores) -> int:
     return max(1, min(AT, said.shape[1] // 2))

@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int64
 
-from warmstart.arrays import under
+from warmstart.arrays import strip_prefix
 from warmstart.scorer import Candidates, Scorer, Scores, State
 from warmstart.tasks.tasks import Examples, Profile
 
 
-class Part(NamedTuple):
+class ScorerPart(NamedTuple):
     """The tasks that one of the scorers serves, and its state."""
 
     scorer: int
@@ -21,14 +21,14 @@ class Part(NamedTuple):
     state: State
 
 
-class Adapted(NamedTuple):
+class SwitchState(NamedTuple):
     """T tasks in parts; each task is in one of them."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[ScorerPart, ...]
     tasks: int
 
 
-class ByShots:
+class ShotSwitch:
     """This asks `scorers[i]` for tasks with `first[i]` events or more, up to where the next scorer
     begins.
 
@@ -42,15 +42,15 @@ class ByShots:
         )
         self.scorers, self.first, self.items = tuple(scorers), tuple(first), scorers[0].items
 
-    def adapt(self, support: Examples, profile: Profile = None) -> Adapted:
+    def adapt(self, support: Examples, profile: Profile = None) -> SwitchState:
         serves = np.searchsorted(self.first, support.counts, side="right") - 1
         parts = [
             self._part(int(i), np.flatnonzero(serves == i), support, profile)
             for i in np.unique(serves)
         ]
-        return Adapted(tuple(parts), len(support))
+        return SwitchState(tuple(parts), len(support))
 
-    def score(self, state: Adapted, items: Candidates) -> Scores:
+    def score(self, state: SwitchState, items: Candidates) -> Scores:
         found = np.empty((state.tasks, items.shape[-1]), dtype=np.float32)
         for part in state.parts:
             own = items if items.ndim == 1 else items[part.tasks]
@@ -67,11 +67,11 @@ class ByShots:
 
     def _part(
         self, scorer: int, tasks: Int64[np.ndarray, "K"], support: Examples, profile: Profile
-    ) -> Part:
+    ) -> ScorerPart:
         own = None if profile is None else profile[tasks]
-        return Part(scorer, tasks, self.scorers[scorer].adapt(support.take(tasks), own))
+        return ScorerPart(scorer, tasks, self.scorers[scorer].adapt(support.take(tasks), own))
 
 
-def of_scorer(arrays: Mapping[str, np.ndarray], scorer: int) -> dict[str, np.ndarray]:
+def arrays_of_scorer(arrays: Mapping[str, np.ndarray], scorer: int) -> dict[str, np.ndarray]:
     """The arrays of one of the scorers, by their own names."""
-    return under(arrays, f"{scorer}.")
+    return strip_prefix(arrays, f"{scorer}.")

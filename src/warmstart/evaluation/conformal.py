@@ -3,7 +3,7 @@ be.
 
 Split conformal prediction (Lei et al., JASA 2018): the width is a quantile of how far validation
 ratings were off, in units of what the scorer itself says of how unsure it is, where it says so.
-Owners that nobody has seen are judged like those of validation, so the promise holds whether or not
+Users that nobody has seen are judged like those of validation, so the promise holds whether or not
 the scorer's own model of the ratings is right.
 """
 

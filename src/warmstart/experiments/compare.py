@@ -157,7 +157,7 @@ def _facts(log: Interactions, split: Split) -> dict[str, Any]:
     return {
         "name": log.name,
         "events": len(log),
-        "owners": len(log.owners),
+        "users": len(log.users),
         "items": len(log.items),
         "explicit": log.explicit,
         "order": "time" if log.time is not None else "random",

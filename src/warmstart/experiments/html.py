@@ -90,7 +90,7 @@ def _facts(report: Report) -> str:
         asked, f"the next {asked} are"
     )
     return (
-        f"{facts['events']:,} events, {facts['owners']:,} users, {facts['items']:,} items. Judged on "
+        f"{facts['events']:,} events, {facts['users']:,} users, {facts['items']:,} items. Judged on "
         f"{facts['test_tasks']:,} {noun} that no learner has seen, with at least {facts['least_events']} events each: "
         f"the first k in {facts['order']} order are known, {following} to be "
         f"predicted, and {task}. Settings were chosen on {facts['valid_tasks']:,} other {noun}. "

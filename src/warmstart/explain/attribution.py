@@ -16,8 +16,8 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Bool, Float32, Int64
 
-from warmstart.arrays import columns_in
-from warmstart.ensemble.switching import ByShots
+from warmstart.arrays import n_columns
+from warmstart.ensemble.switching import ShotSwitch
 from warmstart.recommend.extended_scorer import Widened, widened
 from warmstart.scorer import Additive, Scorer, Selective
 from warmstart.tasks.tasks import Examples, Profile
@@ -98,7 +98,7 @@ def serving(scorer: Scorer, shots: int) -> Scorer:
     """
     if isinstance(scorer, Widened):
         return widened(serving(scorer.known, shots), scorer.likeness)
-    if not isinstance(scorer, ByShots):
+    if not isinstance(scorer, ShotSwitch):
         return scorer
     return scorer.scorers[int(np.searchsorted(scorer.first, shots, side="right")) - 1]
 
@@ -150,7 +150,7 @@ def _left_out(known: Known, each: bool) -> tuple[Kept, Profile]:
     kept = np.concatenate(blocks if each else blocks[:-1]).astype(bool)
     if known.profile is None:
         return kept, None
-    nothing = sp.csr_array((1, columns_in(known.profile)), dtype=np.float32)
+    nothing = sp.csr_array((1, n_columns(known.profile)), dtype=np.float32)
     rows = sp.csr_array(sp.vstack([known.profile, nothing, *([known.without] if columns else [])]))
     return kept, rows if not each else rows[np.r_[: 2 + columns, np.zeros(shots, dtype=np.int64)]]
 

@@ -14,8 +14,8 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float32, Int64
 
-from warmstart.arrays import columns_in
-from warmstart.cooccurrence.gram import sparse_arrays, sparse_of
+from warmstart.arrays import n_columns
+from warmstart.cooccurrence.gram import sparse_from_arrays, sparse_to_arrays
 from warmstart.scorer import Remembering, Scorer
 from warmstart.tasks.tasks import Examples, Profile, Tasks
 
@@ -69,13 +69,15 @@ class Tastes:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything that `restore` needs."""
-        return {"tasks": self.tasks, "usual": self.usual, **sparse_arrays("shares", self.shares)}
+        return {"tasks": self.tasks, "usual": self.usual, **sparse_to_arrays("shares", self.shares)}
 
     @classmethod
     def restore(cls, arrays: Mapping[str, np.ndarray]) -> "Tastes":
         """The tastes of which these are the arrays."""
         return cls(
-            arrays["tasks"], sparse_of("shares", arrays, len(arrays["usual"])), arrays["usual"]
+            arrays["tasks"],
+            sparse_from_arrays("shares", arrays, len(arrays["usual"])),
+            arrays["usual"],
         )
 
 
@@ -105,7 +107,7 @@ def read_taste(scorer: Scorer, support: Examples, profile: Profile = None) -> Re
 
 def _grouped(met: sp.csr_array) -> Int64[np.ndarray, "T"]:
     """The group of each task."""
-    tasks, items = len(met.indptr) - 1, columns_in(met)
+    tasks, items = len(met.indptr) - 1, n_columns(met)
     groups = min(MOST, tasks // EACH)
     if groups < 2 or items <= FACTORS:
         return np.zeros(tasks, dtype=np.int64)

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-FIXED = 2
+FIXED_COORDINATES = 2
 """The first coordinates of every vector: the constant 1, and an item's mean appeal; the others are
 learned.
 """
@@ -50,11 +50,11 @@ class Query:
     x: Vectors
     y: Values
     mask: Mask
-    known: Values | float = 0.0
+    logit_offset: Values | float = 0.0
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class CandidateSet:
     """C items to choose among, for the denominator of a softmax; all items, or a sample with its
     correction.
 
@@ -73,7 +73,7 @@ class Catalogue:
 
 
 Score = Callable[[Tensor], Tensor]
-Known = Tensor | float
+Offset = Tensor | float
 
 
 Objective = Callable[..., Tensor]
@@ -87,8 +87,8 @@ def ranking(
     x: Tensor,
     y: Tensor,
     mask: Tensor,
-    catalogue: Catalogue,
-    known: Known = 0.0,
+    catalogue: CandidateSet,
+    known: Offset = 0.0,
     *,
     focus: float = 0.0,
 ) -> Tensor:
@@ -101,20 +101,20 @@ def ranking(
     """
     rest = (score(catalogue.x) + catalogue.log_weight).logsumexp(dim=-1, keepdim=True)
     surprise = softplus(rest - score(x) - known)
-    return mean(surprise * (-focus * surprise.detach()).exp() if focus else surprise, mask)
+    return masked_mean(surprise * (-focus * surprise.detach()).exp() if focus else surprise, mask)
 
 
 def rating(
-    score: Score, x: Tensor, y: Tensor, mask: Tensor, catalogue: Catalogue, known: Known = 0.0
+    score: Score, x: Tensor, y: Tensor, mask: Tensor, catalogue: CandidateSet, known: Offset = 0.0
 ) -> Tensor:
     """Mean squared error of examples in standard units."""
-    return mean((score(x) + known - y) ** 2, mask)
+    return masked_mean((score(x) + known - y) ** 2, mask)
 
 
 OBJECTIVES: dict[str, Objective] = {"ranking": ranking, "rating": rating}
 
 
-def mean(values: Tensor, mask: Tensor) -> Tensor:
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Mean over the entries of the last dimension that `mask` keeps; 0 where it keeps none."""
     return values.masked_fill(~mask, 0.0).sum(dim=-1) / mask.sum(dim=-1).clamp(min=1)
 
@@ -129,7 +129,7 @@ class Learner(nn.Module, ABC):
 
     order_matters: ClassVar[bool] = False
     """Whether the order of the support examples may change the scores."""
-    asks_for_all: ClassVar[bool] = False
+    trains_on_sequences: ClassVar[bool] = False
     """Whether the loss asks for each event of a task in turn, and so learns from all that come
     after the support.
     """
@@ -137,10 +137,10 @@ class Learner(nn.Module, ABC):
     def __init__(self, *, objective: str) -> None:
         super().__init__()
         self.objective = OBJECTIVES[objective]
-        self.ranks = objective == "ranking"
+        self.is_ranking = objective == "ranking"
 
     @abstractmethod
-    def adapt(self, support: Support, catalogue: Catalogue) -> State:
+    def adapt(self, support: Support, catalogue: CandidateSet) -> State:
         """What T support sets say about their tasks."""
 
     @abstractmethod
@@ -148,30 +148,30 @@ class Learner(nn.Module, ABC):
         """The score of Q items for each of T tasks."""
 
     def loss(
-        self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue
+        self, support: Support, query: Query, catalogue: CandidateSet, rivals: CandidateSet
     ) -> Float[Tensor, "T"]:
         """The outer objective of T tasks: how badly the adapted state predicts the query among its
         rivals.
         """
         state = self.adapt(support, catalogue)
         return self.objective(
-            lambda x: self.score(state, x), query.x, query.y, query.mask, rivals, query.known
+            lambda x: self.score(state, x), query.x, query.y, query.mask, rivals, query.logit_offset
         )
 
 
 @runtime_checkable
-class Weighing(Protocol):
+class GatesExperts(Protocol):
     """A learner that also says how far to trust what the training tasks as a whole say of a support
     set.
     """
 
-    def trust(self, support: Support) -> Float[Tensor, "T E"]:
+    def expert_weights(self, support: Support) -> Float[Tensor, "T E"]:
         """The weight of each of E witnesses in the scores of each task."""
         ...
 
 
 @runtime_checkable
-class Sampler(Protocol):
+class PosteriorSampler(Protocol):
     """A learner that knows how unsure it is."""
 
     @property
@@ -189,10 +189,10 @@ class Sampler(Protocol):
 
 
 @runtime_checkable
-class Remover(Sampler, Protocol):
+class LeaveOneOut(PosteriorSampler, Protocol):
     """A learner of weights that also knows in closed form what each example adds to them."""
 
-    def added(self, support: Support, catalogue: Catalogue) -> Vectors:
+    def leave_one_out_differences(self, support: Support, catalogue: CandidateSet) -> Vectors:
         """The weights of each task less those that it would have without each of its examples: (T,
         S, D).
         """
@@ -208,6 +208,6 @@ def project(x: Items, weights: Weights) -> Scores:
     return (x @ weights.unsqueeze(-1)).squeeze(-1)
 
 
-def accumulate(rows: Vectors, mask: Mask) -> Weights:
+def masked_sum(rows: Vectors, mask: Mask) -> Weights:
     """The sum of a task's rows; padding adds nothing."""
     return torch.where(mask.unsqueeze(-1), rows, 0.0).sum(dim=1)

@@ -17,18 +17,18 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from warmstart.learners.base import (
-    Catalogue,
+    CandidateSet,
     Items,
     Learner,
     Scores,
     Support,
     Weights,
-    accumulate,
+    masked_sum,
     project,
     ranking,
 )
-from warmstart.learners.blocks.recurrent import Recurrence, last, latest
-from warmstart.learners.blocks.set_encoder import SetReader
+from warmstart.learners.blocks.recurrent import RecurrentEncoder, last_state, latest_events
+from warmstart.learners.blocks.set_encoder import SetEncoder
 
 READ = 50  # events, the last ones, that the recurrent network reads
 GATE = 16
@@ -60,27 +60,27 @@ class Blend(Learner):
         focus: float = 0.25,
     ) -> None:
         super().__init__(objective=objective)
-        if self.ranks:
+        if self.is_ranking:
             self.objective = partial(ranking, focus=focus)
-        self.read = SetReader(dim, hidden=hidden, width=width, dropout=dropout)
-        self.read.silence()  # training starts at the prior and the witnesses
-        self.recurrence = Recurrence(dim, units, unit_dropout) if ordered else None
+        self.read = SetEncoder(dim, hidden=hidden, width=width, dropout=dropout)
+        self.read.zero_output()  # training starts at the prior and the witnesses
+        self.recurrence = RecurrentEncoder(dim, units, unit_dropout) if ordered else None
         self.gate = _gate(witnesses, first_trust) if witnesses else None
 
-    def adapt(self, support: Support, catalogue: Catalogue) -> Weights:
+    def adapt(self, support: Support, catalogue: CandidateSet) -> Weights:
         weights = support.prior + self.read(support)
         if self.recurrence is None:
             return weights
-        events = latest(support, READ)
-        return weights + last(self.recurrence(events.x), events)
+        events = latest_events(support, READ)
+        return weights + last_state(self.recurrence(events.x), events)
 
     def score(self, state: Weights, x: Items) -> Scores:
         return project(x, state)
 
-    def trust(self, support: Support) -> Float[Tensor, "T E"]:
+    def expert_weights(self, support: Support) -> Float[Tensor, "T E"]:
         assert self.gate is not None, "without witnesses there is nothing to trust"
         shots = support.mask.sum(dim=1, keepdim=True)
-        mean = accumulate(normalize(support.x, dim=-1), support.mask) / shots.clamp(min=1)
+        mean = masked_sum(normalize(support.x, dim=-1), support.mask) / shots.clamp(min=1)
         agreement = mean.square().sum(
             dim=1, keepdim=True
         )  # 1 where all examples are alike, 0 where they have nothing in common

@@ -16,8 +16,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from warmstart.learners.base import (
-    FIXED,
-    Catalogue,
+    FIXED_COORDINATES,
+    CandidateSet,
     Items,
     Learner,
     Query,
@@ -27,7 +27,13 @@ from warmstart.learners.base import (
     Weights,
     project,
 )
-from warmstart.learners.blocks.recurrent import Recurrence, earliest, last, latest, next_event_loss
+from warmstart.learners.blocks.recurrent import (
+    RecurrentEncoder,
+    earliest_events,
+    last_state,
+    latest_events,
+    next_event_loss,
+)
 
 SOFT = 1e-2  # of a vector's squared length, so that the direction of nothing is nothing
 
@@ -36,7 +42,7 @@ class Core(Learner):
     """This reads the last `max_length` events; its state is what it expects next, as weights."""
 
     order_matters = True
-    asks_for_all = True
+    trains_on_sequences = True
 
     def __init__(
         self,
@@ -50,7 +56,7 @@ class Core(Learner):
     ) -> None:
         super().__init__(objective=objective)
         self.max_length = max_length
-        self.recurrence = Recurrence(dim, units, dropout)
+        self.recurrence = RecurrentEncoder(dim, units, dropout)
         self.asks = nn.Linear(dim, dim, bias=False)
         self.age = nn.Parameter(torch.zeros(max_length + 1))  # of an event, in events since
         self.before = nn.Parameter(
@@ -58,24 +64,24 @@ class Core(Learner):
         )  # how much the prior counts after so many events
         self.log_temperature = nn.Parameter(torch.tensor(temperature).log())
 
-    def adapt(self, support: Support, catalogue: Catalogue) -> Weights:
-        events = latest(support, self.max_length)
-        return last(self._states(events.x, support.prior), events)
+    def adapt(self, support: Support, catalogue: CandidateSet) -> Weights:
+        events = latest_events(support, self.max_length)
+        return last_state(self._states(events.x, support.prior), events)
 
     def score(self, state: Weights, x: Items) -> Scores:
         return project(x, state)
 
     def loss(
-        self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue
+        self, support: Support, query: Query, catalogue: CandidateSet, rivals: CandidateSet
     ) -> Float[Tensor, "T"]:
-        events = earliest(support, query, self.max_length + 1)
+        events = earliest_events(support, query, self.max_length + 1)
         return next_event_loss(
-            self._states(events.x[:, :-1], support.prior), events, rivals, fading=0.0
+            self._states(events.x[:, :-1], support.prior), events, rivals, position_decay=0.0
         )
 
     def _states(self, x: Vectors, prior: Weights) -> Float[Tensor, "T S+1 D"]:
         """What is expected before the first event and after each."""
-        free = torch.arange(x.shape[-1], device=x.device) >= FIXED
+        free = torch.arange(x.shape[-1], device=x.device) >= FIXED_COORDINATES
         expected = self.recurrence(x) * free  # (T, S + 1, D)
         place = torch.arange(x.shape[1] + 1, device=x.device)
         since = place[:, None] - 1 - place[None, :-1]  # (S + 1, S): below 0 for what comes later

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from warmstart.learners.base import (
-    Catalogue,
+    CandidateSet,
     Items,
     Learner,
     Query,
@@ -42,7 +42,7 @@ class DropoutNet(Learner):
         for parameter in self.network[-1].parameters():
             nn.init.zeros_(parameter)
 
-    def adapt(self, support: Support, catalogue: Catalogue) -> Weights:
+    def adapt(self, support: Support, catalogue: CandidateSet) -> Weights:
         met = torch.where(support.mask.unsqueeze(-1), support.x * support.y.unsqueeze(-1), 0.0).sum(
             dim=1
         )
@@ -53,7 +53,7 @@ class DropoutNet(Learner):
         return project(x, state)
 
     def loss(
-        self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue
+        self, support: Support, query: Query, catalogue: CandidateSet, rivals: CandidateSet
     ) -> Float[Tensor, "T"]:
         kept = torch.rand(len(support.mask), 1, device=support.mask.device) >= self.forgets
         some = Support(support.x, support.y, support.mask & kept, support.prior)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.func import grad
 
 from warmstart.learners.base import (
-    Catalogue,
+    CandidateSet,
     Items,
     Learner,
     Query,
@@ -40,7 +40,7 @@ class FineTune(Learner):
         self.inner_steps, self.inner_rate = inner_steps, inner_rate
         self.log_gain = nn.Parameter(torch.tensor(1.0).log())
 
-    def adapt(self, support: Support, catalogue: Catalogue) -> Weights:
+    def adapt(self, support: Support, catalogue: CandidateSet) -> Weights:
         def total(weights: Weights) -> Tensor:
             return self.objective(
                 lambda x: project(x, weights), support.x, support.y, support.mask, catalogue
@@ -55,7 +55,7 @@ class FineTune(Learner):
         return project(x, state)
 
     def loss(
-        self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue
+        self, support: Support, query: Query, catalogue: CandidateSet, rivals: CandidateSet
     ) -> Float[Tensor, "T"]:
         """How badly a task's last known event predicts the next ones, and how badly the prior does
         by itself.
@@ -73,7 +73,7 @@ class FineTune(Learner):
         """The vector of the last example, times what the prior did not expect of it; 0 where there
         is none.
         """
-        surprise = support.y if self.ranks else support.y - project(support.x, support.prior)
+        surprise = support.y if self.is_ranking else support.y - project(support.x, support.prior)
         position = torch.arange(support.mask.shape[1], device=support.mask.device)
         last = support.mask & (position == support.mask.sum(dim=1, keepdim=True) - 1)
         return torch.where(last.unsqueeze(-1), surprise.unsqueeze(-1) * support.x, 0.0).sum(dim=1)

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from warmstart.learners.base import (
-    Catalogue,
+    CandidateSet,
     Items,
     Learner,
     Query,
@@ -23,7 +23,13 @@ from warmstart.learners.base import (
     Weights,
     project,
 )
-from warmstart.learners.blocks.recurrent import Recurrence, earliest, last, latest, next_event_loss
+from warmstart.learners.blocks.recurrent import (
+    RecurrentEncoder,
+    earliest_events,
+    last_state,
+    latest_events,
+    next_event_loss,
+)
 
 
 class GRU4Rec(Learner):
@@ -32,7 +38,7 @@ class GRU4Rec(Learner):
     """
 
     order_matters = True
-    asks_for_all = True
+    trains_on_sequences = True
 
     def __init__(
         self,
@@ -45,18 +51,18 @@ class GRU4Rec(Learner):
     ) -> None:
         super().__init__(objective=objective)
         self.max_length = max_length
-        self.recurrence = Recurrence(dim, units, dropout)
+        self.recurrence = RecurrentEncoder(dim, units, dropout)
 
-    def adapt(self, support: Support, catalogue: Catalogue) -> Weights:
-        events = latest(support, self.max_length)
-        return support.prior + last(self.recurrence(events.x), events)
+    def adapt(self, support: Support, catalogue: CandidateSet) -> Weights:
+        events = latest_events(support, self.max_length)
+        return support.prior + last_state(self.recurrence(events.x), events)
 
     def score(self, state: Weights, x: Items) -> Scores:
         return project(x, state)
 
     def loss(
-        self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue
+        self, support: Support, query: Query, catalogue: CandidateSet, rivals: CandidateSet
     ) -> Float[Tensor, "T"]:
-        events = earliest(support, query, self.max_length + 1)
+        events = earliest_events(support, query, self.max_length + 1)
         states = support.prior.unsqueeze(1) + self.recurrence(events.x[:, :-1])
         return next_event_loss(states, events, rivals)

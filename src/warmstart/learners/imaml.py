@@ -18,15 +18,15 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import vjp
 
-from warmstart.learners.base import Catalogue, Items, Learner, Query, Scores, Support
+from warmstart.learners.base import CandidateSet, Items, Learner, Query, Scores, Support
 from warmstart.learners.blocks.head import (
-    LAYERS,
-    START_RATE,
+    ADAPTED_LAYERS,
+    INNER_RATE,
     HeadWeights,
-    fresh_head,
+    expand_to_tasks,
     head_scores,
-    of_tasks,
-    slope,
+    init_head,
+    support_gradient,
 )
 
 FLAT = 0.05  # a curvature, that of the pull included, below which the minimum cannot be trusted
@@ -50,12 +50,12 @@ class IMAML(Learner):
         hidden: int = 32,
     ) -> None:
         super().__init__(objective=objective)
-        self.inner_steps, self.rate = inner_steps, inner_rate * START_RATE[objective]
+        self.inner_steps, self.rate = inner_steps, inner_rate * INNER_RATE[objective]
         self.pull, self.solver_steps = pull, solver_steps
-        self.head = fresh_head(dim, hidden)
+        self.head = init_head(dim, hidden)
 
-    def adapt(self, support: Support, catalogue: Catalogue) -> HeadWeights:
-        start = of_tasks(self.head, support.prior)
+    def adapt(self, support: Support, catalogue: CandidateSet) -> HeadWeights:
+        start = expand_to_tasks(self.head, support.prior)
         weights = start
         for _ in range(self.inner_steps):
             uphill = self._force(weights, start, support, catalogue)
@@ -66,7 +66,7 @@ class IMAML(Learner):
         return head_scores(state, x)
 
     def loss(
-        self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue
+        self, support: Support, query: Query, catalogue: CandidateSet, rivals: CandidateSet
     ) -> Float[Tensor, "T"]:
         """The query loss at the minimum, with a zero added whose gradient is that of the minimum's
         place.
@@ -74,25 +74,29 @@ class IMAML(Learner):
         with torch.no_grad():
             place = self.adapt(support, catalogue)
             asked = Support(query.x, query.y, query.mask, support.prior)
-            steepness = slope(self.objective, place, LAYERS["all"], asked, rivals)
+            steepness = support_gradient(
+                self.objective, place, ADAPTED_LAYERS["all"], asked, rivals
+            )
             lever = self._solve(place, steepness, support, catalogue)
         outer = self.objective(
             lambda x: head_scores(place, x), query.x, query.y, query.mask, rivals
         )
         balance = _dot(
-            lever, self._force(place, of_tasks(self.head, support.prior), support, catalogue)
+            lever, self._force(place, expand_to_tasks(self.head, support.prior), support, catalogue)
         )
         return outer - (balance - balance.detach())
 
     def _force(
-        self, weights: HeadWeights, start: HeadWeights, support: Support, catalogue: Catalogue
+        self, weights: HeadWeights, start: HeadWeights, support: Support, catalogue: CandidateSet
     ) -> HeadWeights:
         """The gradient of the inner objective, which is zero at its minimum."""
-        uphill = slope(self.objective, weights, LAYERS["all"], support, catalogue)
+        uphill = support_gradient(
+            self.objective, weights, ADAPTED_LAYERS["all"], support, catalogue
+        )
         return {name: uphill[name] + self.pull * (weights[name] - start[name]) for name in uphill}
 
     def _solve(
-        self, place: HeadWeights, right: HeadWeights, support: Support, catalogue: Catalogue
+        self, place: HeadWeights, right: HeadWeights, support: Support, catalogue: CandidateSet
     ) -> HeadWeights:
         """(curvature + pull)^-1 @ right for each task."""
         curve = vjp(lambda weights: self._force(weights, place, support, catalogue), place)[

@@ -7,8 +7,8 @@ After Deep Sets (Zaheer et al., NeurIPS 2017) and conditional neural processes (
 one matrix product; for those of the pooling see `pool`.
 """
 
-from warmstart.learners.base import Catalogue, Items, Learner, Scores, Support, Weights, project
-from warmstart.learners.blocks.set_encoder import SetReader
+from warmstart.learners.base import CandidateSet, Items, Learner, Scores, Support, Weights, project
+from warmstart.learners.blocks.set_encoder import SetEncoder
 
 
 class InContext(Learner):
@@ -26,9 +26,9 @@ class InContext(Learner):
         dropout: float = 0.1,
     ) -> None:
         super().__init__(objective=objective)
-        self.read = SetReader(dim, hidden=hidden, width=width, dropout=dropout)
+        self.read = SetEncoder(dim, hidden=hidden, width=width, dropout=dropout)
 
-    def adapt(self, support: Support, catalogue: Catalogue) -> Weights:
+    def adapt(self, support: Support, catalogue: CandidateSet) -> Weights:
         return support.prior + self.read(support)
 
     def score(self, state: Weights, x: Items) -> Scores:

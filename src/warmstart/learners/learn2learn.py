@@ -17,8 +17,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from warmstart.learners.base import Catalogue, Items, Learner, Scores, Support
-from warmstart.learners.blocks.head import START_RATE, HeadWeights, fresh_head, head_scores
+from warmstart.learners.base import CandidateSet, Items, Learner, Scores, Support
+from warmstart.learners.blocks.head import INNER_RATE, HeadWeights, head_scores, init_head
 
 
 class Learn2Learn(Learner):
@@ -41,9 +41,9 @@ class Learn2Learn(Learner):
     ) -> None:
         super().__init__(objective=objective)
         self.first_order, self.inner_steps = first_order, inner_steps
-        self.algorithm = _wrapped(Head(dim, hidden), algorithm, inner_rate * START_RATE[objective])
+        self.algorithm = _wrapped(Head(dim, hidden), algorithm, inner_rate * INNER_RATE[objective])
 
-    def adapt(self, support: Support, catalogue: Catalogue) -> HeadWeights:
+    def adapt(self, support: Support, catalogue: CandidateSet) -> HeadWeights:
         tasks = zip(support.x, support.y, support.mask, support.prior, strict=True)
         adapted = [self._adapted(*task, catalogue) for task in tasks]
         return {name: torch.cat([weights[name] for weights in adapted]) for name in adapted[0]}
@@ -52,7 +52,7 @@ class Learn2Learn(Learner):
         return head_scores(state, x)
 
     def _adapted(
-        self, x: Tensor, y: Tensor, mask: Tensor, prior: Tensor, catalogue: Catalogue
+        self, x: Tensor, y: Tensor, mask: Tensor, prior: Tensor, catalogue: CandidateSet
     ) -> HeadWeights:
         """The weights of one task: (S, D), (S,), (S,), (D,) -> T of 1 in front."""
         training = torch.is_grad_enabled()
@@ -70,7 +70,7 @@ class Head(nn.Module):
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
-        for name, weight in fresh_head(dim, hidden).items():
+        for name, weight in init_head(dim, hidden).items():
             self.register_parameter(name, weight)
         self.shift = nn.Parameter(torch.zeros(dim))
 

@@ -19,16 +19,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from warmstart.learners.base import Catalogue, Items, Learner, Query, Scores, Support
-from warmstart.learners.blocks.dual_descent import RATES, scores_after
+from warmstart.learners.base import CandidateSet, Items, Learner, Query, Scores, Support
+from warmstart.learners.blocks.dual_descent import RATE_NAMES, scores_after_descent
 from warmstart.learners.blocks.head import (
-    LAYERS,
-    START_RATE,
+    ADAPTED_LAYERS,
+    INNER_RATE,
     HeadWeights,
-    fresh_head,
+    expand_to_tasks,
     head_scores,
-    of_tasks,
-    slope,
+    init_head,
+    support_gradient,
 )
 
 
@@ -49,9 +49,13 @@ class MAML(Learner):
         hidden: int = 32,
     ) -> None:
         super().__init__(objective=objective)
-        self.first_order, self.inner_steps, self.adapted = first_order, inner_steps, LAYERS[adapts]
+        self.first_order, self.inner_steps, self.adapted = (
+            first_order,
+            inner_steps,
+            ADAPTED_LAYERS[adapts],
+        )
         self.shortcut = objective == "rating" and adapts == "all" and learn_rates == "one"
-        self.head = fresh_head(dim, hidden)
+        self.head = init_head(dim, hidden)
         shapes = {
             **{name: weight.shape for name, weight in self.head.items()},
             "prior": torch.Size([dim]),
@@ -59,17 +63,19 @@ class MAML(Learner):
         self.log_rate = nn.ParameterDict(
             {
                 name: torch.full(
-                    shapes[name] if learn_rates == "each" else (), START_RATE[objective]
+                    shapes[name] if learn_rates == "each" else (), INNER_RATE[objective]
                 ).log()
                 for name in self.adapted
             }
         )
 
-    def adapt(self, support: Support, catalogue: Catalogue) -> HeadWeights:
-        weights = of_tasks(self.head, support.prior)
+    def adapt(self, support: Support, catalogue: CandidateSet) -> HeadWeights:
+        weights = expand_to_tasks(self.head, support.prior)
         for _ in range(self.inner_steps):
             with torch.set_grad_enabled(torch.is_grad_enabled() and not self.first_order):
-                downhill = slope(self.objective, weights, self.adapted, support, catalogue)
+                downhill = support_gradient(
+                    self.objective, weights, self.adapted, support, catalogue
+                )
             weights |= {
                 name: weights[name] - self.log_rate[name].exp() * g for name, g in downhill.items()
             }
@@ -79,12 +85,12 @@ class MAML(Learner):
         return head_scores(state, x)
 
     def loss(
-        self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue
+        self, support: Support, query: Query, catalogue: CandidateSet, rivals: CandidateSet
     ) -> Float[Tensor, "T"]:
         if not self.shortcut:
             return super().loss(support, query, catalogue, rivals)
-        rates = torch.stack([self.log_rate[name] for name in RATES]).exp()
-        scores = scores_after(
+        rates = torch.stack([self.log_rate[name] for name in RATE_NAMES]).exp()
+        scores = scores_after_descent(
             self.head, rates, support, query.x, steps=self.inner_steps, first_order=self.first_order
         )
         return self.objective(lambda _: scores, query.x, query.y, query.mask, rivals)

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from warmstart.learners.base import Catalogue, Items, Learner, Scores, Support, Weights, project
+from warmstart.learners.base import CandidateSet, Items, Learner, Scores, Support, Weights, project
 
 Slots = Float[Tensor, "T M"]
 Hidden = Float[Tensor, "T W"]
@@ -68,7 +68,7 @@ class MANN(Learner):
         self.null = nn.Parameter(torch.tensor(0.0))
         self.gate = nn.Parameter(torch.tensor(-2.0))
 
-    def adapt(self, support: Support, catalogue: Catalogue) -> Memory:
+    def adapt(self, support: Support, catalogue: CandidateSet) -> Memory:
         x = torch.where(support.mask.unsqueeze(-1), support.x, 0.0)
         y = torch.where(support.mask, support.y, 0.0)
         memory = self._blank(support)

@@ -20,7 +20,7 @@ from torch.nn.functional import normalize
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from warmstart.learners.base import (
-    Catalogue,
+    CandidateSet,
     Items,
     Learner,
     Mask,
@@ -68,8 +68,8 @@ class Matching(Learner):
         self.context = FullContext(width, reads) if full_context else None
         self.order_matters = full_context  # pyright: ignore[reportAttributeAccessIssue]  # here a switch decides it
 
-    def adapt(self, support: Support, catalogue: Catalogue) -> Memory:
-        labels = support.y if self.ranks else support.y - project(support.x, support.prior)
+    def adapt(self, support: Support, catalogue: CandidateSet) -> Memory:
+        labels = support.y if self.is_ranking else support.y - project(support.x, support.prior)
         keys = torch.where(support.mask.unsqueeze(-1), self.key(support.x), 0.0)
         if self.context is not None:
             keys = self.context.of_support(keys, support.mask)
@@ -104,7 +104,7 @@ class Matching(Learner):
         )
 
     def _read(self, logits: Tensor, labels: Tensor) -> Tensor:
-        if self.ranks:
+        if self.is_ranking:
             return logits.logsumexp(dim=-1) - self.null
         return (logits.softmax(dim=-1)[..., 1:] @ labels.unsqueeze(-1)).squeeze(-1)
 

@@ -17,15 +17,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from warmstart.learners.base import Catalogue, Items, Learner, Scores, Support
+from warmstart.learners.base import CandidateSet, Items, Learner, Scores, Support
 from warmstart.learners.blocks.head import (
-    LAYERS,
-    START_RATE,
+    ADAPTED_LAYERS,
+    INNER_RATE,
     HeadWeights,
-    fresh_head,
+    expand_to_tasks,
     head_scores,
-    of_tasks,
-    slope,
+    init_head,
+    support_gradient,
     support_loss,
 )
 
@@ -61,20 +61,22 @@ class MetaRNN(Learner):
     ) -> None:
         super().__init__(objective=objective)
         self.inner_steps, self.fixed_rate = inner_steps, fixed_rate
-        self.head = fresh_head(dim, hidden)
+        self.head = init_head(dim, hidden)
         if not fixed_rate:
             self.admit, self.keep = _gates(0.0), _gates(HOLD)
-            self.log_reach = nn.Parameter(torch.tensor(2 * START_RATE[objective]).log())
+            self.log_reach = nn.Parameter(torch.tensor(2 * INNER_RATE[objective]).log())
 
-    def adapt(self, support: Support, catalogue: Catalogue) -> HeadWeights:
-        weights = of_tasks(self.head, support.prior)
+    def adapt(self, support: Support, catalogue: CandidateSet) -> HeadWeights:
+        weights = expand_to_tasks(self.head, support.prior)
         gates = {
             name: Gates(torch.zeros_like(weight), torch.zeros_like(weight))
             for name, weight in weights.items()
         }
         for _ in range(self.inner_steps):
             loss = support_loss(self.objective, weights, support, catalogue).detach()
-            gradient = slope(self.objective, weights, LAYERS["all"], support, catalogue)
+            gradient = support_gradient(
+                self.objective, weights, ADAPTED_LAYERS["all"], support, catalogue
+            )
             gradient = {name: g.detach() for name, g in gradient.items()}
             gates = {
                 name: self._open(name, weights[name], gradient[name], loss, gates[name])
@@ -114,7 +116,7 @@ def _gates(bias: float) -> nn.ModuleDict:
     """A gate for each layer that opens to sigmoid(bias) whatever the signals, until it is
     trained.
     """
-    gates = nn.ModuleDict({name: nn.Linear(SIGNALS, 1) for name in LAYERS["all"]})
+    gates = nn.ModuleDict({name: nn.Linear(SIGNALS, 1) for name in ADAPTED_LAYERS["all"]})
     for parameter in gates.parameters():
         nn.init.constant_(parameter, bias if parameter.ndim == 1 else 0.0)
     return gates

@@ -23,14 +23,14 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from warmstart.learners.base import (
-    Catalogue,
+    CandidateSet,
     Items,
     Learner,
     Query,
     Scores,
     Support,
     Weights,
-    accumulate,
+    masked_sum,
     project,
 )
 
@@ -65,7 +65,7 @@ class NeuralProcess(Learner):
         self.mixing = nn.Sequential(
             nn.Linear(latent, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, dim)
         )
-        self.log_noise = None if self.ranks else nn.Parameter(torch.tensor(1.0).log())
+        self.log_noise = None if self.is_ranking else nn.Parameter(torch.tensor(1.0).log())
 
     @property
     def noise(self) -> float:
@@ -74,16 +74,16 @@ class NeuralProcess(Learner):
         """
         return 0.0 if self.log_noise is None else self.log_noise.exp().item()
 
-    def adapt(self, support: Support, catalogue: Catalogue) -> Belief:
-        y = support.y if self.ranks else support.y - project(support.x, support.prior)
+    def adapt(self, support: Support, catalogue: CandidateSet) -> Belief:
+        y = support.y if self.is_ranking else support.y - project(support.x, support.prior)
         encoded = self.evidence(
             self.example(support.x) + y.unsqueeze(-1) * self.strength(support.x)
         )
         centre, precision = encoded.chunk(2, dim=-1)  # (T, S, Z)
         precision = softplus(precision)
-        total = 1 + accumulate(precision, support.mask)
+        total = 1 + masked_sum(precision, support.mask)
         return Belief(
-            accumulate(precision * centre, support.mask) / total, total.rsqrt(), support.prior
+            masked_sum(precision * centre, support.mask) / total, total.rsqrt(), support.prior
         )
 
     def score(self, state: Belief, x: Items) -> Scores:
@@ -97,7 +97,7 @@ class NeuralProcess(Learner):
         return _moved(state, noise.to(state.mean))
 
     def loss(
-        self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue
+        self, support: Support, query: Query, catalogue: CandidateSet, rivals: CandidateSet
     ) -> Float[Tensor, "T"]:
         before, after = (
             self.adapt(support, catalogue),
@@ -106,7 +106,7 @@ class NeuralProcess(Learner):
         misfit = (self._misfit(before, query, rivals) + self._misfit(after, query, rivals)) / 2
         return misfit + self.kl * _divergence(after, before) / query.mask.sum(dim=1).clamp(min=1)
 
-    def _misfit(self, belief: Belief, query: Query, rivals: Catalogue) -> Tensor:
+    def _misfit(self, belief: Belief, query: Query, rivals: CandidateSet) -> Tensor:
         """The negative log-likelihood of a query example under a draw of z, but for a constant:
         (T,).
         """

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from warmstart.learners.base import Catalogue, Items, Learner, Scores, Support, Weights, project
+from warmstart.learners.base import CandidateSet, Items, Learner, Scores, Support, Weights, project
 
 
 class Prototypes(NamedTuple):
@@ -37,9 +37,9 @@ class Prototype(Learner):
         self.embed = nn.Linear(dim, width)
         self.log_inertia = nn.Parameter(torch.tensor(1.0).log())
         self.log_gain = nn.Parameter(torch.tensor(1.0).log())
-        self.log_contrast = None if self.ranks else nn.Parameter(torch.tensor(1.0).log())
+        self.log_contrast = None if self.is_ranking else nn.Parameter(torch.tensor(1.0).log())
 
-    def adapt(self, support: Support, catalogue: Catalogue) -> Prototypes:
+    def adapt(self, support: Support, catalogue: CandidateSet) -> Prototypes:
         x = torch.where(support.mask.unsqueeze(-1), support.x, 0.0)
         surplus = torch.where(support.mask, support.y - project(x, support.prior), 0.0)
         membership = self._membership(surplus) * support.mask.unsqueeze(1)  # (T, 2, S)
@@ -54,7 +54,7 @@ class Prototype(Learner):
             project(x, state.prior),
             self.log_gain.exp() * _nearness(self.embed(x), state.places),
         )
-        if self.ranks:
+        if self.is_ranking:
             return prior + odds
         first, second = state.worth.unsqueeze(-1).unbind(dim=1)
         return prior + second + odds.sigmoid() * (first - second)

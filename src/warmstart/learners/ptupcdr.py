@@ -11,7 +11,7 @@ nothing is bridged. The matrix begins as nothing, too. The events may be of any 
 import torch
 from torch import nn
 
-from warmstart.learners.base import Catalogue, Items, Learner, Scores, Support, Weights, project
+from warmstart.learners.base import CandidateSet, Items, Learner, Scores, Support, Weights, project
 
 
 class PTUPCDR(Learner):
@@ -29,7 +29,7 @@ class PTUPCDR(Learner):
         for parameter in self.makes[-1].parameters():
             nn.init.zeros_(parameter)
 
-    def adapt(self, support: Support, catalogue: Catalogue) -> Weights:
+    def adapt(self, support: Support, catalogue: CandidateSet) -> Weights:
         x = torch.where(support.mask.unsqueeze(-1), support.x, 0.0)
         strength = torch.where(support.mask, support.y, 0.0).unsqueeze(-1)
         attention = (

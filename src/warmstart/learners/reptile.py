@@ -14,15 +14,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from warmstart.learners.base import Catalogue, Items, Learner, Query, Scores, Support
+from warmstart.learners.base import CandidateSet, Items, Learner, Query, Scores, Support
 from warmstart.learners.blocks.head import (
-    LAYERS,
-    START_RATE,
+    ADAPTED_LAYERS,
+    INNER_RATE,
     HeadWeights,
-    fresh_head,
+    expand_to_tasks,
     head_scores,
-    of_tasks,
-    slope,
+    init_head,
+    support_gradient,
     support_loss,
 )
 
@@ -43,11 +43,11 @@ class Reptile(Learner):
         hidden: int = 32,
     ) -> None:
         super().__init__(objective=objective)
-        self.inner_steps, self.rate = inner_steps, inner_rate * START_RATE[objective]
-        self.head = fresh_head(dim, hidden)
+        self.inner_steps, self.rate = inner_steps, inner_rate * INNER_RATE[objective]
+        self.head = init_head(dim, hidden)
 
-    def adapt(self, support: Support, catalogue: Catalogue) -> HeadWeights:
-        weights = of_tasks(self.head, support.prior)
+    def adapt(self, support: Support, catalogue: CandidateSet) -> HeadWeights:
+        weights = expand_to_tasks(self.head, support.prior)
         for _ in range(self.inner_steps):
             weights = self._step(weights, support, catalogue)
         return weights
@@ -56,7 +56,7 @@ class Reptile(Learner):
         return head_scores(state, x)
 
     def loss(
-        self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue
+        self, support: Support, query: Query, catalogue: CandidateSet, rivals: CandidateSet
     ) -> Float[Tensor, "T"]:
         """The mean support loss along the way down, its gradient carried to the start as if no step
         had been taken.
@@ -64,7 +64,7 @@ class Reptile(Learner):
         By plain descent, start - end = rate * the sum of the gradients, so this gradient is
         Reptile's, divided by rate * steps.
         """
-        start = of_tasks(self.head, support.prior)
+        start = expand_to_tasks(self.head, support.prior)
         weights = {name: weight.detach() for name, weight in start.items()}
         losses = []
         for part in _parts(support, query, self.inner_steps):
@@ -79,8 +79,10 @@ class Reptile(Learner):
             }
         return torch.stack(losses).mean(dim=0)
 
-    def _step(self, weights: HeadWeights, support: Support, catalogue: Catalogue) -> HeadWeights:
-        downhill = slope(self.objective, weights, LAYERS["all"], support, catalogue)
+    def _step(self, weights: HeadWeights, support: Support, catalogue: CandidateSet) -> HeadWeights:
+        downhill = support_gradient(
+            self.objective, weights, ADAPTED_LAYERS["all"], support, catalogue
+        )
         return {name: weight - self.rate * downhill[name] for name, weight in weights.items()}
 
 

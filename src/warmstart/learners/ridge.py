@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from warmstart.learners.base import (
-    Catalogue,
+    CandidateSet,
     Items,
     Learner,
     Query,
@@ -29,7 +29,7 @@ from warmstart.learners.base import (
     Support,
     Vectors,
     Weights,
-    mean,
+    masked_mean,
     project,
 )
 
@@ -53,16 +53,16 @@ class Ridge(Learner):
     ) -> None:
         super().__init__(objective=objective)
         self.log_l2 = nn.Parameter(torch.tensor(l2).log())
-        self.log_gain = nn.Parameter(torch.tensor(gain if self.ranks else 1.0).log())
-        self.log_absent = nn.Parameter(torch.tensor(1.0).log()) if self.ranks else None
+        self.log_gain = nn.Parameter(torch.tensor(gain if self.is_ranking else 1.0).log())
+        self.log_absent = nn.Parameter(torch.tensor(1.0).log()) if self.is_ranking else None
         self.log_spread = nn.Parameter(torch.tensor(0.5).log())
 
     @property
     def noise(self) -> float:
         """Standard deviation of a rating around its score, in standard units."""
-        return 0.0 if self.ranks else self.log_spread.exp().item()
+        return 0.0 if self.is_ranking else self.log_spread.exp().item()
 
-    def adapt(self, support: Support, catalogue: Catalogue) -> Posterior:
+    def adapt(self, support: Support, catalogue: CandidateSet) -> Posterior:
         x = torch.where(support.mask.unsqueeze(-1), support.x, 0.0)
         precision = (
             self.log_l2.exp() * torch.eye(x.shape[-1], dtype=x.dtype, device=x.device) + x.mT @ x
@@ -74,7 +74,7 @@ class Ridge(Learner):
         solution = torch.cholesky_solve(evidence, factor).squeeze(-1)
         return Posterior(support.prior + self.log_gain.exp() * solution, factor)
 
-    def added(self, support: Support, catalogue: Catalogue) -> Vectors:
+    def leave_one_out_differences(self, support: Support, catalogue: CandidateSet) -> Vectors:
         """By the formula of a regression without one of its rows (Allen, Technometrics 1974)."""
         state = self.adapt(support, catalogue)
         solution = (state.mean - support.prior) / self.log_gain.exp()
@@ -98,24 +98,28 @@ class Ridge(Learner):
         return state._replace(mean=state.mean + self.log_spread.exp() * deviation)
 
     def loss(
-        self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue
+        self, support: Support, query: Query, catalogue: CandidateSet, rivals: CandidateSet
     ) -> Float[Tensor, "T"]:
         """In training of all that the posterior holds; else, as with dropout, of its mean."""
         state = self.adapt(support, catalogue)
-        if self.ranks and self.training:
+        if self.is_ranking and self.training:
             return self._surprise_of_events(
                 [self.sample(state).mean for _ in range(DRAWS)], query, rivals
             )
         outer = self.objective(lambda x: self.score(state, x), query.x, query.y, query.mask, rivals)
         return outer + self._surprise_of_ratings(state, query) if self.training else outer
 
-    def _surprise_of_events(self, draws: list[Weights], query: Query, rivals: Catalogue) -> Tensor:
+    def _surprise_of_events(
+        self, draws: list[Weights], query: Query, rivals: CandidateSet
+    ) -> Tensor:
         """Minus the logarithm of each event's chance, averaged over the draws: (T,)."""
         log_chances = []
         for weights in draws:
             rest = (project(rivals.x, weights) + rivals.log_weight).logsumexp(dim=-1, keepdim=True)
             log_chances.append(-softplus(rest - project(query.x, weights)))
-        return mean(math.log(len(draws)) - torch.stack(log_chances).logsumexp(dim=0), query.mask)
+        return masked_mean(
+            math.log(len(draws)) - torch.stack(log_chances).logsumexp(dim=0), query.mask
+        )
 
     def _surprise_of_ratings(self, state: Posterior, query: Query) -> Tensor:
         """Minus the log-density of the ratings, from which only the width of the posterior learns:
@@ -130,8 +134,8 @@ class Ridge(Learner):
             torch.linalg.solve_triangular(factor, x.mT, upper=False).square().sum(dim=1)
         )  # (T, Q)
         log_variance = 2 * self.log_spread + open_ended.log1p()
-        return mean(0.5 * (log_variance + error**2 / log_variance.exp()), query.mask)
+        return masked_mean(0.5 * (log_variance + error**2 / log_variance.exp()), query.mask)
 
     def _surprise(self, support: Support) -> Tensor:
         """What the prior did not expect: an event (ranking), or the rest of a rating."""
-        return support.y if self.ranks else support.y - project(support.x, support.prior)
+        return support.y if self.is_ranking else support.y - project(support.x, support.prior)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import layer_norm, pad, scaled_dot_product_attention
 
 from warmstart.learners.base import (
-    Catalogue,
+    CandidateSet,
     Items,
     Learner,
     Query,
@@ -27,7 +27,12 @@ from warmstart.learners.base import (
     Weights,
     project,
 )
-from warmstart.learners.blocks.recurrent import earliest, last, latest, next_event_loss
+from warmstart.learners.blocks.recurrent import (
+    earliest_events,
+    last_state,
+    latest_events,
+    next_event_loss,
+)
 
 
 class SASRec(Learner):
@@ -36,7 +41,7 @@ class SASRec(Learner):
     """
 
     order_matters = True
-    asks_for_all = True
+    trains_on_sequences = True
 
     def __init__(
         self,
@@ -57,17 +62,17 @@ class SASRec(Learner):
         self.norm = Norm(dim)
         nn.init.zeros_(self.norm.weight)  # training starts at the prior
 
-    def adapt(self, support: Support, catalogue: Catalogue) -> Weights:
-        events = latest(support, self.max_length)
-        return support.prior + last(self._states(events.x), events)
+    def adapt(self, support: Support, catalogue: CandidateSet) -> Weights:
+        events = latest_events(support, self.max_length)
+        return support.prior + last_state(self._states(events.x), events)
 
     def score(self, state: Weights, x: Items) -> Scores:
         return project(x, state)
 
     def loss(
-        self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue
+        self, support: Support, query: Query, catalogue: CandidateSet, rivals: CandidateSet
     ) -> Float[Tensor, "T"]:
-        events = earliest(support, query, self.max_length + 1)
+        events = earliest_events(support, query, self.max_length + 1)
         states = support.prior.unsqueeze(1) + self._states(events.x[:, :-1])
         return next_event_loss(states, events, rivals)
 

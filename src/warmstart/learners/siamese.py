@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from warmstart.learners.base import (
-    Catalogue,
+    CandidateSet,
     Items,
     Learner,
     Mask,
@@ -30,8 +30,8 @@ from warmstart.learners.base import (
     Values,
     Vectors,
     Weights,
-    accumulate,
-    mean,
+    masked_mean,
+    masked_sum,
     project,
 )
 
@@ -66,8 +66,8 @@ class Siamese(Learner):
         )  # the distance at which an example weighs as much as the prior
         self.log_gain = nn.Parameter(torch.tensor(1.0).log())
 
-    def adapt(self, support: Support, catalogue: Catalogue) -> Neighbourhood:
-        labels = support.y if self.ranks else support.y - project(support.x, support.prior)
+    def adapt(self, support: Support, catalogue: CandidateSet) -> Neighbourhood:
+        labels = support.y if self.is_ranking else support.y - project(support.x, support.prior)
         return Neighbourhood(
             self.embed(support.x),
             labels.masked_fill(~support.mask, 0.0),
@@ -83,25 +83,25 @@ class Siamese(Learner):
         logits = torch.cat([torch.zeros_like(closeness[..., :1]), closeness], dim=-1)
         return project(x, state.prior) + self.log_gain.exp() * self._read(logits, state.labels)
 
-    def place(self, support: Support) -> Float[Tensor, "T W"]:
+    def embed_users(self, support: Support) -> Float[Tensor, "T W"]:
         """Where each user lies: amid the places of their items, at f(0) without any."""
         shots = support.mask.sum(dim=1, keepdim=True).clamp(min=1)
         return self.embed(
-            accumulate(support.x, support.mask) / shots
+            masked_sum(support.x, support.mask) / shots
         )  # f is affine: the mean of the places
 
     def loss(
-        self, support: Support, query: Query, catalogue: Catalogue, rivals: Catalogue
+        self, support: Support, query: Query, catalogue: CandidateSet, rivals: CandidateSet
     ) -> Float[Tensor, "T"]:
         outer = super().loss(support, query, catalogue, rivals)
         return outer + self.pairs * self._contrast(support, query, catalogue)
 
     def _read(self, logits: Tensor, labels: Tensor) -> Tensor:
-        if self.ranks:
+        if self.is_ranking:
             return logits.logsumexp(dim=-1)
         return (logits.softmax(dim=-1)[..., 1:] @ labels.unsqueeze(-1)).squeeze(-1)
 
-    def _contrast(self, support: Support, query: Query, catalogue: Catalogue) -> Tensor:
+    def _contrast(self, support: Support, query: Query, catalogue: CandidateSet) -> Tensor:
         """How far the anchors of a task lie from its query, and how near to the catalogue: (T,)."""
         anchors, mask = self._anchors(support)
         near, far = (
@@ -109,17 +109,19 @@ class Siamese(Learner):
             _distance(anchors, self.embed(catalogue.x)),
         )
         if self.contrast == "triplet":
-            return mean(mean(_excess(near + self.margin, far), query.mask.unsqueeze(1)), mask)
-        pulled = mean(near**2, query.mask.unsqueeze(1))
+            return masked_mean(
+                masked_mean(_excess(near + self.margin, far), query.mask.unsqueeze(1)), mask
+            )
+        pulled = masked_mean(near**2, query.mask.unsqueeze(1))
         pushed = ((self.margin - far).clamp(min=0) ** 2).mean(dim=-1)
-        return mean(pulled + pushed, mask)
+        return masked_mean(pulled + pushed, mask)
 
     def _anchors(self, support: Support) -> tuple[Vectors, Mask]:
         """What is paired with items: each support example, or the user as a whole: (T, A, W), (T,
         A).
         """
         if self.pairs_of == "users":
-            return self.place(support).unsqueeze(1), support.mask.any(dim=1, keepdim=True)
+            return self.embed_users(support).unsqueeze(1), support.mask.any(dim=1, keepdim=True)
         return self.embed(support.x), support.mask
 
 

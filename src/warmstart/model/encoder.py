@@ -7,13 +7,13 @@ from jaxtyping import Bool, Float, Float32
 from torch import Tensor, nn
 from torch.nn.functional import dropout, embedding_bag, normalize
 
-from warmstart.arrays import columns_in
-from warmstart.learners.base import FIXED
+from warmstart.arrays import n_columns
+from warmstart.learners.base import FIXED_COORDINATES
 
 PRIOR = 1  # the channel of an item's mean appeal
 
 
-class Rows(nn.Module):
+class SparseRows(nn.Module):
     """The rows of a sparse matrix as tensors, saved with the model that reads them."""
 
     column: Tensor
@@ -27,7 +27,7 @@ class Rows(nn.Module):
         self.register_buffer("start", torch.from_numpy(matrix.indptr.astype(np.int64)))
 
 
-class Content(nn.Module):
+class ContentEmbedding(nn.Module):
     """This maps the sparse content rows of N things to (N, D) vectors, linearly; at first to
     zero.
     """
@@ -36,7 +36,7 @@ class Content(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(width, dim))
 
-    def forward(self, rows: Rows) -> Float[Tensor, "N D"]:
+    def forward(self, rows: SparseRows) -> Float[Tensor, "N D"]:
         return embedding_bag(
             rows.column,
             self.weight,
@@ -62,12 +62,12 @@ class Encoder(nn.Module):
 
     def __init__(
         self,
-        appeal: Float32[np.ndarray, "I"],
+        item_bias: Float32[np.ndarray, "I"],
         *,
         dim: int = 64,
         content: sp.csr_array | None = None,
         profile_width: int = 0,
-        directions: Float32[np.ndarray, "I K"] | None = None,
+        initial_embeddings: Float32[np.ndarray, "I K"] | None = None,
         id_dropout: float = 0.1,
         profile_dropout: float = 0.2,
         profile_rate: float = 1.0,
@@ -82,14 +82,16 @@ class Encoder(nn.Module):
             unit,
             coordinate_dropout,
         )
-        free = dim - FIXED
-        self.appeal = nn.Parameter(torch.from_numpy(appeal), requires_grad=not fixed_appeal)
-        drawn = torch.randn(len(appeal), free) * free**-0.5
-        self.ids = nn.Parameter(drawn if directions is None else torch.from_numpy(directions))
-        self.rows = None if content is None else Rows(content)
-        self.content = None if content is None else Content(columns_in(content), free)
+        free = dim - FIXED_COORDINATES
+        self.appeal = nn.Parameter(torch.from_numpy(item_bias), requires_grad=not fixed_appeal)
+        drawn = torch.randn(len(item_bias), free) * free**-0.5
+        self.ids = nn.Parameter(
+            drawn if initial_embeddings is None else torch.from_numpy(initial_embeddings)
+        )
+        self.rows = None if content is None else SparseRows(content)
+        self.content = None if content is None else ContentEmbedding(n_columns(content), free)
         self.start = nn.Parameter(nn.functional.one_hot(torch.tensor(PRIOR), dim).float())
-        self.profile = Content(profile_width, dim) if profile_width else None
+        self.profile = ContentEmbedding(profile_width, dim) if profile_width else None
 
     def forward(self) -> Float[Tensor, "I D"]:
         """The vectors of all items; in training mode some ids are dropped."""
@@ -109,7 +111,7 @@ class Encoder(nn.Module):
         """Columns of content that an item has; 0 where nothing is known of items."""
         return 0 if self.content is None else len(self.content.weight)
 
-    def without(self, item: int, columns: Bool[Tensor, "G"]) -> Float[Tensor, "D"]:
+    def vector_without(self, item: int, columns: Bool[Tensor, "G"]) -> Float[Tensor, "D"]:
         """The vector that an item would have if some columns of its content were not known."""
         assert self.rows is not None and self.content is not None, (
             "only what is known can be left out"
@@ -128,7 +130,7 @@ class Encoder(nn.Module):
         start = self.start.expand(tasks, -1)
         if self.profile is None or profile is None:
             return start
-        shift = self.profile_rate * self.profile(Rows(profile).to(start.device))
+        shift = self.profile_rate * self.profile(SparseRows(profile).to(start.device))
         if self.training:
             shift = shift * (torch.rand(tasks, 1, device=start.device) >= self.profile_dropout)
         return start + shift

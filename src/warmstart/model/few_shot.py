@@ -15,52 +15,56 @@ from torch.nn.functional import (
     embedding,
 )  # unlike indexing, its gradient is the same for any number of threads
 
-from warmstart.ensemble.experts import CONTENT, Columns, Evidence, Few
-from warmstart.learners.base import Catalogue, Learner, Query, Support, Weighing
+from warmstart.ensemble.experts import CONTENT_EXPERT, ColumnMask, Experts, ItemSubset
+from warmstart.learners.base import CandidateSet, GatesExperts, Learner, Query, Support
 from warmstart.model.encoder import Encoder
 from warmstart.scorer import Candidates, State
 from warmstart.tasks.tasks import NEXT, Examples, Padded, Profile, Question, TaskBatch
 
-RULED_OUT = (
+MASKED_LOGIT = (
     -1e9
 )  # as good as minus infinity in a softmax, but differentiable when nothing else is left
 
 
-class Sample(NamedTuple):
+class CandidateSample(NamedTuple):
     """C item codes and the logarithm of how many items of the catalogue each stands for."""
 
     item: Int64[np.ndarray, "C"]
     log_weight: Float32[np.ndarray, "C"]
 
 
-def sample(popularity: Float32[np.ndarray, "I"], size: int, rng: np.random.Generator) -> Sample:
+def sample_candidates(
+    popularity: Float32[np.ndarray, "I"], size: int, rng: np.random.Generator
+) -> CandidateSample:
     """The whole catalogue where it is small enough, else `size` draws in which popular items are
     likelier.
 
     The weights undo the sampling in a softmax's denominator (Bengio & Senecal, IEEE TNN 2008).
     """
     if len(popularity) <= size:
-        return Sample(np.arange(len(popularity)), np.zeros(len(popularity), dtype=np.float32))
+        return CandidateSample(
+            np.arange(len(popularity)), np.zeros(len(popularity), dtype=np.float32)
+        )
     chance = np.sqrt(popularity + 1.0, dtype=np.float64)
     chance /= chance.sum()
     item = rng.choice(len(popularity), size=size, p=chance)
-    return Sample(item, -np.log(size * chance[item]).astype(np.float32))
+    return CandidateSample(item, -np.log(size * chance[item]).astype(np.float32))
 
 
-class Weighed(NamedTuple):
+class StateWithExperts(NamedTuple):
     """A learner's state after T support sets, and what the evidence adds to the score of each item
     of the catalogue.
     """
 
     state: State
-    known: Float[Tensor, "T I"]
+    expert_scores: Float[Tensor, "T I"]
 
 
-class View(NamedTuple):
+class ItemView(NamedTuple):
     """All items as a model sees them in use: their vectors, and the catalogue of the inner loop."""
 
     vectors: Float[Tensor, "I D"]
-    served: Catalogue
+    candidates: CandidateSet
 
 
 class FewShot(nn.Module):
@@ -85,14 +89,14 @@ class FewShot(nn.Module):
         *,
         value_mean: float = 0.0,
         value_std: float = 1.0,
-        evidence: Evidence | None = None,
+        evidence: Experts | None = None,
         inner: int = 1024,
         outer: int = 6000,
     ) -> None:
         super().__init__()
         self.encoder, self.learner, self.evidence = encoder, learner, evidence
         self.popularity, self.inner, self.outer = popularity, inner, outer
-        served = sample(popularity, inner, np.random.default_rng(0))
+        served = sample_candidates(popularity, inner, np.random.default_rng(0))
         self.register_buffer("served_item", torch.from_numpy(served.item))
         self.register_buffer("served_log_weight", torch.from_numpy(served.log_weight))
         self.register_buffer("scale", torch.tensor([value_mean, value_std]))
@@ -106,10 +110,12 @@ class FewShot(nn.Module):
         """
         vectors = self.encoder()
         padded, query = batch.support.padded(), self._asked(batch).padded()
-        support = self.seen(vectors, padded, batch.profile)
-        drawn = sample(self.popularity, self.outer, rng)
+        support = self.encode_support(vectors, padded, batch.profile)
+        drawn = sample_candidates(self.popularity, self.outer, rng)
         met = self._met(batch, padded, query)
-        rivals = self._rivals(vectors, drawn, met if self.learner.ranks else [], batch.question)
+        rivals = self._rivals(
+            vectors, drawn, met if self.learner.is_ranking else [], batch.question
+        )
         asked = Query(*self._examples(vectors, query))
         if self.evidence is not None:
             known = self._known(support, batch.support, batch.own, batch.profile)
@@ -117,7 +123,7 @@ class FewShot(nn.Module):
                 rivals, log_weight=rivals.log_weight + known[:, torch.from_numpy(drawn.item)]
             )
             asked = replace(asked, known=known.gather(1, torch.from_numpy(query.item)))
-        catalogue = self._catalogue(vectors, sample(self.popularity, self.inner, rng))
+        catalogue = self._catalogue(vectors, sample_candidates(self.popularity, self.inner, rng))
         loss = self.learner.loss(support, asked, catalogue, rivals)
         weight = asked.mask.sum(dim=1)
         if not self._asks_for_all(batch):
@@ -146,52 +152,58 @@ class FewShot(nn.Module):
         return [] if self._asks_for_all(batch) else [query]
 
     def _asks_for_all(self, batch: TaskBatch) -> bool:
-        return self.learner.asks_for_all and batch.own is not None and batch.question.most < NEXT
+        return (
+            self.learner.trains_on_sequences
+            and batch.own is not None
+            and batch.question.most < NEXT
+        )
 
-    def view(self, columns: Float[Tensor, "D I"] | None = None) -> View:
+    def item_view(self, columns: Float[Tensor, "D I"] | None = None) -> ItemView:
         """All items in use; found once, since nothing about them changes any more, or given by
         columns.
         """
         # by column the product with one task takes half as long
         vectors = (self.encoder().T.contiguous() if columns is None else columns).T
-        return View(vectors, Catalogue(vectors[self.served_item], self.served_log_weight))
+        return ItemView(vectors, CandidateSet(vectors[self.served_item], self.served_log_weight))
 
-    def adapt(self, view: View, examples: Examples, profile: Profile) -> State:
+    def adapt(self, view: ItemView, examples: Examples, profile: Profile) -> State:
         """The learner's state after T support sets, given all items; `Weighed` with evidence."""
-        support = self.seen(view.vectors, examples.padded(), profile)
-        state = self.learner.adapt(support, view.served)
+        support = self.encode_support(view.vectors, examples.padded(), profile)
+        state = self.learner.adapt(support, view.candidates)
         return (
             state
             if self.evidence is None
-            else Weighed(state, self._known(support, examples, None, profile))
+            else StateWithExperts(state, self._known(support, examples, None, profile))
         )
 
     def of_few(
-        self, view: View, examples: Examples, profile: Profile, items: Few
+        self, view: ItemView, examples: Examples, profile: Profile, items: ItemSubset
     ) -> Float[Tensor, "T Q"]:
         """The scores of a few items after T support sets, without what is only needed for the
         others.
         """
-        support = self.seen(view.vectors, examples.padded(), profile)
+        support = self.encode_support(view.vectors, examples.padded(), profile)
         scores = self.learner.score(
-            self.learner.adapt(support, view.served), view.vectors[torch.from_numpy(items)]
+            self.learner.adapt(support, view.candidates), view.vectors[torch.from_numpy(items)]
         )
         if self.evidence is None:
-            return self.in_units(scores)
-        assert isinstance(self.learner, Weighing), "only a learner that weighs is told by witnesses"
-        witnesses = torch.from_numpy(self.evidence.of_few(examples, profile, items))
-        return self.in_units(
-            scores + (witnesses @ self.learner.trust(support).unsqueeze(-1)).squeeze(-1)
+            return self.to_user_units(scores)
+        assert isinstance(self.learner, GatesExperts), (
+            "only a learner that weighs is told by witnesses"
+        )
+        witnesses = torch.from_numpy(self.evidence.score_subset(examples, profile, items))
+        return self.to_user_units(
+            scores + (witnesses @ self.learner.expert_weights(support).unsqueeze(-1)).squeeze(-1)
         )
 
     def score(self, vectors: Tensor, state: State, items: Candidates) -> Float[Tensor, "T Q"]:
         """The scores of (Q,) or (T, Q) items, as they leave: ratings in the user's units."""
         code = torch.from_numpy(items)
-        every = codes(len(vectors))
+        every = all_item_codes(len(vectors))
         whole = items is every or (items.ndim == 1 and np.array_equal(items, every))
         x = vectors if whole else vectors[code]
         if self.evidence is None:
-            return self.in_units(self.learner.score(state, x))
+            return self.to_user_units(self.learner.score(state, x))
         known = (
             state.known
             if whole
@@ -199,39 +211,41 @@ class FewShot(nn.Module):
             if items.ndim == 1
             else state.known.gather(1, code)
         )
-        return self.in_units(self.learner.score(state.state, x) + known)
+        return self.to_user_units(self.learner.score(state.state, x) + known)
 
     def content(
         self,
-        view: View,
+        view: ItemView,
         examples: Examples,
         profile: Profile,
         item: int,
-        columns: Sequence[Columns],
+        columns: Sequence[ColumnMask],
     ) -> Float[Tensor, "P"]:
         """What each set of columns of an item's content adds to its score for one person: with it,
         less without it.
         """
-        support = self.seen(view.vectors, examples.padded(), profile)
-        state = self.learner.adapt(support, view.served)
-        without = [self.encoder.without(item, torch.from_numpy(marked)) for marked in columns]
+        support = self.encode_support(view.vectors, examples.padded(), profile)
+        state = self.learner.adapt(support, view.candidates)
+        without = [
+            self.encoder.vector_without(item, torch.from_numpy(marked)) for marked in columns
+        ]
         scores = self.learner.score(state, torch.stack([view.vectors[item], *without]))[0]
         added = scores[0] - scores[1:]
         if self.evidence is not None and self.evidence.content is not None:
-            assert isinstance(self.learner, Weighing), (
+            assert isinstance(self.learner, GatesExperts), (
                 "only a learner that weighs is told by witnesses"
             )
-            trust = self.learner.trust(support)[0, CONTENT]
+            trust = self.learner.expert_weights(support)[0, CONTENT_EXPERT]
             added = added + trust * torch.from_numpy(
-                self.evidence.by_content(examples, item, columns)
+                self.evidence.content_attribution(examples, item, columns)
             )
-        return added if self.learner.ranks else added * self.scale[1]
+        return added if self.learner.is_ranking else added * self.scale[1]
 
-    def in_units(self, scores: Tensor) -> Tensor:
+    def to_user_units(self, scores: Tensor) -> Tensor:
         """Scores as they leave: ratings in the user's units, ranking scores as they are."""
-        return scores if self.learner.ranks else scores * self.scale[1] + self.scale[0]
+        return scores if self.learner.is_ranking else scores * self.scale[1] + self.scale[0]
 
-    def seen(self, vectors: Tensor, examples: Padded, profile: Profile) -> Support:
+    def encode_support(self, vectors: Tensor, examples: Padded, profile: Profile) -> Support:
         """What a learner sees of support sets."""
         return Support(
             *self._examples(vectors, examples), self.encoder.priors(profile, len(examples.mask))
@@ -243,11 +257,11 @@ class FewShot(nn.Module):
         """What the witnesses say of each item, as far as the learner trusts them; nothing of items
         they do not know.
         """
-        assert self.evidence is not None and isinstance(self.learner, Weighing), (
+        assert self.evidence is not None and isinstance(self.learner, GatesExperts), (
             "only a learner that weighs is asked"
         )
-        witnesses = torch.from_numpy(self.evidence.of(examples, own, profile))
-        said = (witnesses @ self.learner.trust(support).unsqueeze(-1)).squeeze(-1)
+        witnesses = torch.from_numpy(self.evidence.scores(examples, own, profile))
+        said = (witnesses @ self.learner.expert_weights(support).unsqueeze(-1)).squeeze(-1)
         if len(self.evidence.taken) == len(self.popularity):
             return said
         return said.new_zeros(len(said), len(self.popularity)).index_copy(
@@ -259,18 +273,18 @@ class FewShot(nn.Module):
         item, value, mask = (torch.from_numpy(column).to(vectors.device) for column in examples)
         strength = (
             torch.ones_like(value)
-            if self.learner.ranks
+            if self.learner.is_ranking
             else (value - self.scale[0]) / self.scale[1]
         )
         return embedding(item, vectors), strength, mask
 
-    def _catalogue(self, vectors: Tensor, drawn: Sample) -> Catalogue:
+    def _catalogue(self, vectors: Tensor, drawn: CandidateSample) -> CandidateSet:
         item, log_weight = (torch.from_numpy(column).to(vectors.device) for column in drawn)
-        return Catalogue(embedding(item, vectors), log_weight)
+        return CandidateSet(embedding(item, vectors), log_weight)
 
     def _rivals(
-        self, vectors: Tensor, drawn: Sample, known: list[Padded], question: Question
-    ) -> Catalogue:
+        self, vectors: Tensor, drawn: CandidateSample, known: list[Padded], question: Question
+    ) -> CandidateSet:
         """The catalogue as each task sees it: what it is known to have met is ruled out, and what
         is no answer.
         """
@@ -283,11 +297,11 @@ class FewShot(nn.Module):
         for examples in known:
             met[np.nonzero(examples.mask)[0], examples.item[examples.mask]] = True
         ruled_out = torch.from_numpy(met[..., drawn.item]).to(vectors.device)
-        return Catalogue(catalogue.x, catalogue.log_weight.masked_fill(ruled_out, RULED_OUT))
+        return CandidateSet(catalogue.x, catalogue.log_weight.masked_fill(ruled_out, MASKED_LOGIT))
 
 
 @lru_cache(maxsize=8)
-def codes(items: int) -> Int64[np.ndarray, "I"]:
+def all_item_codes(items: int) -> Int64[np.ndarray, "I"]:
     """The codes of a catalogue, which each request is compared with: the same object each time, to
     be quick.
     """

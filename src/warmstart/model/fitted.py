@@ -7,20 +7,20 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
-from warmstart.ensemble.experts import Columns, Few
-from warmstart.learners.base import Remover, Sampler
+from warmstart.ensemble.experts import ColumnMask, ItemSubset
+from warmstart.learners.base import LeaveOneOut, PosteriorSampler
 from warmstart.model.few_shot import FewShot
 from warmstart.scorer import Candidates, Scores, State
 from warmstart.tasks.tasks import Examples, Profile
 
 NOTHING = -80.0  # below the highest score; e to that power is lost in the sum over any catalogue
-COLUMNS = "columns"
+ITEM_COLUMNS = "columns"
 """The name of the vectors of all items, by columns."""
-EVIDENCE = "evidence."
+EXPERTS_PREFIX = "evidence."
 """What the names of the evidence's arrays begin with."""
 
 
-class Trained:
+class FittedModel:
     """A trained model in use: the vectors of all items are computed once, or given by columns; so
     it is a `Scorer`.
     """
@@ -28,7 +28,7 @@ class Trained:
     def __init__(self, model: FewShot, columns: Float[Tensor, "D I"] | None = None) -> None:
         self.model = model.eval()
         with torch.no_grad():
-            self.view = model.view(columns)
+            self.view = model.item_view(columns)
         self.vectors, self.items = self.view.vectors, len(self.view.vectors)
 
     @torch.no_grad()
@@ -42,7 +42,7 @@ class Trained:
         return self.model.score(self.vectors, state, items).numpy()
 
     @torch.no_grad()
-    def of_few(self, support: Examples, profile: Profile, items: Few) -> Scores:
+    def of_few(self, support: Examples, profile: Profile, items: ItemSubset) -> Scores:
         """The scores of a few items after T support sets."""
         return self.model.of_few(self.view, support, profile, items).numpy()
 
@@ -53,7 +53,7 @@ class Trained:
 
     @torch.no_grad()
     def content(
-        self, support: Examples, profile: Profile, item: int, columns: Sequence[Columns]
+        self, support: Examples, profile: Profile, item: int, columns: Sequence[ColumnMask]
     ) -> Float32[np.ndarray, "P"]:
         """What each set of columns of an item's content adds to its score for one person."""
         return self.model.content(self.view, support, profile, item, columns).numpy()
@@ -64,22 +64,22 @@ class Trained:
         """
         evidence = {} if self.model.evidence is None else self.model.evidence.arrays()
         learned = {name: tensor.numpy().copy() for name, tensor in self.model.state_dict().items()}
-        columns = {COLUMNS: self.vectors.mT.numpy()}
+        columns = {ITEM_COLUMNS: self.vectors.mT.numpy()}
         return {
             **learned,
             **columns,
-            **{EVIDENCE + name: array for name, array in evidence.items()},
+            **{EXPERTS_PREFIX + name: array for name, array in evidence.items()},
         }
 
 
-class TrainedSampler(Trained):
+class TrainedSampler(FittedModel):
     """A trained model whose learner knows how unsure it is.
 
     A class of its own, so that no model has a method which it would have to refuse.
     """
 
     def __init__(
-        self, model: FewShot, learner: Sampler, columns: Float[Tensor, "D I"] | None = None
+        self, model: FewShot, learner: PosteriorSampler, columns: Float[Tensor, "D I"] | None = None
     ) -> None:
         super().__init__(model, columns)
         self.learner = learner
@@ -99,7 +99,7 @@ class TrainedRemover(TrainedSampler):
     """A trained model whose learner also knows in closed form what each event adds."""
 
     def __init__(
-        self, model: FewShot, learner: Remover, columns: Float[Tensor, "D I"] | None = None
+        self, model: FewShot, learner: LeaveOneOut, columns: Float[Tensor, "D I"] | None = None
     ) -> None:
         super().__init__(model, learner, columns)
         self.remover = learner
@@ -110,9 +110,11 @@ class TrainedRemover(TrainedSampler):
     ) -> Scores:
         """What each of the N events of all support sets adds to the scores of Q items: (N, Q)."""
         padded = support.padded()
-        added = self.remover.added(self.model.seen(self.vectors, padded, profile), self.view.served)
+        added = self.remover.leave_one_out_differences(
+            self.model.encode_support(self.vectors, padded, profile), self.view.candidates
+        )
         rows = added[torch.from_numpy(padded.mask)] @ self.vectors[torch.from_numpy(items)].mT
-        return (rows * (1.0 if self.model.learner.ranks else self.model.scale[1])).numpy()
+        return (rows * (1.0 if self.model.learner.is_ranking else self.model.scale[1])).numpy()
 
 
 def logsumexp(scores: Float32[np.ndarray, "I"]) -> float:
@@ -127,10 +129,10 @@ def logsumexp(scores: Float32[np.ndarray, "I"]) -> float:
     )
 
 
-def in_use(model: FewShot, columns: Float[Tensor, "D I"] | None = None) -> Trained:
+def as_scorer(model: FewShot, columns: Float[Tensor, "D I"] | None = None) -> FittedModel:
     """The model as a scorer, which can do what its learner can."""
-    if isinstance(model.learner, Remover):
+    if isinstance(model.learner, LeaveOneOut):
         return TrainedRemover(model, model.learner, columns)
-    if isinstance(model.learner, Sampler):
+    if isinstance(model.learner, PosteriorSampler):
         return TrainedSampler(model, model.learner, columns)
-    return Trained(model, columns)
+    return FittedModel(model, columns)

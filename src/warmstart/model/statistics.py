@@ -9,24 +9,24 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float32
 
-from warmstart.arrays import under
-from warmstart.ensemble.experts import Evidence
+from warmstart.arrays import strip_prefix
+from warmstart.ensemble.experts import Experts
 from warmstart.evaluation.evaluate import Objective
-from warmstart.learners.base import FIXED
-from warmstart.model.fitted import EVIDENCE
+from warmstart.learners.base import FIXED_COORDINATES
+from warmstart.model.fitted import EXPERTS_PREFIX
 from warmstart.tasks.tasks import Split, Tasks
 
-SHRINK = 5.0  # ratings that an item needs to be believed half
-CAUTION = (
-    10.0  # owners added to those of an item, so that the rarest items do not make axes of their own
+SHRINKAGE = 5.0  # ratings that an item needs to be believed half
+PSEUDO_COUNT = (
+    10.0  # users added to those of an item, so that the rarest items do not make axes of their own
 )
 
 
 @dataclass(frozen=True)
-class Start:
+class InitialStatistics:
     """The appeal of each item, how often it was met, its content, and the units of the values."""
 
-    appeal: Float32[np.ndarray, "I"]
+    item_bias: Float32[np.ndarray, "I"]
     popularity: Float32[np.ndarray, "I"]
     content: sp.csr_array | None
     profile_width: int
@@ -34,13 +34,13 @@ class Start:
     value_std: float = 1.0
     ordered: bool = False
     """Whether the events stand in time order."""
-    directions: Float32[np.ndarray, "I K"] | None = None
-    evidence: Evidence | None = None
+    initial_embeddings: Float32[np.ndarray, "I K"] | None = None
+    evidence: Experts | None = None
 
     @classmethod
     def of_split(
         cls, split: Split, objective: Objective, *, dim: int = 64, spectral: bool = False
-    ) -> "Start":
+    ) -> "InitialStatistics":
         """Where training starts: at the popularity ranking, or at the items' mean ratings.
 
         `spectral` starts the vectors of `dim` coordinates at who met the items, else they are
@@ -51,7 +51,7 @@ class Start:
         mean, std = float(train.met.value.mean()), float(train.met.value.std()) or 1.0
         log_counts = np.log1p(counts)
         return cls(
-            appeal=log_counts - log_counts.mean()
+            item_bias=log_counts - log_counts.mean()
             if objective == "ranking"
             else _liking(train, counts, mean, std),
             popularity=counts,
@@ -60,26 +60,28 @@ class Start:
             value_mean=mean,
             value_std=std,
             ordered=train.ordered,
-            directions=directions(train, split.items, dim - FIXED) if spectral else None,
+            initial_embeddings=svd_embeddings(train, split.items, dim - FIXED_COORDINATES)
+            if spectral
+            else None,
         )
 
     @classmethod
-    def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Start":
+    def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "InitialStatistics":
         """The shapes of a trained model, whose parameters are about to be put in."""
         appeal = arrays["encoder.appeal"]
         profile = arrays.get("encoder.profile.weight")
-        evidence = under(arrays, EVIDENCE)
+        evidence = strip_prefix(arrays, EXPERTS_PREFIX)
         return cls(
-            appeal=appeal,
+            item_bias=appeal,
             popularity=np.zeros_like(appeal),
             content=_content(arrays),
             profile_width=0 if profile is None else len(profile),
             ordered="learner.recurrence.start" in arrays,
-            evidence=Evidence.restore(evidence) if evidence else None,
+            evidence=Experts.restore(evidence) if evidence else None,
         )
 
 
-def directions(train: Tasks, items: int, width: int) -> Float32[np.ndarray, "I K"]:
+def svd_embeddings(train: Tasks, items: int, width: int) -> Float32[np.ndarray, "I K"]:
     """Unit vectors of the items by who met them: their places along the main axes of the normalised
     matrix of events.
 
@@ -89,11 +91,11 @@ def directions(train: Tasks, items: int, width: int) -> Float32[np.ndarray, "I K
     from sklearn.utils.extmath import randomized_svd  # half a second to import
 
     met = train.met.matrix(items)
-    by_owner, by_item = np.asarray(met.sum(axis=1)), np.asarray(met.sum(axis=0))
+    by_user, by_item = np.asarray(met.sum(axis=1)), np.asarray(met.sum(axis=0))
     met = (
-        sp.diags_array(1 / np.sqrt(np.maximum(by_owner, 1)))
+        sp.diags_array(1 / np.sqrt(np.maximum(by_user, 1)))
         @ met
-        @ sp.diags_array(1 / np.sqrt(by_item + CAUTION))
+        @ sp.diags_array(1 / np.sqrt(by_item + PSEUDO_COUNT))
     )
     axes = min(width + 1, min(met.shape))
     _, size, axis = randomized_svd(sp.csr_matrix(met, dtype=np.float32), axes, random_state=0)
@@ -109,7 +111,7 @@ def _liking(
     surplus = np.bincount(
         train.met.item, weights=(train.met.value - mean) / std, minlength=len(counts)
     )
-    return (surplus / (counts + SHRINK)).astype(np.float32)
+    return (surplus / (counts + SHRINKAGE)).astype(np.float32)
 
 
 def _content(arrays: Mapping[str, np.ndarray]) -> sp.csr_array | None:

@@ -22,7 +22,7 @@ from scipy.special import softmax
 from torch import Tensor
 
 from warmstart.learners.base import Support
-from warmstart.model.fitted import Trained
+from warmstart.model.fitted import FittedModel
 from warmstart.scorer import Candidates, Scores, State, candidates_of
 from warmstart.tasks.tasks import Examples, Profile, Tasks
 
@@ -34,22 +34,22 @@ PREFIX = "neighbours."
 
 
 @runtime_checkable
-class Placing(Protocol):
+class EmbedsUsers(Protocol):
     """A learner that can tell where a user lies."""
 
-    def place(self, support: Support) -> Float[Tensor, "T W"]: ...
+    def embed_users(self, support: Support) -> Float[Tensor, "T W"]: ...
 
 
-class Likeness(NamedTuple):
+class NeighbourState(NamedTuple):
     """The users like each of T new ones, and what else their scores take."""
 
     nearest: Int64[np.ndarray, "T N"]  # codes of training tasks, nearest first
     weight: Float32[np.ndarray, "T N"]  # 1 in all
-    trust: Float32[np.ndarray, "T"]  # in the neighbours, against the prior: 0 to 1
+    neighbour_weight: Float32[np.ndarray, "T"]  # in the neighbours, against the prior: 0 to 1
     prior: State  # of the trained model, before any event
 
 
-class Neighbours:
+class UserNeighbours:
     """This recommends what users like the new one met; its state says who they are.
 
     `caution` is the number of events after which the neighbours weigh as much as the prior of the
@@ -59,7 +59,7 @@ class Neighbours:
 
     def __init__(
         self,
-        trained: Trained,
+        trained: FittedModel,
         met: sp.csr_array,
         places: Places,
         *,
@@ -75,30 +75,30 @@ class Neighbours:
         )
 
     @classmethod
-    def fit(cls, trained: Trained, train: Tasks, **settings: Any) -> "Neighbours":
+    def fit(cls, trained: FittedModel, train: Tasks, **settings: Any) -> "UserNeighbours":
         events = train.met
         latest = events.latest(LATEST)
         parts = np.split(np.arange(len(train)), range(AT_ONCE, len(train), AT_ONCE))
         places = np.concatenate([_places(trained, latest.take(part)) for part in parts])
         return cls(trained, events.matrix(trained.items), places, **settings)
 
-    def adapt(self, support: Examples, profile: Profile = None) -> Likeness:
+    def adapt(self, support: Examples, profile: Profile = None) -> NeighbourState:
         distance, nearest = self.index.kneighbors(_places(self.trained, support))
         closeness = distance[:, -1:] ** 2 - distance**2 + 1e-6  # never nothing in all
         shots = support.counts.astype(np.float32)
-        return Likeness(
+        return NeighbourState(
             nearest=nearest,
             weight=(closeness / closeness.sum(axis=1, keepdims=True)).astype(np.float32),
-            trust=shots / np.maximum(shots + self.caution, 1),
+            neighbour_weight=shots / np.maximum(shots + self.caution, 1),
             prior=self.trained.adapt(
                 support.window(0 * support.counts, 0 * support.counts), profile
             ),
         )
 
-    def score(self, state: Likeness, items: Candidates) -> Scores:
+    def score(self, state: NeighbourState, items: Candidates) -> Scores:
         prior = softmax(self.trained.score(state.prior, np.arange(self.items)), axis=1)
         events = self._events(state)
-        trust = state.trust[:, None]
+        trust = state.neighbour_weight[:, None]
         return candidates_of(
             trust * events / events.sum(axis=1, keepdims=True) + (1 - trust) * prior, items
         )
@@ -115,21 +115,21 @@ class Neighbours:
 
     @classmethod
     def restore(
-        cls, trained: Trained, arrays: Mapping[str, np.ndarray], **settings: Any
-    ) -> "Neighbours":
+        cls, trained: FittedModel, arrays: Mapping[str, np.ndarray], **settings: Any
+    ) -> "UserNeighbours":
         item, start, places = (arrays[PREFIX + name] for name in ("item", "start", "places"))
         met = sp.csr_array(
             (np.ones(len(item), np.float32), item, start), shape=(len(places), trained.items)
         )
         return cls(trained, met, places, **settings)
 
-    def _events(self, state: Likeness) -> Float32[np.ndarray, "T I"]:
+    def _events(self, state: NeighbourState) -> Float32[np.ndarray, "T I"]:
         """How many of each task's neighbours met each item, by weight."""
         return sp.csr_array(
             self._weights(state, np.ones(len(state.nearest), dtype=bool)) @ self.met
         ).toarray()
 
-    def _weights(self, state: Likeness, heard: Bool[np.ndarray, "T"]) -> sp.csr_array:
+    def _weights(self, state: NeighbourState, heard: Bool[np.ndarray, "T"]) -> sp.csr_array:
         """How much each training user weighs for each task that is heard."""
         tasks, width = state.nearest.shape
         rows = (
@@ -141,14 +141,14 @@ class Neighbours:
 
 
 @torch.no_grad()
-def _places(trained: Trained, examples: Examples) -> Places:
+def _places(trained: FittedModel, examples: Examples) -> Places:
     """Where the users lie who met these examples."""
     model = trained.model
-    assert isinstance(model.learner, Placing), (
+    assert isinstance(model.learner, EmbedsUsers), (
         f"{type(model.learner).__name__} cannot tell where a user lies"
     )
     item, value, mask = map(torch.from_numpy, examples.padded())
     prior = model.encoder.priors(None, len(examples))
-    return model.learner.place(
+    return model.learner.embed_users(
         Support(trained.vectors[item], torch.ones_like(value), mask, prior)
     ).numpy()

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float32
 
-from warmstart.cooccurrence.similarity import rareness, unit_rows
+from warmstart.cooccurrence.similarity import idf_weights, unit_rows
 from warmstart.data.features.table import Features
 from warmstart.scorer import Candidates, Scorer, Scores, State, Unsure, candidates_of
 from warmstart.tasks.tasks import Examples, Profile
@@ -90,7 +90,9 @@ def likeness(
     `known` (I, F) and `new` (N, F) are their columns. `met_by` has for each new item the places, in
     `histories`, of those who met it. An item of which nothing is known is like all others.
     """
-    alike = sp.csr_array(unit_rows(new, rareness(known)) @ unit_rows(known, rareness(known)).T)
+    alike = sp.csr_array(
+        unit_rows(new, idf_weights(known)) @ unit_rows(known, idf_weights(known)).T
+    )
     together = sp.csr_array(
         met_by.matrix(len(histories)) @ histories.matrix(len(popular))
     )  # histories with both

@@ -89,7 +89,7 @@ def _recommender(
             "data": {
                 "name": log.name,
                 "events": len(log),
-                "owners": len(log.owners),
+                "users": len(log.users),
                 "items": len(log.items),
             },
             "data_fingerprint": log.fingerprint(),

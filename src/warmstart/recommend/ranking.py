@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float32, Int64
 from warmstart.data.interactions import Vocabulary
 from warmstart.errors import Misuse
 from warmstart.explain.attribution import serving
-from warmstart.model.few_shot import codes
-from warmstart.model.fitted import Trained, logsumexp
+from warmstart.model.few_shot import all_item_codes
+from warmstart.model.fitted import FittedModel, logsumexp
 from warmstart.recommend.exploration import DRAWS, Chosen, Policy, epsilon_greedy, thompson
 from warmstart.recommend.filters import Wanted, matching
 from warmstart.recommend.request import Heard, Request, together
@@ -52,7 +52,7 @@ class Shelf:
     @property
     def everything(self) -> Int64[np.ndarray, "I"]:
         """The codes of all items."""
-        return codes(len(self.items))
+        return all_item_codes(len(self.items))
 
     @cached_property
     def closed(self) -> Bool[np.ndarray, "I"] | None:
@@ -139,7 +139,7 @@ class Shelf:
         if (
             not self.ranks
             or not len(items)
-            or not isinstance(serving(self.scorer, len(heard.support.item)), Trained)
+            or not isinstance(serving(self.scorer, len(heard.support.item)), FittedModel)
         ):
             return [None] * len(items)
         return np.exp(allowed[items] - logsumexp(allowed)).tolist()

@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float32, Int64
 
-from warmstart.arrays import under
-from warmstart.cooccurrence.gram import sparse_arrays, sparse_of
+from warmstart.arrays import strip_prefix
+from warmstart.cooccurrence.gram import sparse_from_arrays, sparse_to_arrays
 from warmstart.data.features.table import Features
 from warmstart.data.files import Source
 from warmstart.data.interactions import Id, Interactions, Vocabulary
@@ -198,7 +198,7 @@ class Recommender:
         arrays = {f"scorer.{name}": array for name, array in self.scorer.arrays().items()}
         arrays[POPULAR] = self.popular
         if isinstance(self.scorer, Widened):
-            arrays |= sparse_arrays(LIKENESS, self.scorer.likeness)
+            arrays |= sparse_to_arrays(LIKENESS, self.scorer.likeness)
         if self.among is not None:
             arrays[AMONG] = self.among
         if self.tastes is not None:
@@ -309,10 +309,10 @@ def load(folder: str | Path) -> Recommender:
     manifest, arrays, items = read(Path(folder))
     profile = manifest["profile_columns"]
     table = items.drop(ID)
-    scorer = restore(manifest["learner"], under(arrays, "scorer."), manifest["settings"])
-    tastes = Tastes.restore(under(arrays, TASTES)) if f"{TASTES}tasks" in arrays else None
+    scorer = restore(manifest["learner"], strip_prefix(arrays, "scorer."), manifest["settings"])
+    tastes = Tastes.restore(strip_prefix(arrays, TASTES)) if f"{TASTES}tasks" in arrays else None
     if f"{LIKENESS}.start" in arrays:
-        scorer = widened(scorer, sparse_of(LIKENESS, arrays, scorer.items))
+        scorer = widened(scorer, sparse_from_arrays(LIKENESS, arrays, scorer.items))
     return Recommender(
         scorer=scorer,
         learner=manifest["learner"],
@@ -322,7 +322,7 @@ def load(folder: str | Path) -> Recommender:
         item_table=table if table.width else None,
         profile_columns=None
         if profile is None
-        else Features.restore(profile, under(arrays, "profile.")),
+        else Features.restore(profile, strip_prefix(arrays, "profile.")),
         usual_value=manifest["usual_value"],
         facts=manifest["facts"],
         popular=arrays[POPULAR],

@@ -10,13 +10,13 @@ from warmstart.data.interactions import Interactions
 
 
 def only(log: Interactions, domains: Sequence[int]) -> Interactions:
-    """The events of some domains, with the same owners and items."""
+    """The events of some domains, with the same users and items."""
     assert log.domain is not None, "only a log with domains has events of some"
     kept = np.isin(log.domain, domains)
     time = None if log.time is None else log.time[kept]
     return replace(
         log,
-        owner=log.owner[kept],
+        user=log.user[kept],
         item=log.item[kept],
         value=log.value[kept],
         time=time,

@@ -1,8 +1,8 @@
 """Scenarios: each is one way to cut the log into tasks; no learner and no classic knows which.
 
 The rules against leaks are all here: what is asked of validation and test tasks was never seen in
-fitting, nothing is in its own support unless it may come again, and columns of owners are fitted on
-training owners alone.
+fitting, nothing is in its own support unless it may come again, and columns of users are fitted on
+training users alone.
 """
 
 import zlib
@@ -19,15 +19,15 @@ from warmstart.tasks.domains import only, with_domains
 from warmstart.tasks.tasks import ANYTHING, Examples, Question, Split, Tasks
 
 Shares = tuple[float, float, float]
-Owners = Int64[np.ndarray, "_"]
+Users = Int64[np.ndarray, "_"]
 BENCHMARK: Shares = (0.7, 0.1, 0.2)
-"""Shares of the owners in train, valid and test where learners are compared."""
+"""Shares of the users in train, valid and test where learners are compared."""
 DEPLOY: Shares = (0.9, 0.1, 0.0)
 """The shares where a model is fitted for use: everybody teaches it, but for those who stop its
 training.
 """
 ENOUGH = (25, 15, 10, 5, 3, 2)
-"""Events that an owner needs to be judged: the first of these that keeps half of the owners, or a
+"""Events that an user needs to be judged: the first of these that keeps half of the users, or a
 hundred.
 """
 WHOEVER_COMES = Question(next=None)
@@ -58,12 +58,12 @@ def user_cold_start(
     shares: Shares = BENCHMARK,
     options: ScenarioOptions = NO_OPTIONS,
 ) -> Split:
-    """New users: owners are split into train, valid and test by a seeded permutation.
+    """New users: users are split into train, valid and test by a seeded permutation.
 
-    Owners are disjoint, and judged only with enough events. A repeated item counts once, at its
-    first event. An owner's order in time is kept; without times it is drawn once.
+    Users are disjoint, and judged only with enough events. A repeated item counts once, at its
+    first event. An user's order in time is kept; without times it is drawn once.
     """
-    return _new_owners(log, ANYTHING, seed=seed, shares=shares)
+    return _new_users(log, ANYTHING, seed=seed, shares=shares)
 
 
 def item_cold_start(
@@ -78,7 +78,7 @@ def item_cold_start(
 
     What is known before anybody met it are its columns.
     """
-    return _new_owners(log.swapped(), WHOEVER_COMES, seed=seed, shares=shares)
+    return _new_users(log.swapped(), WHOEVER_COMES, seed=seed, shares=shares)
 
 
 def session(
@@ -91,20 +91,20 @@ def session(
     """New sessions: each is a task whose next click is asked for, which may be on an item of the
     session itself.
 
-    Without a `gap` each owner is one session; those of one event say nothing of a next one and are
+    Without a `gap` each user is one session; those of one event say nothing of a next one and are
     left out. Training sessions end before those of validation begin, and these before those of test
     begin; one that is under way at such a moment is left out of what is judged. Without comparable
     times sessions are split by a seeded permutation.
     """
     if options.gap is not None:
         log = log.sessions(round(options.gap * log.ticks))
-    owners = np.flatnonzero(np.bincount(log.owner, minlength=len(log.owners)) > 1)
+    users = np.flatnonzero(np.bincount(log.user, minlength=len(log.users)) > 1)
     if log.time is None or not log.clock:
         return sessions_in(
-            _parts(np.random.default_rng(seed).permutation(owners), shares), log, seed=seed
+            _parts(np.random.default_rng(seed).permutation(users), shares), log, seed=seed
         )
     first, last = _ends(log)
-    parts = _parts(owners[np.argsort(last[owners], kind="stable")], shares)
+    parts = _parts(users[np.argsort(last[users], kind="stable")], shares)
     for i in (1, 2):
         over = max((last[part].max() for part in parts[:i] if len(part)), default=-1)
         begins_later = first[parts[i]] > over
@@ -117,9 +117,9 @@ def session(
     return sessions_in(parts, log, seed=seed)
 
 
-def sessions_in(parts: Sequence[Owners], log: Interactions, *, seed: int = 0) -> Split:
+def sessions_in(parts: Sequence[Users], log: Interactions, *, seed: int = 0) -> Split:
     """Sessions that are split into train, valid and test already, as those of a benchmark are."""
-    events = _by_owner(log, np.random.default_rng(seed), again=True)
+    events = _by_user(log, np.random.default_rng(seed), again=True)
     return _split(
         log, Tasks(events, ordered=log.time is not None, question=NEXT_CLICK), parts, enough=(2,)
     )
@@ -141,8 +141,8 @@ def cross_domain(
     """
     codes, target = _domains(log, options)
     rng = np.random.default_rng(seed)
-    events = _by_owner(only(log, [target]), rng)
-    before = _by_owner(only(log, codes), rng)
+    events = _by_user(only(log, [target]), rng)
+    before = _by_user(only(log, codes), rng)
     both = np.flatnonzero((events.counts > 0) & (before.counts > 0))
     parts = _parts(_drawn(log, both, rng, seed, shares), shares)
     apart = np.flatnonzero((events.counts > 0) != (before.counts > 0))
@@ -155,27 +155,27 @@ def cross_domain(
     return _split(with_domains(log), tasks, parts, enough=(1,))
 
 
-def _new_owners(log: Interactions, question: Question, *, seed: int, shares: Shares) -> Split:
-    """Owners split by a seeded permutation; each is asked the question."""
+def _new_users(log: Interactions, question: Question, *, seed: int, shares: Shares) -> Split:
+    """Users split by a seeded permutation; each is asked the question."""
     rng = np.random.default_rng(seed)
-    events = _by_owner(log, rng)
+    events = _by_user(log, rng)
     parts = _parts(_drawn(log, np.flatnonzero(events.counts), rng, seed, shares), shares)
     return _split(log, Tasks(events, ordered=log.time is not None, question=question), parts)
 
 
 def _split(
-    log: Interactions, tasks: Tasks, parts: Sequence[Owners], *, enough: Sequence[int] = ENOUGH
+    log: Interactions, tasks: Tasks, parts: Sequence[Users], *, enough: Sequence[int] = ENOUGH
 ) -> Split:
-    """The tasks of all owners in train, valid and test, with what is known of owners and items
+    """The tasks of all users in train, valid and test, with what is known of users and items
     beside the events.
     """
     train, valid, test = parts
     counts = tasks.events.counts
     least = _enough(counts[valid if not len(test) else test], enough)
-    columns = None if log.owner_table is None else _useful(Features.fit(log.owner_table[train]))
+    columns = None if log.user_table is None else _useful(Features.fit(log.user_table[train]))
     content = None if log.item_table is None else _useful(Features.fit(log.item_table))
-    if columns is not None and log.owner_table is not None:
-        tasks = replace(tasks, profile=columns.transform(log.owner_table))
+    if columns is not None and log.user_table is not None:
+        tasks = replace(tasks, profile=columns.transform(log.user_table))
     return Split(
         train=tasks.take(train),
         valid=tasks.take(valid[counts[valid] >= least]),
@@ -189,27 +189,27 @@ def _split(
     )
 
 
-def _by_owner(log: Interactions, rng: np.random.Generator, *, again: bool = False) -> Examples:
-    """Each owner's events, first to last; repeated items are left out but where they may come
+def _by_user(log: Interactions, rng: np.random.Generator, *, again: bool = False) -> Examples:
+    """Each user's events, first to last; repeated items are left out but where they may come
     `again`.
     """
     position = rng.permutation(len(log)) if log.time is None else np.arange(len(log))
-    rows = np.lexsort((position, log.owner))
+    rows = np.lexsort((position, log.user))
     if not again:
-        pairs = log.owner[rows] * len(log.items) + log.item[rows]
+        pairs = log.user[rows] * len(log.items) + log.item[rows]
         rows = rows[np.sort(np.unique(pairs, return_index=True)[1])]
-    counts = np.bincount(log.owner[rows], minlength=len(log.owners))
+    counts = np.bincount(log.user[rows], minlength=len(log.users))
     start = np.concatenate([[0], np.cumsum(counts)])
     return Examples(log.item[rows], log.value[rows], start)
 
 
-def _ends(log: Interactions) -> tuple[Owners, Owners]:
-    """The times of each owner's first and last event."""
+def _ends(log: Interactions) -> tuple[Users, Users]:
+    """The times of each user's first and last event."""
     assert log.time is not None, "only a log with times has first and last ones"
-    first = np.full(len(log.owners), np.iinfo(np.int64).max)
-    last = np.full(len(log.owners), np.iinfo(np.int64).min)
-    np.minimum.at(first, log.owner, log.time)
-    np.maximum.at(last, log.owner, log.time)
+    first = np.full(len(log.users), np.iinfo(np.int64).max)
+    last = np.full(len(log.users), np.iinfo(np.int64).min)
+    np.minimum.at(first, log.user, log.time)
+    np.maximum.at(last, log.user, log.time)
     return first, last
 
 
@@ -238,28 +238,28 @@ def _useful(features: Features) -> Features | None:
 
 
 def _drawn(
-    log: Interactions, owners: Owners, rng: np.random.Generator, seed: int, shares: Shares
-) -> Owners:
-    """Owners in the order in which they are dealt to the parts.
+    log: Interactions, users: Users, rng: np.random.Generator, seed: int, shares: Shares
+) -> Users:
+    """Users in the order in which they are dealt to the parts.
 
-    Where a model is fitted for use the lot of an owner follows from the id alone: so nearly all who
+    Where a model is fitted for use the lot of an user follows from the id alone: so nearly all who
     judge a model judge the next one, too, and neither of the two has learned from them.
     """
-    shuffled = rng.permutation(owners)
+    shuffled = rng.permutation(users)
     if shares != DEPLOY:
         return shuffled
     lots = [
-        zlib.crc32(f"{seed} {identifier}".encode()) for identifier in log.owners.decode(shuffled)
+        zlib.crc32(f"{seed} {identifier}".encode()) for identifier in log.users.decode(shuffled)
     ]
     return shuffled[np.argsort(lots, kind="stable")]
 
 
-def _parts(owners: Owners, shares: Shares) -> list[Owners]:
-    ends = np.round(np.cumsum(shares) * len(owners)).astype(int)
-    parts = np.split(owners, ends[:2])
+def _parts(users: Users, shares: Shares) -> list[Users]:
+    ends = np.round(np.cumsum(shares) * len(users)).astype(int)
+    parts = np.split(users, ends[:2])
     if any(share > 0 and len(part) == 0 for share, part in zip(shares, parts, strict=True)):
         raise DataError(
-            f"the data have {len(owners)} users with events, too few to hold some of them out for honest figures; "
+            f"the data have {len(users)} users with events, too few to hold some of them out for honest figures; "
             "bring at least 10 users, better some hundreds"
         )
     return parts

@@ -193,7 +193,7 @@ class Lengths(NamedTuple):
 
 @dataclass(frozen=True)
 class Tasks:
-    """Everything known about the owners of one part of a split, each owner one task.
+    """Everything known about the users of one part of a split, each user one task.
 
     `ordered` says that the events stand in time order; else their order means nothing and is drawn
     anew in training. `before` are events that are known before the first shot, of another kind than
@@ -338,10 +338,10 @@ def batches(batch: TaskBatch, size: int) -> Iterator[TaskBatch]:
 
 @dataclass(frozen=True)
 class Split:
-    """A log cut into training, validation and test tasks whose owners are disjoint.
+    """A log cut into training, validation and test tasks whose users are disjoint.
 
     Everything a model may learn from is in `train` and `item_features`. `items` is the size of the
-    catalogue; `profile_columns` turns a new owner's columns into the profile row that models
+    catalogue; `profile_columns` turns a new user's columns into the profile row that models
     expect.
     """
 
@@ -350,7 +350,7 @@ class Split:
     test: Tasks
     items: int
     least_events: int
-    """Owners with fewer events are not judged."""
+    """Users with fewer events are not judged."""
     item_features: sp.csr_array | None = None
     profile_columns: Features | None = None
 

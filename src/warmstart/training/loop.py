@@ -17,15 +17,15 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from warmstart.arrays import under
+from warmstart.arrays import strip_prefix
 from warmstart.errors import Misuse
 from warmstart.model.few_shot import FewShot
-from warmstart.model.fitted import Trained
+from warmstart.model.fitted import FittedModel
 from warmstart.tasks.tasks import Tasks
 
 Quality = Mapping[int, float]  # by number of shots; higher is better
 HEAD_START = 0.05
-Validate = Callable[[Trained], Quality]
+Validate = Callable[[FittedModel], Quality]
 
 
 @dataclass(frozen=True)
@@ -116,13 +116,13 @@ def train(
         run.load(checkpoint)
     if not run.history.steps:
         run.look(
-            validate(Trained(model))
+            validate(FittedModel(model))
         )  # training may only make better what the data say before it
     while run.step == 0 or (run.done < 1 and run.history_is_open()):
         with torch.random.fork_rng(devices=[]):
             run.take_step()
         if run.step % schedule.validate_every == 0 or run.done >= 1:
-            run.look(validate(Trained(model)))
+            run.look(validate(FittedModel(model)))
             if checkpoint is not None:
                 run.save(checkpoint)
         if progress is not None:
@@ -174,7 +174,7 @@ class _Run:
             self.schedule.tasks,
             most_shots=self.schedule.most_shots,
             queries=self.schedule.queries,
-            whole=self.model.learner.asks_for_all,
+            whole=self.model.learner.trains_on_sequences,
         )
         self.optimizer.zero_grad()
         self.model(batch, rng).backward()
@@ -213,10 +213,10 @@ class _Run:
                 f"{path} is the checkpoint of a run with another learner, data, settings or seed; "
                 "delete it, or write this model to another folder"
             )
-        self.model.load_state_dict(under(tensors, "model."))
-        self.best = under(tensors, "best.")
+        self.model.load_state_dict(strip_prefix(tensors, "model."))
+        self.best = strip_prefix(tensors, "best.")
         state: dict[int, dict[str, Tensor]] = {}
-        for name, value in under(tensors, "adam.").items():
+        for name, value in strip_prefix(tensors, "adam.").items():
             index, _, key = name.partition(".")
             state.setdefault(int(index), {})[key] = value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
@@ -234,7 +234,7 @@ class _Run:
         shapes = {name: list(tensor.shape) for name, tensor in self.model.state_dict().items()}
         what = [
             type(self.model.learner).__name__,
-            self.model.learner.ranks,
+            self.model.learner.is_ranking,
             shapes,
             asdict(self.schedule),
             self.seed,

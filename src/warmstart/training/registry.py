@@ -17,7 +17,7 @@ from warmstart.baselines import (
     SessionKNN,
 )
 from warmstart.baselines.bayesian_mf.model import Factors
-from warmstart.ensemble.switching import ByShots, of_scorer
+from warmstart.ensemble.switching import ShotSwitch, arrays_of_scorer
 from warmstart.errors import Misuse
 from warmstart.evaluation.evaluate import Objective
 from warmstart.learners import (
@@ -41,7 +41,7 @@ from warmstart.learners import (
     SASRec,
     Siamese,
 )
-from warmstart.model.user_neighbours import Neighbours
+from warmstart.model.user_neighbours import UserNeighbours
 from warmstart.scorer import Scorer
 from warmstart.training.stacked_recipe import Stacked
 from warmstart.training.tuning import Arrays, Classic, Fitted, Meta, Order, Settings, check_import
@@ -113,7 +113,7 @@ RECIPES: dict[str, Recipe] = {
     "siamese": Meta(Siamese, LIGHT),
     "prototype": Meta(Prototype, {"rate": 0.003}),
     "neural-process": Meta(NeuralProcess, {"rate": 0.003}),
-    "siamese-users": Meta(Siamese, USERS, ("ranking",), grid=CROWDS, serve=Neighbours),
+    "siamese-users": Meta(Siamese, USERS, ("ranking",), grid=CROWDS, serve=UserNeighbours),
     "maml": Meta(MAML, LIGHT),
     "fomaml": Meta(MAML, {**LIGHT, "first_order": True}),
     "anil": Meta(MAML, {**LIGHT, "adapts": "output"}),
@@ -138,10 +138,10 @@ def restore(name: str, arrays: Arrays, settings: Settings) -> Scorer:
         return RECIPES[name].restore(arrays, settings)
     members = settings["members"]
     scorers = [
-        restore(one["learner"], of_scorer(arrays, i), one["settings"])
+        restore(one["learner"], arrays_of_scorer(arrays, i), one["settings"])
         for i, one in enumerate(members)
     ]
-    return ByShots(scorers, [one["first"] for one in members])
+    return ShotSwitch(scorers, [one["first"] for one in members])
 
 
 def recipe(name: str, objective: Objective) -> Recipe:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float64
 
-from warmstart.ensemble.switching import ByShots
+from warmstart.ensemble.switching import ShotSwitch
 from warmstart.errors import Misuse
 from warmstart.evaluation.evaluate import HEADLINE, NAMES, Objective
 from warmstart.evaluation.validation import by_task, overall
@@ -80,7 +80,7 @@ class Race:
         return Fitted(
             learner=AUTO,
             kind="meta",
-            scorer=ByShots([member.scorer for member in members], firsts),
+            scorer=ShotSwitch([member.scorer for member in members], firsts),
             settings={
                 "members": [
                     {"learner": member.learner, "settings": dict(member.settings), "first": first}

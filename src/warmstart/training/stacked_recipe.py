@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from warmstart.arrays import under
-from warmstart.ensemble.base_scorers import Bases
-from warmstart.ensemble.combiner import learned
-from warmstart.ensemble.count_features import Memory
-from warmstart.ensemble.stacked import BASE, Stack
+from warmstart.arrays import strip_prefix
+from warmstart.ensemble.base_scorers import BaseScorers
+from warmstart.ensemble.combiner import fit_combiner
+from warmstart.ensemble.count_features import CountFeatures
+from warmstart.ensemble.stacked import BASE_PREFIX, StackedScorer
 from warmstart.evaluation.evaluate import Objective
 from warmstart.evaluation.validation import quality
 from warmstart.scorer import Scorer
@@ -62,24 +62,26 @@ class Stacked:
         options = {
             name: value for base in self.bases.values() for name, value in base.options.items()
         }
-        return {**options, **defaults(learned)}
+        return {**options, **defaults(fit_combiner)}
 
     def fit(self, name: str, order: Order) -> Fitted:
         started = time.perf_counter()
         earlier, later = _in_time(order.split.train)
-        own = accepted(learned, order.settings)
+        own = accepted(fit_combiner, order.settings)
         seconds = None if order.seconds is None else FOR_BASE * order.seconds / len(self.bases)
         for_bases = replace(order, split=replace(order.split, train=earlier), seconds=seconds)
         fitted = {
             part: base.fit(part, _known_to(base, for_bases)) for part, base in self.bases.items()
         }
-        memory = Memory.of(earlier.met, earlier.ordered, earlier.question.others(order.split.items))
-        judge = learned(self._heard(_scorers(fitted)), memory, later, seed=order.seed, **own)
+        memory = CountFeatures.fit(
+            earlier.met, earlier.ordered, earlier.question.others(order.split.items)
+        )
+        judge = fit_combiner(self._heard(_scorers(fitted)), memory, later, seed=order.seed, **own)
         for_more = replace(order, seconds=order.seconds and FOR_MORE * order.seconds)
         fitted = {
             part: _up_to_date(self.bases[part], one, for_more) for part, one in fitted.items()
         }
-        stack = Stack(self._heard(_scorers(fitted)), memory.followed_by(later.met), judge)
+        stack = StackedScorer(self._heard(_scorers(fitted)), memory.with_sessions(later.met), judge)
         histories = [one.history for one in fitted.values() if one.history is not None]
         return Fitted(
             learner=name,
@@ -92,17 +94,17 @@ class Stacked:
             history=histories[-1] if histories else None,
         )
 
-    def restore(self, arrays: Arrays, settings: Settings) -> Stack:
-        of_bases = under(arrays, BASE)
+    def restore(self, arrays: Arrays, settings: Settings) -> StackedScorer:
+        of_bases = strip_prefix(arrays, BASE_PREFIX)
         parts = {
-            name: base.restore(under(of_bases, f"{name}."), settings[name])
+            name: base.restore(strip_prefix(of_bases, f"{name}."), settings[name])
             for name, base in self.bases.items()
         }
-        return Stack.restore(self._heard(parts), arrays)
+        return StackedScorer.restore(self._heard(parts), arrays)
 
-    def _heard(self, scorers: Mapping[str, Scorer]) -> Bases:
+    def _heard(self, scorers: Mapping[str, Scorer]) -> BaseScorers:
         """A network's scores are logits; a classic's are whatever it counts."""
-        return Bases(
+        return BaseScorers(
             scorers, logits=[name for name in scorers if isinstance(self.bases[name], Meta)]
         )
 

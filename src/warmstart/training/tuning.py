@@ -13,16 +13,16 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from warmstart.ensemble.experts import Evidence
+from warmstart.ensemble.experts import Experts
 from warmstart.errors import Misuse, shown
 from warmstart.evaluation.evaluate import Objective
 from warmstart.evaluation.validation import overall, quality
 from warmstart.learners.base import Learner
 from warmstart.model.encoder import Encoder
 from warmstart.model.few_shot import FewShot
-from warmstart.model.fitted import COLUMNS, Trained, in_use
-from warmstart.model.statistics import Start
-from warmstart.model.user_neighbours import Neighbours
+from warmstart.model.fitted import ITEM_COLUMNS, FittedModel, as_scorer
+from warmstart.model.statistics import InitialStatistics
+from warmstart.model.user_neighbours import UserNeighbours
 from warmstart.scorer import Scorer
 from warmstart.tasks.tasks import Split
 from warmstart.training.loop import History, Progress, Schedule, train
@@ -138,7 +138,7 @@ class Meta:
     kind: Kind = "meta"
     grid: tuple[Settings, ...] = ()
     """Settings that only matter in use: validation chooses among them once training is over."""
-    serve: type[Neighbours] | None = None
+    serve: type[UserNeighbours] | None = None
     """What recommends in the place of the trained model, from it and the training tasks."""
     evidence: bool = False
     """Whether it weighs what all training tasks say in closed form, where events are ranked."""
@@ -149,24 +149,27 @@ class Meta:
     def options(self) -> Mapping[str, Any]:
         own = {name: value for name, value in defaults(self.cls).items() if name != "objective"}
         served = {} if self.serve is None else defaults(self.serve)
-        start = {**defaults(Start.of_split), **(defaults(Evidence.fit) if self.evidence else {})}
+        start = {
+            **defaults(InitialStatistics.of_split),
+            **(defaults(Experts.fit) if self.evidence else {}),
+        }
         shared = {**defaults(Encoder), **defaults(FewShot), **defaults(Schedule)}
         return {**start, **shared, **own, **served, **self.preset}
 
-    def start(self, split: Split, settings: Settings) -> Start:
+    def start(self, split: Split, settings: Settings) -> InitialStatistics:
         """What the training data say before training, by the settings, of which `objective` is
         one.
         """
-        start = Start.of_split(split, **accepted(Start.of_split, settings))
+        start = InitialStatistics.of_split(split, **accepted(InitialStatistics.of_split, settings))
         if not self.evidence or settings["objective"] != "ranking":
             return start
         return replace(
             start,
-            evidence=Evidence.fit(
+            evidence=Experts.fit(
                 split.train,
                 split.items,
                 item_features=split.item_features,
-                **accepted(Evidence.fit, settings),
+                **accepted(Experts.fit, settings),
             ),
         )
 
@@ -191,7 +194,7 @@ class Meta:
         )
         valid = history.quality[history.steps.index(history.best_step)]
         took = time.perf_counter() - started
-        scorer = self._served(in_use(model), order, settings)
+        scorer = self._served(as_scorer(model), order, settings)
         seen = history.steps[-1] * schedule.tasks
         return self._tuned(
             Fitted(name, self.kind, scorer, settings, valid, took, seen, history=history), order
@@ -220,7 +223,7 @@ class Meta:
         )
         return replace(
             fitted,
-            scorer=in_use(model),
+            scorer=as_scorer(model),
             valid=history.quality[history.steps.index(history.best_step)],
             fit_seconds=fitted.fit_seconds + time.perf_counter() - started,
             tasks=fitted.tasks + history.steps[-1] * whole.tasks,
@@ -240,34 +243,36 @@ class Meta:
         return replace(best, tune_seconds=time.perf_counter() - started)
 
     def restore(self, arrays: Arrays, settings: Settings) -> Scorer:
-        trained = in_use(self._restored(arrays, settings), torch.from_numpy(arrays[COLUMNS]))
+        trained = as_scorer(
+            self._restored(arrays, settings), torch.from_numpy(arrays[ITEM_COLUMNS])
+        )
         if self.serve is None:
             return trained
         return self.serve.restore(trained, arrays, **accepted(self.serve, settings))
 
     def _restored(self, arrays: Arrays, settings: Settings) -> FewShot:
-        model = self._model(Start.of_arrays(arrays), settings)
+        model = self._model(InitialStatistics.of_arrays(arrays), settings)
         learned = {name: torch.from_numpy(np.asarray(arrays[name])) for name in model.state_dict()}
         model.load_state_dict(
             learned, assign=True
         )  # not copied, so that processes share what is mapped
         return model
 
-    def _served(self, trained: Trained, order: Order, settings: Settings) -> Scorer:
+    def _served(self, trained: FittedModel, order: Order, settings: Settings) -> Scorer:
         if self.serve is None:
             return trained
         return self.serve.fit(trained, order.split.train, **accepted(self.serve, settings))
 
-    def _model(self, start: Start, settings: Settings) -> FewShot:
+    def _model(self, start: InitialStatistics, settings: Settings) -> FewShot:
         check_import(self.package)
         encoder = Encoder(
-            start.appeal,
+            start.item_bias,
             content=start.content,
             profile_width=start.profile_width,
-            directions=start.directions,
+            initial_embeddings=start.initial_embeddings,
             **accepted(Encoder, settings),
         )
-        witnesses = 0 if start.evidence is None else start.evidence.width
+        witnesses = 0 if start.evidence is None else start.evidence.n_experts
         facts = accepted(
             self.cls, {"dim": encoder.dim, "ordered": start.ordered, "witnesses": witnesses}
         )

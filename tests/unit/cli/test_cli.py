@@ -48,7 +48,7 @@ def folder(log, tmp_path_factory) -> Path:
     folder.mkdir()
     pl.DataFrame(
         {
-            "user_id": log.owners.decode(log.owner),
+            "user_id": log.users.decode(log.user),
             "item_id": log.items.decode(log.item),
             "rating": log.value,
         }

@@ -13,20 +13,20 @@ from rich.console import Console
 
 from warmstart.data.quality import DataReport, check
 
-OWNERS, ITEMS = 30, 40
+USERS, ITEMS = 30, 40
 
 
 def events(seed: int = 0) -> pl.DataFrame:
     rng = np.random.default_rng(seed)
-    pairs = rng.random((OWNERS, ITEMS)) < 0.3
-    owner, item = np.nonzero(pairs)
-    order = rng.permutation(len(owner))
+    pairs = rng.random((USERS, ITEMS)) < 0.3
+    user, item = np.nonzero(pairs)
+    order = rng.permutation(len(user))
     return pl.DataFrame(
         {
-            "user": [f"u{code}" for code in owner[order]],
+            "user": [f"u{code}" for code in user[order]],
             "item": item[order],
-            "rating": rng.integers(1, 6, len(owner)),
-            "time": 1_000_000_000 + 60 * np.arange(len(owner)),
+            "rating": rng.integers(1, 6, len(user)),
+            "time": 1_000_000_000 + 60 * np.arange(len(user)),
         }
     )
 
@@ -47,16 +47,16 @@ def test_the_figures_are_those_of_the_events():
     log = events()
     report = check(log)
     sizes = log.group_by("user").len()["len"]
-    assert (report.rows, report.events, report.owners, report.items) == (
+    assert (report.rows, report.events, report.users, report.items) == (
         len(log),
         len(log),
-        OWNERS,
+        USERS,
         ITEMS,
     )
-    assert report.density == pytest.approx(len(log) / OWNERS / ITEMS)
-    assert report.events_per_owner == (sizes.min(), sizes.median(), sizes.max())
+    assert report.density == pytest.approx(len(log) / USERS / ITEMS)
+    assert report.events_per_user == (sizes.min(), sizes.median(), sizes.max())
     assert (report.values, report.distinct_values) == ((1.0, 5.0), 5)
-    assert report.columns == {"owner": "user", "item": "item", "value": "rating", "time": "time"}
+    assert report.columns == {"user": "user", "item": "item", "value": "rating", "time": "time"}
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_the_report_is_json_and_a_table():
     log = events()
     items = pl.DataFrame({"item": range(ITEMS), "colour": ["red", "blue"] * (ITEMS // 2)})
     users = pl.DataFrame(
-        {"user": [f"u{code}" for code in range(OWNERS)], "[age]": [20.5, 30] * (OWNERS // 2)}
+        {"user": [f"u{code}" for code in range(USERS)], "[age]": [20.5, 30] * (USERS // 2)}
     )
     report = check(pl.concat([log, log[:3]]), items=items, users=users, name="mine")
     described = json.loads(json.dumps(report.to_dict()))
@@ -97,7 +97,7 @@ def test_users_and_items_with_a_single_event_are_counted():
     more = pl.DataFrame({"user": ["once"], "item": [99], "rating": [3], "time": [2_000_000_000]})
     report = check(pl.concat([events(), more]))
     assert (
-        f"1 of {OWNERS + 1} users have a single event, after which nothing can be predicted"
+        f"1 of {USERS + 1} users have a single event, after which nothing can be predicted"
         in notes(report)
     )
     assert (
@@ -177,4 +177,4 @@ def test_a_table_column_computed_from_the_events_is_a_warning(aggregate, name, r
 def test_movielens_has_no_warnings():
     report = check(Path(os.environ["WARMSTART_DATA"]) / "ml-100k")
     assert warnings(report) == ""
-    assert report.events_per_owner == (20, 65.0, 737)
+    assert report.events_per_user == (20, 65.0, 737)

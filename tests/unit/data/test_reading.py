@@ -38,37 +38,37 @@ def messages(inspection: Inspection) -> str:
 
 def test_ids_with_leading_zeros_stay_strings(write):
     log = read(write("user,item\n007,b\n7,a\n"))
-    assert log.owners.ids.to_list() == ["007", "7"]
+    assert log.users.ids.to_list() == ["007", "7"]
 
 
 def test_ids_that_are_all_numbers_become_integers(write):
     log = read(write("user,item\n10,-3\n9,12\n"))
-    assert log.owners.ids.to_list() == [9, 10]
+    assert log.users.ids.to_list() == [9, 10]
     assert log.items.ids.to_list() == [-3, 12]
-    assert log.owner.tolist() == [1, 0]
+    assert log.user.tolist() == [1, 0]
 
 
 def test_digits_in_a_typed_text_column_stay_text():
     log = read(pl.DataFrame({"user": ["1", "2"], "item": [5, 6]}))
-    assert log.owners.ids.to_list() == ["1", "2"]
+    assert log.users.ids.to_list() == ["1", "2"]
 
 
 def test_integers_too_large_for_64_bits_stay_text():
     large = pl.Series("user", [2**64 - 1], dtype=pl.UInt64)
-    assert read(pl.DataFrame([large, pl.Series("item", ["a"])])).owners.ids.to_list() == [
+    assert read(pl.DataFrame([large, pl.Series("item", ["a"])])).users.ids.to_list() == [
         str(2**64 - 1)
     ]
 
 
 def test_whole_floats_are_integer_ids_and_others_text():
     log = read(pd.DataFrame({"user": [2.0, 1.0], "item": [1.5, 2.0]}))
-    assert log.owners.ids.to_list() == [1, 2]
+    assert log.users.ids.to_list() == [1, 2]
     assert log.items.ids.to_list() == ["1.5", "2.0"]
 
 
 def test_categorical_ids_are_text():
     frame = pl.DataFrame({"user": ["b", "a"], "item": ["y", "x"]}).cast(pl.Categorical)
-    assert read(frame).owners.ids.to_list() == ["a", "b"]
+    assert read(frame).users.ids.to_list() == ["a", "b"]
 
 
 def test_codes_decode_to_the_ids_of_each_row():
@@ -77,7 +77,7 @@ def test_codes_decode_to_the_ids_of_each_row():
         {"user": [f"u{k}" for k in rng.integers(50, size=300)], "item": rng.permutation(300)}
     )
     log = read(frame)
-    assert log.owners.decode(log.owner) == frame["user"].to_list()
+    assert log.users.decode(log.user) == frame["user"].to_list()
     assert log.items.decode(log.item) == frame["item"].to_list()
 
 
@@ -117,22 +117,22 @@ def test_ids_of_a_nested_type_are_an_error():
 )
 def test_roles_are_guessed_from_names(write, header, roles):
     seen = inspect(write(f"{header}\na,b,1,1\nc,d,2,2\n"))
-    assert seen.columns == dict(zip(["owner", "item", "value", "time"], roles, strict=True))
+    assert seen.columns == dict(zip(["user", "item", "value", "time"], roles, strict=True))
 
 
 def test_user_id_wins_over_session_id(write):
-    assert inspect(write("session_id,user_id,item_id\ns,u,i\n")).columns["owner"] == "user_id"
+    assert inspect(write("session_id,user_id,item_id\ns,u,i\n")).columns["user"] == "user_id"
 
 
 def test_given_columns_win_over_guesses(write):
     seen = inspect(write("user,who,item,x\na,b,c,3\n"), columns={"user": "who", "value": "x"})
-    assert seen.columns == {"owner": "who", "item": "item", "value": "x"}
-    assert seen.log.owners.ids.to_list() == ["b"]
+    assert seen.columns == {"user": "who", "item": "item", "value": "x"}
+    assert seen.log.users.ids.to_list() == ["b"]
     assert seen.log.value.tolist() == [3.0]
 
 
-def test_owner_is_another_word_for_user(write):
-    assert inspect(write("who,item\na,b\n"), columns={"owner": "who"}).columns["owner"] == "who"
+def test_user_is_another_word_for_user(write):
+    assert inspect(write("who,item\na,b\n"), columns={"user": "who"}).columns["user"] == "who"
 
 
 def test_columns_without_a_known_name_are_an_error_that_shows_the_way(write):
@@ -228,7 +228,7 @@ def test_values_of_another_type_are_an_error():
 
 def test_events_are_sorted_by_time_and_ties_keep_their_order(write):
     log = read(write(HEADER + "a,x,1,5\nb,x,1,3\nc,x,1,5\nd,x,1,3\n"))
-    assert log.owners.decode(log.owner) == ["b", "d", "a", "c"]
+    assert log.users.decode(log.user) == ["b", "d", "a", "c"]
     assert log.time is not None
     assert log.time.tolist() == [3, 3, 5, 5]
 
@@ -349,7 +349,7 @@ def test_every_kind_of_file_reads_alike(write, suffix, tmp_path):
         text = EVENTS.write_csv(separator=separator).encode()
         write(gzip.compress(text) if suffix.endswith(".gz") else text, f"log{suffix}")
     log = read(tmp_path / f"log{suffix}")
-    assert log.owners.ids.to_list() == ["a", "b"]
+    assert log.users.ids.to_list() == ["a", "b"]
     assert log.items.ids.to_list() == [1, 2]
     assert log.value.tolist() == [4.0, 5.0]
     assert log.name == "log"
@@ -358,7 +358,7 @@ def test_every_kind_of_file_reads_alike(write, suffix, tmp_path):
 @pytest.mark.parametrize("frame", [EVENTS, EVENTS.lazy(), EVENTS.to_pandas(), EVENTS.to_arrow()])
 def test_every_kind_of_frame_reads_alike(frame):
     log = read(frame)
-    assert log.owners.decode(log.owner) == ["b", "a"]
+    assert log.users.decode(log.user) == ["b", "a"]
     assert log.name == "data"
 
 
@@ -371,11 +371,11 @@ def test_a_frame_without_arrow_reads_through_its_dict():
 
 
 def test_semicolons_separate_where_the_header_has_them(write):
-    assert read(write("user;item\nu,1;i\n")).owners.ids.to_list() == ["u,1"]
+    assert read(write("user;item\nu,1;i\n")).users.ids.to_list() == ["u,1"]
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_name(write):
-    assert inspect(write(b"\xef\xbb\xbfuser,item\n1,2\n")).columns["owner"] == "user"
+    assert inspect(write(b"\xef\xbb\xbfuser,item\n1,2\n")).columns["user"] == "user"
 
 
 @pytest.mark.parametrize("kind", ["frame", ".csv", ".parquet", ".jsonl"])
@@ -524,8 +524,8 @@ def test_a_folder_reads_with_its_tables(write, tmp_path):
     assert log.name == tmp_path.name
     assert log.item_table is not None
     assert log.item_table.to_dict(as_series=False) == {"title": ["seven", "eight"]}
-    assert log.owner_table is not None
-    assert log.owner_table.to_dict(as_series=False) == {"age": [30, 40]}
+    assert log.user_table is not None
+    assert log.user_table.to_dict(as_series=False) == {"age": [30, 40]}
 
 
 def test_given_tables_win_over_those_of_the_folder(write, tmp_path):
@@ -636,9 +636,9 @@ def test_numbers_in_a_csv_table_are_numbers_but_codes_stay_text(write, tmp_path)
 )
 def test_public_data_sets_read_as_their_readme_says(folder, size):
     log = read(Path(os.environ["WARMSTART_DATA"]) / folder)
-    assert (len(log), len(log.owners), len(log.items)) == size
+    assert (len(log), len(log.users), len(log.items)) == size
     assert log.item_table is not None and len(log.item_table) == size[2]
-    assert log.owner_table is not None and len(log.owner_table) == size[1]
+    assert log.user_table is not None and len(log.user_table) == size[1]
 
 
 EVENTS_OF_THREE = "user_id,item_id\n" + "".join(
@@ -657,7 +657,7 @@ def test_a_list_beside_the_events_gives_each_id_one_value_of_many(tmp_path):
     tags = dict(zip(log.items.ids, log.item_table["tags"], strict=True))
     assert tags == {7: "drama|war", 8: None, 9: "war"}
     assert log.item_table.columns == ["title", "tags"]
-    assert dict(zip(log.owners.ids, log.owner_table["groups"], strict=True)) == {
+    assert dict(zip(log.users.ids, log.user_table["groups"], strict=True)) == {
         "a": None,
         "b": "w|x",
         "c": None,
@@ -699,7 +699,7 @@ def test_a_position_is_an_order_where_there_is_no_time():
     )
     log = read(table)
     assert (
-        log.item[log.owner == log.owners.encode([1])[0]].tolist()
+        log.item[log.user == log.users.encode([1])[0]].tolist()
         == log.items.encode([6, 7, 5]).tolist()
     )
     assert inspect(table.with_columns(timestamp=pl.lit(3))).columns["time"] == "timestamp"

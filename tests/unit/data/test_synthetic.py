@@ -14,14 +14,14 @@ from warmstart.data.synthetic import shop
 
 @pytest.fixture(scope="module")
 def log() -> Interactions:
-    return shop(owners=600)
+    return shop(users=600)
 
 
 def test_the_same_seed_gives_the_same_shop():
     first, again, other = (
-        shop(owners=40, items=60, seed=3),
-        shop(owners=40, items=60, seed=3),
-        shop(owners=40, items=60),
+        shop(users=40, items=60, seed=3),
+        shop(users=40, items=60, seed=3),
+        shop(users=40, items=60),
     )
     np.testing.assert_array_equal(first.item, again.item)
     np.testing.assert_array_equal(first.time, again.time)
@@ -32,18 +32,18 @@ def test_the_same_seed_gives_the_same_shop():
 
 def test_events_are_in_time_order_and_nobody_buys_twice(log):
     assert (np.diff(log.time) >= 0).all()
-    assert len(np.unique(log.owner * len(log.items) + log.item)) == len(log)
+    assert len(np.unique(log.user * len(log.items) + log.item)) == len(log)
 
 
 def test_users_buy_8_to_80_items(log):
-    counts = np.bincount(log.owner, minlength=600)
+    counts = np.bincount(log.user, minlength=600)
     assert counts.min() == 8
     assert 40 < counts.max() <= 80
 
 
 def test_a_small_catalogue_is_bought_at_most_once():
-    log = shop(owners=12, items=10)
-    assert np.bincount(log.owner).max() <= 10
+    log = shop(users=12, items=10)
+    assert np.bincount(log.user).max() <= 10
 
 
 def test_few_items_take_most_of_the_sales(log):
@@ -53,14 +53,14 @@ def test_few_items_take_most_of_the_sales(log):
 
 def test_ids_are_text_and_tables_have_a_row_for_each(log):
     assert log.items.decode(np.array([16])) == ["i17"]
-    assert log.owners.decode(np.array([2])) == ["u3"]
+    assert log.users.decode(np.array([2])) == ["u3"]
     assert log.item_table.columns == ["title", "category", "brand", "price", "tags"]
-    assert log.owner_table.columns == ["country", "age_group"]
-    assert (len(log.item_table), len(log.owner_table)) == (400, 600)
+    assert log.user_table.columns == ["country", "age_group"]
+    assert (len(log.item_table), len(log.user_table)) == (400, 600)
 
 
 def test_every_column_is_of_use(log):
-    kinds = Features.fit(log.item_table).described | Features.fit(log.owner_table).described
+    kinds = Features.fit(log.item_table).described | Features.fit(log.user_table).described
     assert kinds == {
         "title": "text",
         "category": "categorical",
@@ -73,8 +73,8 @@ def test_every_column_is_of_use(log):
 
 
 def test_the_shop_survives_being_written_and_read(log, tmp_path):
-    owner, item = log.owners.decode(log.owner), log.items.decode(log.item)
-    pl.DataFrame({"user": owner, "item": item, "time": log.time}).write_csv(
+    user, item = log.users.decode(log.user), log.items.decode(log.item)
+    pl.DataFrame({"user": user, "item": item, "time": log.time}).write_csv(
         tmp_path / "interactions.csv"
     )
     back = read(tmp_path)
@@ -87,17 +87,17 @@ def test_tastes_and_profiles_tell_more_than_popularity(log):
     counts.
     """
     bought = np.zeros((600, 400))
-    bought[log.owner, log.item] = 1
+    bought[log.user, log.item] = 1
     place = np.zeros(len(log), dtype=int)
-    for owner in range(600):
-        place[log.owner == owner] = np.arange((log.owner == owner).sum())
+    for user in range(600):
+        place[log.user == user] = np.arange((log.user == user).sum())
     seen = np.zeros_like(bought)
-    seen[log.owner[place < 5], log.item[place < 5]] = 1
+    seen[log.user[place < 5], log.item[place < 5]] = 1
     train, seen, asked = bought[:450], seen[450:], (bought - seen)[450:]
     inverse = np.linalg.inv(train.T @ train + 100 * np.eye(400))
     weights = -inverse / np.diag(inverse)
     np.fill_diagonal(weights, 0)
-    profile = Features.fit(log.owner_table).transform(log.owner_table).toarray()
+    profile = Features.fit(log.user_table).transform(log.user_table).toarray()
     known = profile[:450]
     by_profile = np.linalg.solve(known.T @ known + 5 * np.eye(profile.shape[1]), known.T @ train)
 

@@ -41,12 +41,10 @@ class Doubtful(Level):
         )
 
 
-def ratings(rng: np.random.Generator, owners: int = 400) -> Tasks:
-    item = np.concatenate([rng.permutation(ITEMS)[:25] for _ in range(owners)])
+def ratings(rng: np.random.Generator, users: int = 400) -> Tasks:
+    item = np.concatenate([rng.permutation(ITEMS)[:25] for _ in range(users)])
     value = 3 + np.where(item % 2, 1.0, 0.1) * rng.standard_normal(len(item))
-    return Tasks(
-        Examples(item, value.astype(np.float32), 25 * np.arange(owners + 1)), ordered=False
-    )
+    return Tasks(Examples(item, value.astype(np.float32), 25 * np.arange(users + 1)), ordered=False)
 
 
 @pytest.mark.parametrize("scorer", [Level(), Doubtful()])

@@ -51,7 +51,7 @@ def report() -> Report:
     rows += [row("fine-tune", "transfer", 0.115), row("ridge", "meta", 0.12)]
     rows.append(row("<b>in-context</b>", "meta", 0.15))
     facts = {
-        "name": "a & b", "events": 1000, "owners": 300, "items": 50, "order": "time", "explicit": True,
+        "name": "a & b", "events": 1000, "users": 300, "items": 50, "order": "time", "explicit": True,
         "train_tasks": 210, "valid_tasks": 30, "test_tasks": 200, "least_events": 25, "asked": 20, "candidates": 50,
     }  # fmt: skip
     return Report(facts, "user", "ranking", SHOTS, tuple(rows), seed=0)

@@ -8,7 +8,7 @@ import pytest
 
 import warmstart as ws
 from warmstart.data.features.table import Features
-from warmstart.ensemble.switching import ByShots
+from warmstart.ensemble.switching import ShotSwitch
 from warmstart.errors import UnknownItem
 from warmstart.scorer import Describing
 from warmstart.training import registry as recipes
@@ -171,7 +171,7 @@ def test_a_model_with_a_memory_shows_whom_it_reads_together(log):
 
 def test_a_choice_by_shots_explains_with_the_learner_that_serves(log):
     one, two = (ws.fit(log, learner=name) for name in ("popularity", "ease"))
-    both = ws.Recommender(**{**vars(two), "scorer": ByShots([one.scorer, two.scorer], [0, 2])})
+    both = ws.Recommender(**{**vars(two), "scorer": ShotSwitch([one.scorer, two.scorer], [0, 2])})
     expected = two.explain(EVEN, 118)
     assert both.explain(EVEN, 118).reasons == expected.reasons
     assert {r.kind for r in both.explain([100], 118).reasons if r.share} == {"prior"}

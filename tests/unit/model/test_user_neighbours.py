@@ -7,9 +7,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import warmstart as ws
 from warmstart.evaluation.validation import quality
-from warmstart.model.fitted import Trained
-from warmstart.model.statistics import Start
-from warmstart.model.user_neighbours import LATEST, Neighbours
+from warmstart.model.fitted import FittedModel
+from warmstart.model.statistics import InitialStatistics
+from warmstart.model.user_neighbours import LATEST, UserNeighbours
 from warmstart.tasks.tasks import Tasks
 from warmstart.training import registry as recipes
 from warmstart.training.registry import RECIPES
@@ -28,18 +28,18 @@ SMALL = {
 SHOTS = (4, 0, 1)
 
 
-def untrained(split, name: str = "siamese") -> Trained:
+def untrained(split, name: str = "siamese") -> FittedModel:
     """A model whose parameters are random, and whose profiles count."""
     torch.manual_seed(0)
-    model = RECIPES[name]._model(Start.of_split(split, "ranking"), {"dim": 8})
+    model = RECIPES[name]._model(InitialStatistics.of_split(split, "ranking"), {"dim": 8})
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
-    return Trained(model)
+    return FittedModel(model)
 
 
 @pytest.fixture(scope="module")
-def trained(split) -> Trained:
+def trained(split) -> FittedModel:
     return untrained(split)
 
 
@@ -54,7 +54,7 @@ def fitted(split):
 
 
 @torch.no_grad()
-def place(trained: Trained, items) -> np.ndarray:
+def place(trained: FittedModel, items) -> np.ndarray:
     embed = trained.model.learner.embed
     return np.mean([embed(trained.vectors[item]).numpy() for item in items], axis=0)
 
@@ -66,7 +66,9 @@ def histories(tasks: Tasks) -> list[np.ndarray]:
     ]
 
 
-def likeness(trained: Trained, train: Tasks, items, nearest: int) -> tuple[np.ndarray, np.ndarray]:
+def likeness(
+    trained: FittedModel, train: Tasks, items, nearest: int
+) -> tuple[np.ndarray, np.ndarray]:
     """The nearest training users of somebody who met `items`, and what each weighs."""
     here = place(trained, items)
     distance = np.array(
@@ -78,7 +80,7 @@ def likeness(trained: Trained, train: Tasks, items, nearest: int) -> tuple[np.nd
 
 
 def test_the_users_like_you_are_the_nearest_in_the_learned_space(trained, split, support):
-    state = Neighbours.fit(trained, split.train, nearest=9).adapt(support)
+    state = UserNeighbours.fit(trained, split.train, nearest=9).adapt(support)
     assert state.nearest.shape == state.weight.shape == (3, 9) and (state.weight >= 0).all()
     for task, items in ((0, [3, 8, 1, 5]), (2, [7])):
         nearest, weight = likeness(trained, split.train, items, 9)
@@ -90,15 +92,15 @@ def test_a_score_is_the_chance_of_an_event_of_the_neighbours_or_of_the_prior(
     trained, split, support
 ):
     profile = split.test.profile[:3]
-    scorer = Neighbours.fit(trained, split.train, nearest=9, caution=3.0)
+    scorer = UserNeighbours.fit(trained, split.train, nearest=9, caution=3.0)
     scores = scorer.score(scorer.adapt(support, profile), ITEMS)
     prior = prior_of(trained, profile)
     met = histories(split.train)
     for task, (items, trust) in enumerate((([3, 8, 1, 5], 4 / 7), ([], 0.0), ([7], 1 / 4))):
         events = np.zeros(30)
         if items:
-            for owner, weight in zip(*likeness(trained, split.train, items, 9), strict=True):
-                events[met[owner]] += weight
+            for user, weight in zip(*likeness(trained, split.train, items, 9), strict=True):
+                events[met[user]] += weight
             events /= events.sum()
         assert_allclose(
             scores[task], trust * events + (1 - trust) * prior[task], rtol=1e-3, atol=1e-6
@@ -109,34 +111,40 @@ def test_a_score_is_the_chance_of_an_event_of_the_neighbours_or_of_the_prior(
 @pytest.mark.parametrize("caution", [0.0, 0.5, 5.0])
 def test_without_events_a_user_gets_the_prior_of_the_model(caution, trained, split, examples):
     profile = split.test.profile[:2]
-    scorer = Neighbours.fit(trained, split.train, caution=caution)
+    scorer = UserNeighbours.fit(trained, split.train, caution=caution)
     scores = scorer.score(scorer.adapt(examples([[], []]), profile), ITEMS)
     assert_allclose(scores, prior_of(trained, profile), rtol=1e-5)
     assert not np.allclose(scores[0], scores[1])
 
 
 def test_with_caution_the_prior_counts_as_much_as_that_many_events(trained, split, examples):
-    scorer = Neighbours.fit(trained, split.train, caution=2.0)
+    scorer = UserNeighbours.fit(trained, split.train, caution=2.0)
     assert_allclose(
-        scorer.adapt(examples([[], [4], [4, 9], [4, 9, 3, 7, 1, 2]])).trust,
+        scorer.adapt(examples([[], [4], [4, 9], [4, 9, 3, 7, 1, 2]])).neighbour_weight,
         [0, 1 / 3, 1 / 2, 3 / 4],
     )
     assert_array_equal(
-        Neighbours.fit(trained, split.train, caution=0.0).adapt(examples([[], [4]])).trust, [0, 1]
+        UserNeighbours.fit(trained, split.train, caution=0.0)
+        .adapt(examples([[], [4]]))
+        .neighbour_weight,
+        [0, 1],
     )
     assert_allclose(
-        Neighbours.fit(trained, split.train, caution=0.25).adapt(examples([[4]])).trust, [0.8]
+        UserNeighbours.fit(trained, split.train, caution=0.25)
+        .adapt(examples([[4]]))
+        .neighbour_weight,
+        [0.8],
     )
 
 
 def test_by_default_fifty_users_are_asked_with_a_caution_of_two_events(trained, split, examples):
-    state = Neighbours.fit(trained, split.train).adapt(examples([[4, 9]]))
+    state = UserNeighbours.fit(trained, split.train).adapt(examples([[4, 9]]))
     assert state.nearest.shape == (1, 50)
-    assert_allclose(state.trust, [0.5])
+    assert_allclose(state.neighbour_weight, [0.5])
 
 
 def test_a_single_neighbour_recommends_its_history_alone(trained, split, support):
-    scorer = Neighbours.fit(trained, split.train, nearest=1, caution=0.0)
+    scorer = UserNeighbours.fit(trained, split.train, nearest=1, caution=0.0)
     state = scorer.adapt(support)
     assert_array_equal(state.weight, np.ones((3, 1)))
     met = histories(split.train)[state.nearest[2, 0]]
@@ -144,13 +152,13 @@ def test_a_single_neighbour_recommends_its_history_alone(trained, split, support
 
 
 def test_more_neighbours_than_users_are_all_of_them(trained, split, support):
-    state = Neighbours.fit(trained, split.train, nearest=10**6).adapt(support)
+    state = UserNeighbours.fit(trained, split.train, nearest=10**6).adapt(support)
     assert_array_equal(np.sort(state.nearest), np.tile(np.arange(len(split.train)), (3, 1)))
 
 
 def test_equally_near_users_weigh_alike(trained, examples):
     train = Tasks(examples([[1, 2], [1, 2], [2, 1]]), ordered=True)
-    state = Neighbours.fit(trained, train).adapt(examples([[5]]))
+    state = UserNeighbours.fit(trained, train).adapt(examples([[5]]))
     assert_allclose(
         state.weight, np.full((1, 3), 1 / 3), rtol=0.2
     )  # but for the rounding of equal distances
@@ -160,7 +168,7 @@ def test_a_training_user_lies_where_their_last_events_do(trained, examples):
     rng = np.random.default_rng(0)
     rows = [rng.integers(1, 30, size=rng.integers(1, 9)).tolist() for _ in range(600)]
     rows[5] = [0] * 50 + rows[5] + [7] * LATEST
-    scorer = Neighbours.fit(trained, Tasks(examples(rows), ordered=True))
+    scorer = UserNeighbours.fit(trained, Tasks(examples(rows), ordered=True))
     expected = np.stack([place(trained, row[-LATEST:]) for row in rows])
     assert_allclose(scorer.places, expected, rtol=1e-4, atol=1e-5)
     assert_allclose(scorer.places[5], place(trained, [7]), rtol=1e-4, atol=1e-5)
@@ -171,11 +179,11 @@ def test_a_training_user_lies_where_their_last_events_do(trained, examples):
 
 def test_a_learner_that_places_nobody_cannot_serve(split):
     with pytest.raises(AssertionError, match="Ridge cannot tell where a user lies"):
-        Neighbours.fit(untrained(split, "ridge"), split.train)
+        UserNeighbours.fit(untrained(split, "ridge"), split.train)
 
 
 def test_the_recipe_validates_what_it_serves(fitted, split):
-    assert isinstance(fitted.scorer, Neighbours)
+    assert isinstance(fitted.scorer, UserNeighbours)
     assert fitted.scorer.trained.model.learner.pairs_of == "users"
     assert quality(fitted.scorer, split.valid, "ranking") == fitted.valid
     assert fitted.scorer.index.n_neighbors == fitted.settings.get("nearest", 50)
@@ -202,7 +210,7 @@ def test_it_is_saved_and_loaded_as_any_model(log, tmp_path):
     assert ws.load(tmp_path / "model").recommend([100, 106]) == model.recommend([100, 106])
 
 
-def prior_of(trained: Trained, profile) -> np.ndarray:
+def prior_of(trained: FittedModel, profile) -> np.ndarray:
     """The chance of each item before any event: (T, I)."""
     weights = trained.model.encoder.priors(profile, profile.shape[0])
     return (weights @ trained.vectors.mT).softmax(dim=-1).detach().numpy()

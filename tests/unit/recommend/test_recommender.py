@@ -378,7 +378,7 @@ def test_a_new_item_is_rated_like_its_kind_with_an_error_bar(log):
 
 def test_users_are_recommended_for_a_new_item(log):
     model = ws.fit(log, learner="blend", scenario="item", settings=SMALL)
-    assert model.items is log.owners
+    assert model.items is log.users
     even = ids(model.recommend((), 20, profile={"kind": "even"}))
     assert np.mean([(int(user[1:]) - 3) // 7 % 2 == 0 for user in even]) > 0.7
 

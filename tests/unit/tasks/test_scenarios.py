@@ -57,12 +57,12 @@ def test_swapping_twice_gives_the_log_back(clicks):
     log = clicks()
     again = log.swapped().swapped()
     assert again.fingerprint() == log.fingerprint() and again.item_table is log.item_table
-    assert log.swapped().owner_table is log.item_table and log.swapped().items is log.owners
+    assert log.swapped().user_table is log.item_table and log.swapped().items is log.users
 
 
 def test_a_new_item_is_a_task_of_the_users_that_met_it(log):
     split = cut(log, "item", seed=0, shares=BENCHMARK)
-    assert split.items == len(log.owners) and len(split.train) == 21
+    assert split.items == len(log.users) and len(split.train) == 21
     assert split.train.profile is not None, (
         "what is known of an item before anybody met it are its columns"
     )
@@ -71,25 +71,23 @@ def test_a_new_item_is_a_task_of_the_users_that_met_it(log):
         for part in (split.train, split.valid, split.test)
         for row in rows(part.events)
     }
-    assert met <= {
-        frozenset(log.owner[log.item == item].tolist()) for item in range(len(log.items))
-    }
+    assert met <= {frozenset(log.user[log.item == item].tolist()) for item in range(len(log.items))}
     batch = split.test.cut(1)
     assert (batch.query.counts == split.test.events.counts - 1).all(), "whoever comes is asked for"
 
 
 @given(st.integers(0, 1000), st.integers(0, 400))
 def test_sessions_end_where_nothing_happens_for_longer_than_the_gap(clicks, seed, gap):
-    log = clicks(seed, owners=7, events=90)
+    log = clicks(seed, users=7, events=90)
     cut_up = log.sessions(gap)
-    assert cut_up.owner_table is None and len(cut_up) == len(log)
-    for owner in range(7):
-        mine = np.flatnonzero(log.owner == owner)
+    assert cut_up.user_table is None and len(cut_up) == len(log)
+    for user in range(7):
+        mine = np.flatnonzero(log.user == user)
         number, before = -1, None
         for row in mine:
             number += before is None or log.time[row] - before > gap
             before = log.time[row]
-            assert cut_up.owners.decode(cut_up.owner[[row]]) == [f"o{owner}#{number}"]
+            assert cut_up.users.decode(cut_up.user[[row]]) == [f"o{user}#{number}"]
 
 
 @given(st.integers(0, 1000), st.sampled_from([None, 50.0, 1000.0]))
@@ -109,19 +107,19 @@ def test_no_session_is_learned_from_that_ends_after_a_judged_one_begins(clicks, 
 
 def test_histories_that_all_overlap_are_no_sessions(clicks):
     with pytest.raises(DataError, match="cut long histories into sessions with --session-gap 30m"):
-        cut(clicks(owners=20), "session", seed=0, shares=BENCHMARK)
+        cut(clicks(users=20), "session", seed=0, shares=BENCHMARK)
 
 
 def test_without_comparable_times_sessions_are_drawn_but_keep_their_order(clicks):
     log = clicks()
     position = np.zeros(len(log), dtype=np.int64)
-    for owner in range(60):
-        mine = log.owner == owner
+    for user in range(60):
+        mine = log.user == user
         position[mine] = np.arange(mine.sum())
     order = np.argsort(position, kind="stable")
     log = replace(
         log,
-        owner=log.owner[order],
+        user=log.user[order],
         item=log.item[order],
         value=log.value[order],
         time=position[order],
@@ -137,7 +135,7 @@ def test_without_comparable_times_sessions_are_drawn_but_keep_their_order(clicks
 
 def test_the_next_click_is_asked_for_and_may_be_one_of_before(clicks):
     batch = cut(
-        clicks(owners=5), "session", seed=0, shares=BENCHMARK, options=ScenarioOptions(gap=100.0)
+        clicks(users=5), "session", seed=0, shares=BENCHMARK, options=ScenarioOptions(gap=100.0)
     ).test.cut(3)
     assert set(batch.query.counts.tolist()) == {1} and batch.question.again
     again = [
@@ -201,7 +199,7 @@ def test_items_that_are_no_answer_are_no_candidates(examples):
 
 
 def test_fewer_users_on_both_sides_leave_those_on_one_side(clicks):
-    log = clicks(owners=300, events=1200)
+    log = clicks(users=300, events=1200)
     whole, few = (
         cut(
             log,

@@ -11,7 +11,7 @@ import torch
 
 from warmstart.data.synthetic import shop
 from warmstart.errors import Misuse
-from warmstart.model.few_shot import RULED_OUT
+from warmstart.model.few_shot import MASKED_LOGIT
 from warmstart.tasks.scenarios import ScenarioOptions, cross_domain, session, user_cold_start
 from warmstart.tasks.tasks import Examples, Split, TaskBatch, Tasks
 from warmstart.training import registry as recipes
@@ -76,7 +76,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(split):
 
 def test_two_threads_give_the_same_bits_every_time():
     """Enough tasks that threads add to the same item's gradient, in whatever order they come."""
-    shop_split = user_cold_start(shop(owners=400))
+    shop_split = user_cold_start(shop(users=400))
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
@@ -210,7 +210,7 @@ def rivals_of(
     monkeypatch.setattr(one.learner, "loss", spied)
     batch = split.train.episodes(rng, 16, most_shots=5, queries=20, whole=whole)
     one(batch, rng)
-    return seen["log_weight"].numpy() > RULED_OUT / 2, batch, seen["mask"].numpy()
+    return seen["log_weight"].numpy() > MASKED_LOGIT / 2, batch, seen["mask"].numpy()
 
 
 def test_in_a_session_all_but_the_next_click_compete_with_it(clicks, monkeypatch):
@@ -244,7 +244,7 @@ def test_whole_sessions_are_drawn_alike_and_clicks_alike(clicks):
 
 def test_across_domains_half_of_the_episodes_at_least_are_of_people_known_in_both(clicks):
     split = cross_domain(
-        clicks(owners=100, items=40, events=250), options=ScenarioOptions(target="films")
+        clicks(users=100, items=40, events=250), options=ScenarioOptions(target="films")
     )
     served = split.train.alike_served
     batch = split.train.episodes(np.random.default_rng(0), 4000, most_shots=5, queries=20)

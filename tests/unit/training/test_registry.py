@@ -5,7 +5,7 @@ from inspect import signature
 
 import pytest
 
-from warmstart.ensemble.experts import Evidence
+from warmstart.ensemble.experts import Experts
 from warmstart.errors import Misuse
 from warmstart.evaluation.validation import overall
 from warmstart.model.encoder import Encoder
@@ -64,8 +64,8 @@ def test_how_to_fine_tune_is_chosen_on_validation_once_training_is_over(split):
 )
 def test_no_setting_belongs_to_two_constructors(name):
     served = RECIPES[name].serve
-    evidence = [Evidence.fit] if RECIPES[name].evidence else []
-    owners = (
+    evidence = [Experts.fit] if RECIPES[name].evidence else []
+    users = (
         Encoder,
         FewShot,
         Schedule,
@@ -73,7 +73,7 @@ def test_no_setting_belongs_to_two_constructors(name):
         *([] if served is None else [served]),
         *evidence,
     )
-    names = Counter(parameter for owner in owners for parameter in signature(owner).parameters)
+    names = Counter(parameter for user in users for parameter in signature(user).parameters)
     assert [n for n, times in names.items() if times > 1] == [
         "dim"
     ]  # the one size that encoder and learner share

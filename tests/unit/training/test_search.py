@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import warmstart as ws
-from warmstart.ensemble.switching import ByShots, of_scorer
+from warmstart.ensemble.switching import ShotSwitch, arrays_of_scorer
 from warmstart.errors import Misuse
 from warmstart.evaluation.validation import by_task, overall
 from warmstart.training import registry as recipes
@@ -169,7 +169,7 @@ def test_what_the_race_reports_is_what_its_scorer_reaches(split):
 
 def test_by_shots_asks_each_scorer_for_its_own_tasks(split, examples):
     scorers = [recipes.fit(name, Order(split)).scorer for name in CLASSICS]
-    both = ByShots(scorers, [0, 1, 3])
+    both = ShotSwitch(scorers, [0, 1, 3])
     rows = [[4, 2, 9], [], [7], [1, 2, 3, 4, 5], [8, 9]]
     support, items = examples(rows), np.arange(30)
     found = both.score(both.adapt(support), items)
@@ -185,7 +185,7 @@ def test_by_shots_asks_each_scorer_for_its_own_tasks(split, examples):
 
 def test_saved_and_restored_a_choice_scores_the_same(split, examples):
     scorers = [recipes.fit(name, Order(split)) for name in CLASSICS]
-    both = ByShots([one.scorer for one in scorers], [0, 1, 3])
+    both = ShotSwitch([one.scorer for one in scorers], [0, 1, 3])
     members = [
         {"learner": one.learner, "settings": dict(one.settings), "first": first}
         for one, first in zip(scorers, both.first, strict=True)
@@ -196,7 +196,7 @@ def test_saved_and_restored_a_choice_scores_the_same(split, examples):
         again.score(again.adapt(support), np.arange(30)),
         both.score(both.adapt(support), np.arange(30)),
     )
-    assert set(of_scorer(both.arrays(), 1)) == set(scorers[1].scorer.arrays())
+    assert set(arrays_of_scorer(both.arrays(), 1)) == set(scorers[1].scorer.arrays())
 
 
 @pytest.mark.parametrize("first", [[1, 3], [0, 0], [0, 3, 1]])
@@ -204,7 +204,7 @@ def test_scorers_that_begin_nowhere_are_refused(first):
     with pytest.raises(
         AssertionError, match="begins at a number of events of its own, the first at 0"
     ):
-        ByShots([Silent()] * len(first), first)
+        ShotSwitch([Silent()] * len(first), first)
 
 
 def test_a_model_chosen_by_the_race_says_why_and_is_the_same_after_saving(log, tmp_path):

@@ -1,11 +1,11 @@
-"""Factors: ratings as the product of an item's and an owner's few factors, each known only so far
+"""Factors: ratings as the product of an item's and an user's few factors, each known only so far
 as the data go.
 
-A rating is b_i . [z_u, 1] plus noise. The owner's tastes z_u are Gaussian about what the profile
+A rating is b_i . [z_u, 1] plus noise. The user's tastes z_u are Gaussian about what the profile
 says and what they chose to rate at all (Koren, KDD 2008); the item's vector b_i is Gaussian about
 what its content says. Whatever these lines and spreads are is learned from all training tasks: the
 prior is what is meta-learned (Grant et al., ICLR 2018), adaptation is Bayes' rule in closed form.
-So an owner of whom nothing is known and an item that nobody rated come with honest error bars.
+So an user of whom nothing is known and an item that nobody rated come with honest error bars.
 
 Fitted by variational expectation maximisation (Lim & Teh, KDD Cup Workshop 2007) with priors from
 columns of features (Agarwal & Chen, KDD 2009); factors that explain nothing shrink away (Bishop,
@@ -13,7 +13,7 @@ columns of features (Agarwal & Chen, KDD 2009); factors that explain nothing shr
 
 **Deviations.** The lines from content are ridge regressions, drawn anew every few rounds. Tastes
 are rotated after each round to spread alike, which speeds up the rounds that follow (Luttinen &
-Ilin, Neurocomputing 2010). The start is the singular value decomposition of what item and owner
+Ilin, Neurocomputing 2010). The start is the singular value decomposition of what item and user
 means leave over.
 """
 
@@ -31,7 +31,7 @@ from warmstart.tasks.tasks import Examples, Profile, Tasks
 
 class Factors:
     """This predicts ratings and knows how unsure it is; its state is what it believes of each
-    owner's tastes.
+    user's tastes.
     """
 
     GRID: tuple[dict[str, Any], ...] = ()
@@ -96,7 +96,7 @@ class Factors:
         return np.sqrt(self.variance + of_item + of_tastes).astype(np.float32)
 
     def sample(self, state: Tastes, rng: np.random.Generator) -> Tastes:
-        """Tastes drawn from what is believed of each owner; a drawn one is sure."""
+        """Tastes drawn from what is believed of each user; a drawn one is sure."""
         root = np.linalg.cholesky(state.covariance + 1e-9 * np.eye(state.mean.shape[1]))
         drawn = state.mean + np.einsum("tde,te->td", root, rng.standard_normal(state.mean.shape))
         return Tastes(drawn, np.zeros_like(state.covariance))

@@ -1,4 +1,4 @@
-"""Beliefs: what is held of an owner's tastes and of the items' factors, how surely, and Bayes' rule
+"""Beliefs: what is held of an user's tastes and of the items' factors, how surely, and Bayes' rule
 for tastes.
 """
 
@@ -14,7 +14,7 @@ FEW = 5.0  # ratings that a mean needs to be believed half
 
 
 class Tastes(NamedTuple):
-    """What is believed of T owners' tastes: a mean, and how unsure it is."""
+    """What is believed of T users' tastes: a mean, and how unsure it is."""
 
     mean: Float64[np.ndarray, "T D"]
     covariance: Float64[np.ndarray, "T D D"]
@@ -38,7 +38,7 @@ class Believed(NamedTuple):
 
 
 class Prior(NamedTuple):
-    """What is expected of an owner's tastes before any rating is read: lines from the profile, and
+    """What is expected of an user's tastes before any rating is read: lines from the profile, and
     from the choice.
     """
 
@@ -47,7 +47,7 @@ class Prior(NamedTuple):
     choice: Float64[np.ndarray, "I C"]  # what choosing an item says
 
     def of(self, support: Examples, profile: Profile = None) -> Float64[np.ndarray, "T D"]:
-        """The expected tastes of T owners; of a profile that is not known the usual one."""
+        """The expected tastes of T users; of a profile that is not known the usual one."""
         if profile is None:
             profile = sp.csr_array(np.tile(self.usual, (len(support), 1)))
         return self.told(support, profile) @ self.line - self.usual @ self.line[: len(self.usual)]
@@ -80,7 +80,7 @@ def given(
     variance: float,
     prior: Float64[np.ndarray, "T D"],
 ) -> Tastes:
-    """Bayes' rule for T owners: what is believed of their tastes after their ratings."""
+    """Bayes' rule for T users: what is believed of their tastes after their ratings."""
     items, factors = len(mean), mean.shape[1] - 1
     met, values = (
         rated(ratings, items, np.ones(len(ratings.item))),

@@ -12,7 +12,7 @@ from warmstart.tasks.tasks import Examples, Tasks
 KINDER, FIRST = (
     0.4,
     0.2,
-)  # what owners' kindness and each factor add at the start, in standard deviations of a rating
+)  # what users' kindness and each factor add at the start, in standard deviations of a rating
 LINES = range(5, 30, 10)  # rounds after which the lines from content are drawn anew
 FOLDS = 5  # of the items, for what content says of each
 
@@ -79,7 +79,7 @@ def _items(
 
 
 def _start(ratings: Examples, items: int, factors: int) -> Float64[np.ndarray, "I E"]:
-    """One factor that is the same for all items, since some owners rate all higher; then the main
+    """One factor that is the same for all items, since some users rate all higher; then the main
     axes of the rest.
     """
     from sklearn.utils.extmath import randomized_svd  # half a second to import
@@ -133,7 +133,7 @@ def _choice(
     """What an item is like among those that are met: its vector and how often it is met, in like
     units.
 
-    `weight` is the share of each item in an owner's ratings, summed over owners: an owner who
+    `weight` is the share of each item in an user's ratings, summed over users: an user who
     chooses as others do comes to zero.
     """
     columns = np.concatenate([believed.mean, np.log1p(counts)[:, None]], axis=1)

@@ -17,12 +17,20 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from warmstart.learners.base import Mask, Scores, Support, Vectors
-from warmstart.learners.blocks.head import Hidden, Layers, bent_, combine, products, unbent, unbent_
+from warmstart.learners.blocks.head import (
+    Activations,
+    Hidden,
+    fast_tanh_,
+    rowwise_products,
+    tanh_gradient,
+    tanh_gradient_,
+    weighted_sum,
+)
 
 VECTORS = ("bend", "offset", "output")
-RATES = ("represent", "hidden", *VECTORS, "prior")
+RATE_NAMES = ("represent", "hidden", *VECTORS, "prior")
 """The layers in the order of their rates."""
-ROWS, GROUPS = 1000, 5
+MIN_GROUP_ROWS, MAX_GROUPS = 1000, 5
 """No group of tasks has fewer rows, and there are no more groups: on a CPU each costs half a
 millisecond.
 """
@@ -74,12 +82,12 @@ class Step(NamedTuple):
     """
 
     place: Place
-    layers: Layers
+    layers: Activations
     error: Scores
     slope: Slope
 
 
-def scores_after(
+def scores_after_descent(
     head: nn.ParameterDict,
     rates: Float[Tensor, "6"],
     support: Support,
@@ -91,37 +99,39 @@ def scores_after(
     """The scores of each task's own items after `steps` of descent on its squared error, at the
     rates of `RATES`.
     """
-    groups = grouped(support.mask)
+    groups = group_by_length(support.mask)
     order, sizes = (
         torch.cat([group.tasks for group in groups]),
         [len(group.tasks) for group in groups],
     )
     x, prior = x.index_select(0, order), support.prior.index_select(0, order)
-    whole = x, prior, x @ head["represent"], products(prior, x)
+    whole = x, prior, x @ head["represent"], rowwise_products(prior, x)
     share = (
         2 * support.mask.to(support.y.dtype) / support.mask.sum(dim=1, keepdim=True).clamp(min=1)
     )
     above = head["hidden"], torch.stack([head[name] for name in VECTORS]), rates
-    given = Regrouped.apply(support.x.detach() if first_order else support.x, groups)
+    given = GatherGroups.apply(support.x.detach() if first_order else support.x, groups)
     scores = []
     for group, own, items, priors, *rows in zip(
         groups, given, *(part.split(sizes) for part in whole), strict=True
     ):
         among = own @ (own if steps > 1 else own[:, :0]).mT  # a single step has no need of it
-        examples = Rows(own @ head["represent"], products(priors, own), among)
+        examples = Rows(own @ head["represent"], rowwise_products(priors, own), among)
         told = _of(group, support.y), _of(group, share), steps, first_order
-        scores.append(Descent.apply(*examples, *rows, items @ own.mT, *above, *told))
+        scores.append(DualDescent.apply(*examples, *rows, items @ own.mT, *above, *told))
     return torch.cat(scores)[order.argsort()]
 
 
-def grouped(mask: Mask) -> list[Group]:
+def group_by_length(mask: Mask) -> list[Group]:
     """All tasks in order of length, in groups, so that each is padded to the longest of its group
     alone.
     """
     place = torch.arange(mask.shape[1] + 1, device=mask.device)
     length = (place * torch.cat([mask.new_zeros(len(mask), 1), mask], dim=1)).amax(dim=1)
-    most = 1 if mask.is_cuda else min(GROUPS, len(mask))
-    parts = length.argsort(stable=True).tensor_split(max(1, min(most, mask.numel() // ROWS)))
+    most = 1 if mask.is_cuda else min(MAX_GROUPS, len(mask))
+    parts = length.argsort(stable=True).tensor_split(
+        max(1, min(most, mask.numel() // MIN_GROUP_ROWS))
+    )
     return [Group(tasks, int(length[tasks[-1]])) for tasks in parts]
 
 
@@ -129,7 +139,7 @@ def _of(group: Group, column: Tensor) -> Tensor:
     return column.narrow(1, 0, group.length).index_select(0, group.tasks)
 
 
-class Regrouped(torch.autograd.Function):
+class GatherGroups(torch.autograd.Function):
     """The examples of each group; indexing alone would send back a gradient of full size from
     each.
     """
@@ -148,7 +158,7 @@ class Regrouped(torch.autograd.Function):
         return whole, None
 
 
-class Descent(torch.autograd.Function):
+class DualDescent(torch.autograd.Function):
     """The scores of rows after the descent on examples, and the gradient of that.
 
     Its arguments are the fields of the examples as `Rows`, of the rows, `hidden`, `vectors` and
@@ -181,7 +191,10 @@ class Descent(torch.autograd.Function):
         among, overlaps, rates, share = ctx.saved_tensors
         end = _fall(gradient[0], ctx.layers, ctx.place)
         of = Place(
-            end.hidden, end.vectors, -(overlaps.mT @ end.first), -combine(gradient[0], overlaps)
+            end.hidden,
+            end.vectors,
+            -(overlaps.mT @ end.first),
+            -weighted_sum(gradient[0], overlaps),
         )
         of_rates, of_among = torch.zeros_like(rates), torch.zeros_like(among)
         of_rows: list[tuple[Hidden, Scores]] = []
@@ -194,7 +207,7 @@ class Descent(torch.autograd.Function):
             of_rows.append((first, base))
             if step is not ctx.steps[0]:
                 of.pull.baddbmm_(among, first, alpha=-1)
-                of.prior_pull.sub_(combine(base, among))
+                of.prior_pull.sub_(weighted_sum(base, among))
                 if ctx.needs_input_grad[2]:
                     of_among += _of_overlaps(first, base, step.place)
         examples = [reduce(torch.add, parts) for parts in zip(*of_rows, strict=True)] or [
@@ -224,23 +237,25 @@ def _pulled(rows: Rows, place: Place) -> Rows:
     prior.
     """
     first = torch.baddbmm(rows.first, rows.overlaps, place.pull, alpha=-1)
-    return rows._replace(first=first, base=rows.base - products(place.prior_pull, rows.overlaps))
+    return rows._replace(
+        first=first, base=rows.base - rowwise_products(place.prior_pull, rows.overlaps)
+    )
 
 
-def _rise(rows: Rows, place: Place) -> Layers:
+def _rise(rows: Rows, place: Place) -> Activations:
     bend, offset, output = place.vectors.unbind(dim=1)
-    first = bent_(rows.first + bend.unsqueeze(1))
-    second = bent_((first @ place.hidden).add_(offset.unsqueeze(1)))
-    return Layers(first, second, products(output, second) + rows.base)
+    first = fast_tanh_(rows.first + bend.unsqueeze(1))
+    second = fast_tanh_((first @ place.hidden).add_(offset.unsqueeze(1)))
+    return Activations(first, second, rowwise_products(output, second) + rows.base)
 
 
-def _fall(error: Scores, layers: Layers, place: Place) -> Slope:
+def _fall(error: Scores, layers: Activations, place: Place) -> Slope:
     """The slope of a loss, given that of the scores."""
-    second = unbent_(error.unsqueeze(-1) * place.vectors[:, 2:], layers.second)
+    second = tanh_gradient_(error.unsqueeze(-1) * place.vectors[:, 2:], layers.second)
     middle = second @ place.hidden.mT
-    first = unbent(middle, layers.first)
+    first = tanh_gradient(middle, layers.first)
     vectors = torch.stack(
-        [first.sum(dim=1), second.sum(dim=1), combine(error, layers.second)], dim=1
+        [first.sum(dim=1), second.sum(dim=1), weighted_sum(error, layers.second)], dim=1
     )
     return Slope(layers.first.mT @ second, vectors, first, middle, second)
 
@@ -280,27 +295,31 @@ def _back(step: Step, of: Place, rates: Tensor, share: Scores) -> tuple[Place, H
     of_bend, of_offset, of_output = (-rates[2:5].unsqueeze(-1) * of.vectors).unbind(dim=1)
     # Up through the slope, from the first layer to the error,
     first = torch.add(of_bend.unsqueeze(1), of.pull, alpha=represent)
-    middle = unbent(first, z1)
+    middle = tanh_gradient(first, z1)
     second = (
         (middle @ hidden).baddbmm_(z1, of.hidden, alpha=-by_hidden).add_(of_offset.unsqueeze(1))
     )
-    top = unbent(second, z2)
+    top = tanh_gradient(second, z2)
     score = (
-        (products(output, top) + products(of_output, z2))
+        (rowwise_products(output, top) + rowwise_products(of_output, z2))
         .add_(of.prior_pull, alpha=by_prior)
         .mul_(share)
     )
     # and down again through the layers, whose values are part of the slope as well.
     of_z2 = second.mul_(z2).mul_((-2 * error).unsqueeze(-1)).mul_(output.unsqueeze(1))
     of_z2.baddbmm_(torch.stack([error, score], dim=-1), torch.stack([of_output, output], dim=1))
-    of_second = unbent_(of_z2, z2)
+    of_second = tanh_gradient_(of_z2, z2)
     of_z1 = (
         first.mul_(slope.middle)
         .mul_(z1)
         .baddbmm_(slope.second, of.hidden.mT, beta=-2, alpha=-by_hidden)
     )
-    of_first = unbent_(of_z1.add_(of_second @ hidden.mT), z1)
-    vectors = [of_first.sum(dim=1), of_second.sum(dim=1), combine(error, top) + combine(score, z2)]
+    of_first = tanh_gradient_(of_z1.add_(of_second @ hidden.mT), z1)
+    vectors = [
+        of_first.sum(dim=1),
+        of_second.sum(dim=1),
+        weighted_sum(error, top) + weighted_sum(score, z2),
+    ]
     before = of._replace(
         hidden=of.hidden.baddbmm_(middle.mT, slope.second).baddbmm_(z1.mT, of_second),
         vectors=of.vectors + torch.stack(vectors, dim=1),

@@ -12,25 +12,33 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import grad
 
-from warmstart.learners.base import Catalogue, Items, Objective, Scores, Support, Weights, ranking
+from warmstart.learners.base import (
+    CandidateSet,
+    Items,
+    Objective,
+    Scores,
+    Support,
+    Weights,
+    ranking,
+)
 
 HeadWeights = dict[str, Tensor]
 """The weights by name, each with leading dimension T; "prior" (T, D) is the part that knows the
 profile.
 """
-LAYERS = {
+ADAPTED_LAYERS = {
     "all": ("represent", "bend", "hidden", "offset", "output", "prior"),
     "decision": ("hidden", "offset", "output", "prior"),
     "output": ("output", "prior"),
 }
 """What a task may adapt: everything, all above the representation, or the last layer alone."""
-START_RATE = {"ranking": 0.5, "rating": 0.1}
+INNER_RATE = {"ranking": 0.5, "rating": 0.1}
 """The inner rate that suits an objective: a softmax is flat, a squared error steep."""
 
 Hidden = Float[Tensor, "T N H"]
 
 
-class Layers(NamedTuple):
+class Activations(NamedTuple):
     """What N items leave in the layers of each task's head."""
 
     first: Hidden
@@ -38,7 +46,7 @@ class Layers(NamedTuple):
     scores: Float[Tensor, "T N"]
 
 
-def fresh_head(dim: int, hidden: int) -> nn.ParameterDict:
+def init_head(dim: int, hidden: int) -> nn.ParameterDict:
     """Random weights of two hidden layers and a linear output; the prior comes with the task."""
     return nn.ParameterDict(
         {
@@ -51,7 +59,7 @@ def fresh_head(dim: int, hidden: int) -> nn.ParameterDict:
     )
 
 
-def of_tasks(head: nn.ParameterDict, prior: Weights) -> HeadWeights:
+def expand_to_tasks(head: nn.ParameterDict, prior: Weights) -> HeadWeights:
     """The weights from which T tasks start: the same head for all, and each one's own prior."""
     return {
         **{name: weight.expand(len(prior), *weight.shape) for name, weight in head.items()},
@@ -65,7 +73,7 @@ def head_scores(weights: HeadWeights, x: Items) -> Scores:
 
 
 def support_loss(
-    objective: Objective, weights: HeadWeights, support: Support, catalogue: Catalogue
+    objective: Objective, weights: HeadWeights, support: Support, catalogue: CandidateSet
 ) -> Float[Tensor, "T"]:
     """How badly each task's weights explain its own support set."""
     return objective(
@@ -73,12 +81,12 @@ def support_loss(
     )
 
 
-def slope(
+def support_gradient(
     objective: Objective,
     weights: HeadWeights,
     adapted: Sequence[str],
     support: Support,
-    catalogue: Catalogue,
+    catalogue: CandidateSet,
 ) -> HeadWeights:
     """The gradient of each task's support loss with respect to its adapted weights, itself
     differentiable.
@@ -97,24 +105,24 @@ def slope(
     return {name: near[name] + far[name] for name in adapted}
 
 
-def products(weights: Weights, x: Items) -> Scores:
+def rowwise_products(weights: Weights, x: Items) -> Scores:
     """The product of each item with each task's weights, where several times faster than `project`:
     on a CPU.
     """
     return weights @ x.mT if x.ndim == 2 else (weights.unsqueeze(1) @ x.mT).squeeze(1)
 
 
-def combine(shares: Scores, x: Items) -> Weights:
+def weighted_sum(shares: Scores, x: Items) -> Weights:
     """The sum of the items of each task, each times its share."""
     return shares @ x if x.ndim == 2 else (shares.unsqueeze(1) @ x).squeeze(1)
 
 
-class Bent(torch.autograd.Function):
+class FastTanh(torch.autograd.Function):
     """tanh, faster, and differentiable twice."""
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:
-        return bent_(x.clone())
+        return fast_tanh_(x.clone())
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -122,31 +130,33 @@ class Bent(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradient: Tensor) -> Tensor:
-        return unbent(gradient[0], ctx.saved_tensors[0])
+        return tanh_gradient(gradient[0], ctx.saved_tensors[0])
 
 
-def bent_(x: Tensor) -> Tensor:
+def fast_tanh_(x: Tensor) -> Tensor:
     """tanh in place, as a scaled sigmoid, which takes a CPU a fifth of the time."""
     return x.mul_(2).sigmoid_().mul_(2).sub_(1)
 
 
-def unbent(gradient: Tensor, value: Tensor) -> Tensor:
+def tanh_gradient(gradient: Tensor, value: Tensor) -> Tensor:
     """The gradient before a tanh, from that after it and its value: `gradient * (1 - value**2)` in
     one pass.
     """
     return torch.ops.aten.tanh_backward(gradient, value)
 
 
-def unbent_(gradient: Tensor, value: Tensor) -> Tensor:
+def tanh_gradient_(gradient: Tensor, value: Tensor) -> Tensor:
     """The same in place, for gradients that autograd does not follow."""
     return torch.ops.aten.tanh_backward.grad_input(gradient, value, grad_input=gradient)
 
 
-def _forward(weights: HeadWeights, x: Items) -> Layers:
-    first = Bent.apply(_first(weights["represent"], x) + weights["bend"].unsqueeze(1))
-    second = Bent.apply(first @ weights["hidden"] + weights["offset"].unsqueeze(1))
-    return Layers(
-        first, second, products(weights["output"], second) + products(weights["prior"], x)
+def _forward(weights: HeadWeights, x: Items) -> Activations:
+    first = FastTanh.apply(_first(weights["represent"], x) + weights["bend"].unsqueeze(1))
+    second = FastTanh.apply(first @ weights["hidden"] + weights["offset"].unsqueeze(1))
+    return Activations(
+        first,
+        second,
+        rowwise_products(weights["output"], second) + rowwise_products(weights["prior"], x),
     )
 
 
@@ -156,7 +166,7 @@ def _first(represent: Tensor, x: Items) -> Hidden:
 
 
 def _steepness(
-    objective: Objective, support: Support, catalogue: Catalogue, *seen: Layers
+    objective: Objective, support: Support, catalogue: CandidateSet, *seen: Activations
 ) -> tuple[Tensor, ...]:
     """How fast the loss grows with each score: of the task's own examples, and of the catalogue
     where it counts.
@@ -172,15 +182,17 @@ def _steepness(
 
 
 def _backward(
-    weights: HeadWeights, adapted: Sequence[str], x: Items, layers: Layers, steepness: Scores
+    weights: HeadWeights, adapted: Sequence[str], x: Items, layers: Activations, steepness: Scores
 ) -> HeadWeights:
     """The gradient with respect to the adapted weights, no further down than the lowest of them."""
-    found = {"output": combine(steepness, layers.second), "prior": combine(steepness, x)}
+    found = {"output": weighted_sum(steepness, layers.second), "prior": weighted_sum(steepness, x)}
     if "hidden" in adapted:
-        gradient = unbent(steepness.unsqueeze(-1) * weights["output"].unsqueeze(1), layers.second)
+        gradient = tanh_gradient(
+            steepness.unsqueeze(-1) * weights["output"].unsqueeze(1), layers.second
+        )
         found |= {"hidden": layers.first.mT @ gradient, "offset": gradient.sum(dim=1)}
         if "represent" in adapted:
-            gradient = unbent(gradient @ weights["hidden"].mT, layers.first)
+            gradient = tanh_gradient(gradient @ weights["hidden"].mT, layers.first)
             found |= {"represent": _outer(x, gradient), "bend": gradient.sum(dim=1)}
     return {name: found[name] for name in adapted}
 

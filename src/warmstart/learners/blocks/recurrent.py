@@ -9,10 +9,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from warmstart.learners.base import Catalogue, Mask, Query, Support, Vectors, Weights
+from warmstart.learners.base import CandidateSet, Mask, Query, Support, Vectors, Weights
 
 
-class Events(NamedTuple):
+class EventSequences(NamedTuple):
     """At most L events of each of T tasks, in order and without gaps; padding comes last and is
     zero.
     """
@@ -21,7 +21,7 @@ class Events(NamedTuple):
     mask: Bool[Tensor, "T L"]
 
 
-class Recurrence(nn.Module):
+class RecurrentEncoder(nn.Module):
     """A gated recurrent network that says after each event what is expected next, as weights; at
     first nothing.
 
@@ -44,25 +44,25 @@ class Recurrence(nn.Module):
         return self.output(self.dropout(hidden))
 
 
-def latest(support: Support, length: int) -> Events:
+def latest_events(support: Support, length: int) -> EventSequences:
     """The last `length` events of each support set, or all where there are fewer."""
     from_here_on = support.mask.flip(1).cumsum(1).flip(1)
     return _compact(support.x, support.mask & (from_here_on <= length), length)
 
 
-def earliest(support: Support, query: Query, length: int) -> Events:
+def earliest_events(support: Support, query: Query, length: int) -> EventSequences:
     """The first `length` events of each task, its support and query as one sequence."""
     x, mask = torch.cat([support.x, query.x], dim=1), torch.cat([support.mask, query.mask], dim=1)
     return _compact(x, mask, length)
 
 
-def last(states: Vectors, events: Events) -> Weights:
+def last_state(states: Vectors, events: EventSequences) -> Weights:
     """The state after each task's last event, where state 0 is that before the first."""
     return states.take_along_dim(events.mask.sum(dim=1)[:, None, None], dim=1).squeeze(1)
 
 
 def next_event_loss(
-    states: Vectors, events: Events, rivals: Catalogue, *, fading: float = 0.5
+    states: Vectors, events: EventSequences, rivals: CandidateSet, *, position_decay: float = 0.5
 ) -> Float[Tensor, "T"]:
     """Softmax cross entropy of each event, by the state before it, against the rivals: a mean over
     a task's events.
@@ -76,15 +76,18 @@ def next_event_loss(
     log_weight = rivals.log_weight[task] if rivals.log_weight.ndim == 2 else rivals.log_weight
     rest = (state @ rivals.x.mT + log_weight).logsumexp(dim=-1)
     surprise = softplus(rest - (state * events.x[task, place]).sum(dim=-1))
-    weight = events.mask / torch.arange(1, 1 + events.mask.shape[1], device=rest.device) ** fading
+    weight = (
+        events.mask
+        / torch.arange(1, 1 + events.mask.shape[1], device=rest.device) ** position_decay
+    )
     losses = torch.zeros_like(weight).index_put((task, place), surprise)
     return (losses * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
 
 
-def _compact(x: Vectors, mask: Mask, length: int) -> Events:
+def _compact(x: Vectors, mask: Mask, length: int) -> EventSequences:
     """What `mask` keeps, moved to the front and cut to `length`."""
     order = (~mask).long().argsort(dim=1, stable=True)[:, :length]
     kept = mask.gather(1, order)
-    return Events(
+    return EventSequences(
         torch.where(kept.unsqueeze(-1), x.take_along_dim(order.unsqueeze(-1), dim=1), 0.0), kept
     )

@@ -9,10 +9,10 @@ layer carries what needs no mixing.
 import torch
 from torch import nn
 
-from warmstart.learners.base import Support, Weights, accumulate
+from warmstart.learners.base import Support, Weights, masked_sum
 
 
-class SetReader(nn.Module):
+class SetEncoder(nn.Module):
     """This sums what each example says, mixes the sum with the number of examples, and gives T
     tasks' weights.
     """
@@ -27,7 +27,7 @@ class SetReader(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
 
-    def silence(self) -> None:
+    def zero_output(self) -> None:
         """Let it say nothing at first."""
         with torch.no_grad():
             for parameter in (self.linear.weight, *self.mixing[-1].parameters()):
@@ -39,5 +39,5 @@ class SetReader(nn.Module):
             support.x * support.y.unsqueeze(-1)
         )  # (T, S, W)
         shots = support.mask.sum(dim=1, keepdim=True)
-        pooled = self.dropout(accumulate(tokens, support.mask) / (shots + 1).sqrt())
+        pooled = self.dropout(masked_sum(tokens, support.mask) / (shots + 1).sqrt())
         return self.linear(pooled) + self.mixing(torch.cat([pooled, shots.log1p()], dim=1))

@@ -48,18 +48,18 @@ def exported(store: Store, folder: Path) -> dict[str, int]:
 def imported(store: Store, log: Interactions, kind: str = "event") -> dict[str, int]:
     """Keep all events of a log, and what its tables say of items and users; how many that were."""
     users, items = (
-        vocabulary.ids.cast(pl.String).to_list() for vocabulary in (log.owners, log.items)
+        vocabulary.ids.cast(pl.String).to_list() for vocabulary in (log.users, log.items)
     )
     times = range(len(log)) if log.time is None else log.time.tolist()
-    rows = zip(log.owner.tolist(), log.item.tolist(), log.value.tolist(), times, strict=True)
+    rows = zip(log.user.tolist(), log.item.tolist(), log.value.tolist(), times, strict=True)
     batch: list[Event] = []
-    for owner, item, value, time in rows:
-        batch.append(Event(users[owner], items[item], kind, value, float(time)))
+    for user, item, value, time in rows:
+        batch.append(Event(users[user], items[item], kind, value, float(time)))
         if len(batch) == AT_ONCE:
             store.add(batch)
             batch = []
     store.add(batch)
-    for table, ids, frame in ((ITEMS, items, log.item_table), (USERS, users, log.owner_table)):
+    for table, ids, frame in ((ITEMS, items, log.item_table), (USERS, users, log.user_table)):
         if frame is not None:
             store.put_many(table, dict(zip(ids, map(_known, frame.to_dicts()), strict=True)))
     return {"interactions": len(log), "items": len(items), "users": len(users)}
