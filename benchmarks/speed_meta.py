@@ -48,7 +48,8 @@ from torch.nn.functional import mse_loss, normalize
 
 from warmstart.data.synthetic import shop
 from warmstart.learners import MAML
-from warmstart.learners.base import CandidateSet, Query, Support
+from warmstart.learners.base import Query, Support
+from warmstart.learners.objectives import CandidateSet
 from warmstart.tasks.scenarios import user_cold_start
 from warmstart.tasks.tasks import Examples
 from warmstart.training import registry as recipes

@@ -11,7 +11,8 @@ from warmstart.baselines import EASE, Bias, ItemKNN, Popularity
 from warmstart.ensemble.switching import ShotSwitch
 from warmstart.explain.attribution import Known, copies, influences, serving, strongest
 from warmstart.learners import Ridge
-from warmstart.learners.base import CandidateSet, Support
+from warmstart.learners.base import Support
+from warmstart.learners.objectives import CandidateSet
 from warmstart.scorer import Additive
 from warmstart.tasks.tasks import Examples
 from warmstart.training import registry as recipes

@@ -9,7 +9,8 @@ import torch
 from torch.testing import assert_close
 
 from warmstart.learners import Blend, InContext
-from warmstart.learners.base import CandidateSet, Query, Support, ranking
+from warmstart.learners.base import Query, Support
+from warmstart.learners.objectives import CandidateSet, ranking
 from warmstart.model.encoder import Encoder
 from warmstart.model.few_shot import StateWithExperts
 from warmstart.model.fitted import FittedModel
@@ -114,7 +115,7 @@ def test_a_score_is_that_of_the_network_and_what_the_trusted_witnesses_say(split
     mask = torch.from_numpy(padded.mask)
     x = scorer.vectors[torch.from_numpy(padded.item)]
     prior = model.encoder.priors(None, 3)
-    trust = model.learner.trust(Support(x, torch.ones(mask.shape), mask, prior))
+    trust = model.learner.expert_weights(Support(x, torch.ones(mask.shape), mask, prior))
     said = torch.from_numpy(model.evidence.scores(given)) @ trust.unsqueeze(-1)
     network = state.state @ scorer.vectors.mT
     network[:, torch.from_numpy(model.evidence.taken)] += said.squeeze(-1)
@@ -135,7 +136,7 @@ def test_in_training_the_witnesses_have_not_seen_the_task(split):
     scores = model.learner.adapt(given, CATALOGUE) @ vectors.mT
     witnesses = torch.from_numpy(model.evidence.scores(batch.support, batch.own, batch.profile))
     scores[:, torch.from_numpy(model.evidence.taken)] += (
-        witnesses @ model.learner.trust(given).unsqueeze(-1)
+        witnesses @ model.learner.expert_weights(given).unsqueeze(-1)
     ).squeeze(-1)
     losses, weights = [], []
     for t in range(5):

@@ -5,18 +5,19 @@ import torch
 from torch.nn.functional import softmax, softplus
 from torch.testing import assert_close
 
-from warmstart.learners import Core
-from warmstart.learners.base import FIXED_COORDINATES, CandidateSet, Query, Support
-from warmstart.learners.core import SOFT
+from warmstart.learners import CORE
+from warmstart.learners.base import FIXED_COORDINATES, Query, Support
+from warmstart.learners.core import NORM_FLOOR
+from warmstart.learners.objectives import CandidateSet
 
 DIM, COUNTS = 7, (5, 0, 3)
 CATALOGUE = CandidateSet(torch.zeros(1, DIM), torch.zeros(1))  # it does not look at it
 
 
 @pytest.fixture
-def learner() -> Core:
+def learner() -> CORE:
     torch.manual_seed(1)
-    one = Core(DIM, units=6, max_length=4).eval()
+    one = CORE(DIM, units=6, max_length=4).eval()
     with torch.no_grad():
         for parameter in one.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
@@ -30,7 +31,7 @@ def support() -> Support:
     return Support(torch.randn(3, 5, DIM), torch.ones(3, 5), mask, torch.randn(3, DIM))
 
 
-def expected(learner: Core, events: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
+def expected(learner: CORE, events: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
     """What is expected after all of these events of one task."""
     recurrent = learner.recurrence(events.unsqueeze(0))[0, len(events)].clone()
     recurrent[:FIXED_COORDINATES] = 0
@@ -41,7 +42,7 @@ def expected(learner: Core, events: torch.Tensor, prior: torch.Tensor) -> torch.
         summed = sum(w * x for w, x in zip(weight, events, strict=True))
         summed[:FIXED_COORDINATES] = 0
         sought = sought + summed
-    direction = sought / (sought.square().sum() + SOFT).sqrt()
+    direction = sought / (sought.square().sum() + NORM_FLOOR).sqrt()
     return direction / learner.log_temperature.exp() + learner.before[len(events)] * prior
 
 
@@ -76,7 +77,7 @@ def test_the_loss_asks_for_each_event_by_those_before_it(learner, support):
 
 @torch.no_grad()
 def test_at_first_only_somebody_new_hears_the_prior(support):
-    one = Core(DIM, units=6, max_length=5).eval()
+    one = CORE(DIM, units=6, max_length=5).eval()
     found = one.adapt(support, CATALOGUE)
     assert_close(found[1], support.prior[1])
     assert (found[[0, 2]][:, :FIXED_COORDINATES] == 0).all()

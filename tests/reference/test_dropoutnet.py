@@ -5,7 +5,8 @@ import torch
 from torch.testing import assert_close
 
 from warmstart.learners import DropoutNet
-from warmstart.learners.base import CandidateSet, Query, Support
+from warmstart.learners.base import Query, Support
+from warmstart.learners.objectives import CandidateSet
 
 DIM, COUNTS = 5, (3, 1, 0)
 CATALOGUE = CandidateSet(torch.zeros(1, DIM), torch.zeros(1))

@@ -29,7 +29,7 @@ def doubles(*shape):
 
 
 def test_tasks_are_grouped_by_the_place_of_their_last_example(monkeypatch):
-    monkeypatch.setattr(dual, "ROWS", 8)
+    monkeypatch.setattr(dual, "MIN_GROUP_ROWS", 8)
     mask = torch.zeros(7, 4, dtype=torch.bool)
     for task, places in enumerate([[0, 1, 2], [], [0], [0, 3], [0, 1], [0, 1, 2, 3], [1]]):
         mask[task, places] = True
@@ -62,7 +62,7 @@ def test_small_batches_stay_together_and_large_ones_are_cut_into_no_more_than_fi
 
 
 def test_the_examples_of_the_groups_send_their_gradient_back_to_their_place(monkeypatch):
-    monkeypatch.setattr(dual, "ROWS", 6)
+    monkeypatch.setattr(dual, "MIN_GROUP_ROWS", 6)
     torch.manual_seed(0)
     mask = torch.arange(SHOTS) < torch.tensor([4, 1, 2])[:, None]
     x = doubles(TASKS, SHOTS, DIM).requires_grad_()
@@ -98,13 +98,13 @@ def test_the_gradient_of_the_descent_is_that_of_finite_differences(steps):
 
 
 def test_what_the_way_back_needs_is_freed_without_the_garbage_collector(monkeypatch):
-    held, moved = [], dual._moved
+    held, moved = [], dual.next_state
 
     def watched(step, rates):
-        held.append(weakref.ref(step.layers.first))
+        held.append(weakref.ref(step.activations.first))
         return moved(step, rates)
 
-    monkeypatch.setattr(dual, "_moved", watched)
+    monkeypatch.setattr(dual, "next_state", watched)
     head, rates = init_head(DIM, HIDDEN), torch.full((len(RATE_NAMES),), 0.1)
     support = Support(
         torch.randn(2, 3, DIM),

@@ -6,7 +6,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.func import vjp
 from torch.testing import assert_close
 
-from warmstart.learners.base import OBJECTIVES, CandidateSet, Support
+from warmstart.learners.base import Support
 from warmstart.learners.blocks.head import (
     ADAPTED_LAYERS,
     INNER_RATE,
@@ -22,6 +22,7 @@ from warmstart.learners.blocks.head import (
     tanh_gradient_,
     weighted_sum,
 )
+from warmstart.learners.objectives import OBJECTIVES, CandidateSet
 
 TASKS, SHOTS, ITEMS, DIM, HIDDEN = 3, 4, 6, 5, 2
 COUNTS = (4, 0, 2)

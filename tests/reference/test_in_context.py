@@ -7,7 +7,8 @@ from torch.nn.functional import gelu
 from torch.testing import assert_close
 
 from warmstart.learners import InContext
-from warmstart.learners.base import CandidateSet, Support
+from warmstart.learners.base import Support
+from warmstart.learners.objectives import CandidateSet
 
 DIM, COUNTS = 5, (4, 0, 2)
 CATALOGUE = CandidateSet(torch.zeros(1, DIM), torch.zeros(1))  # it does not look at it

@@ -11,8 +11,9 @@ from scipy.optimize import minimize
 from torch.testing import assert_close
 
 from warmstart.learners import IMAML, FineTune, MetaRNN, Reptile
-from warmstart.learners.base import CandidateSet, Query, Support
+from warmstart.learners.base import Query, Support
 from warmstart.learners.imaml import conjugate_gradients
+from warmstart.learners.objectives import CandidateSet
 
 DIM, HIDDEN = 4, 3
 COUNTS, QUERIES = (4, 0, 2), (3, 5, 1)

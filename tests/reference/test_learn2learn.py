@@ -15,8 +15,9 @@ import warmstart as ws
 from warmstart.errors import Misuse
 from warmstart.experiments.compare import ProgressCallbacks
 from warmstart.learners import MAML, Learn2Learn
-from warmstart.learners.base import CandidateSet, Query, Support
+from warmstart.learners.base import Query, Support
 from warmstart.learners.blocks.head import INNER_RATE
+from warmstart.learners.objectives import CandidateSet
 from warmstart.training.registry import RECIPES, fit, recipe
 from warmstart.training.tuning import Order
 

@@ -5,9 +5,10 @@ import torch
 from torch.testing import assert_close
 
 from warmstart.learners import MAML
-from warmstart.learners.base import CandidateSet, Query, Support
+from warmstart.learners.base import Query, Support
 from warmstart.learners.blocks import dual_descent as dual
 from warmstart.learners.blocks.head import ADAPTED_LAYERS
+from warmstart.learners.objectives import CandidateSet
 
 DIM, HIDDEN = 5, 4
 COUNTS = (4, 0, 1, 3)
@@ -223,15 +224,15 @@ def test_rates_are_those_of_the_adapted_layers_and_start_as_the_objective_needs(
 
 @pytest.mark.parametrize("member", MEMBERS)
 def test_only_maml_and_fomaml_on_ratings_take_the_shortcut(member):
-    assert MAML(DIM, objective="rating", **MEMBERS[member]).shortcut == (
+    assert MAML(DIM, objective="rating", **MEMBERS[member]).uses_dual_form == (
         member in ("maml", "fomaml")
     )
-    assert not MAML(DIM, objective="ranking", **MEMBERS[member]).shortcut
+    assert not MAML(DIM, objective="ranking", **MEMBERS[member]).uses_dual_form
 
 
 @pytest.mark.parametrize("first_order", [False, True])
 def test_the_shortcut_in_groups_of_like_length_is_the_long_way(first_order, monkeypatch):
-    monkeypatch.setattr(dual, "ROWS", 10)
+    monkeypatch.setattr(dual, "MIN_GROUP_ROWS", 10)
     torch.manual_seed(2)
     counts = torch.tensor([3, 9, 0, 7, 1, 9, 2, 5, 8, 4, 6])
     support = Support(
@@ -248,7 +249,7 @@ def test_the_shortcut_in_groups_of_like_length_is_the_long_way(first_order, monk
     assert len(dual.group_by_length(support.mask)) == 5
     learner = make(first_order=first_order)
     loss = learner.loss(*world)
-    learner.shortcut = False
+    learner.uses_dual_form = False
     assert_close(loss, learner.loss(*world))
     share = torch.linspace(-1, 2, 11, dtype=torch.float64)
     expected = gradients((share * learner.loss(*world)).sum(), learner, world)

@@ -12,8 +12,9 @@ from torch.testing import assert_close
 
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.learners import MANN
-from warmstart.learners.base import CandidateSet, Support
+from warmstart.learners.base import Support
 from warmstart.learners.mann import Memory
+from warmstart.learners.objectives import CandidateSet
 from warmstart.training import registry as recipes
 from warmstart.training.tuning import Order
 

@@ -12,7 +12,8 @@ from torch import nn
 from torch.testing import assert_close
 
 from warmstart.learners import Matching, matching
-from warmstart.learners.base import CandidateSet, Query, Support
+from warmstart.learners.base import Query, Support
+from warmstart.learners.objectives import CandidateSet
 from warmstart.training import registry as recipes
 from warmstart.training.registry import RECIPES
 from warmstart.training.tuning import Order
@@ -61,7 +62,7 @@ def by_hand(learner, support, t, item, keys, query):
         for key in keys
     ]
     null, prior = math.exp(learner.null), item @ support.prior[t]
-    if learner.ranks:
+    if learner.is_ranking:
         return prior + learner.log_gain.exp() * math.log((null + sum(attention)) / null)
     surplus = [support.y[t, s] - support.x[t, s] @ support.prior[t] for s in range(len(keys))]
     total = sum(weight * amount for weight, amount in zip(attention, surplus, strict=True))
@@ -205,7 +206,7 @@ def test_a_ragged_batch_with_full_context_equals_each_task_alone(support, items)
 
 @torch.no_grad()
 def test_many_candidates_are_compared_in_parts_of_bounded_size(monkeypatch, support, items):
-    monkeypatch.setattr(matching, "PAIRS", 14)
+    monkeypatch.setattr(matching, "CHUNK_PAIRS", 14)
     learner, sizes = make(full_context=True), []
     learner.look_up.register_forward_hook(
         lambda module, args, output: sizes.append(output.shape[-2])
@@ -223,7 +224,7 @@ def test_many_candidates_are_compared_in_parts_of_bounded_size(monkeypatch, supp
 
 @torch.no_grad()
 def test_more_tasks_than_pairs_are_scored_one_candidate_at_a_time(monkeypatch, support, items):
-    monkeypatch.setattr(matching, "PAIRS", 1)
+    monkeypatch.setattr(matching, "CHUNK_PAIRS", 1)
     learner, sizes = make(), []
     learner.look_up.register_forward_hook(
         lambda module, args, output: sizes.append(output.shape[-2])

@@ -13,7 +13,8 @@ from torch.nn.functional import gelu, linear
 from torch.testing import assert_close
 
 from warmstart.learners import NeuralProcess
-from warmstart.learners.base import CandidateSet, PosteriorSampler, Query, Support
+from warmstart.learners.base import PosteriorSampler, Query, Support
+from warmstart.learners.objectives import CandidateSet
 
 DIM, LATENT, HIDDEN, ITEMS, QUERIES, COUNTS = 6, 3, 5, 4, 2, (4, 0, 2)
 KL = 0.7
@@ -52,7 +53,7 @@ def make(objective, *, dropout=0.0):
 
 def evidence(learner, x, y, prior):
     """What one example says of z: the centre and the precision of a Gaussian."""
-    amount = y if learner.ranks else y - x @ prior
+    amount = y if learner.is_ranking else y - x @ prior
     hidden = gelu(_affine(learner.example, x) + amount * _affine(learner.strength, x))
     said = _affine(learner.evidence[-1], hidden)
     return said[:LATENT], torch.log(1 + torch.exp(said[LATENT:]))
@@ -90,21 +91,21 @@ def test_the_belief_is_the_product_of_gaussians_one_for_each_example(
     for t in range(3):
         mean, spread = belief_after(learner, examples_of(support, query, t)[0], support.prior[t])
         assert_close(belief.mean[t], mean)
-        assert_close(belief.spread[t], spread)
+        assert_close(belief.std[t], spread)
 
 
 @torch.no_grad()
 def test_nothing_known_is_the_standard_normal(support, catalogue):
     belief = make("rating").adapt(support, catalogue)
     assert_close(belief.mean[1], torch.zeros(LATENT).double())
-    assert_close(belief.spread[1], torch.ones(LATENT).double())
+    assert_close(belief.std[1], torch.ones(LATENT).double())
 
 
 @torch.no_grad()
 def test_every_example_makes_it_surer(support, catalogue):
     learner = make("ranking")
     masks = [support.mask & (torch.arange(4) < count) for count in range(5)]
-    spreads = [learner.adapt(replace(support, mask=mask), catalogue).spread[0] for mask in masks]
+    spreads = [learner.adapt(replace(support, mask=mask), catalogue).std[0] for mask in masks]
     for before, after in pairwise(spreads):
         assert (after < before).all()
 
@@ -126,9 +127,9 @@ def test_many_draws_have_the_mean_and_the_spread_of_the_belief(support, catalogu
     belief = learner.adapt(support, catalogue)
     many = type(belief)(*(part.repeat(draws, 1) for part in belief))
     drawn = learner.sample(many, torch.Generator().manual_seed(0)).mean.view(draws, 3, LATENT)
-    error = belief.spread / math.sqrt(draws)
+    error = belief.std / math.sqrt(draws)
     assert ((drawn.mean(dim=0) - belief.mean).abs() < 4 * error).all()
-    assert ((drawn.std(dim=0) - belief.spread).abs() < 4 * error).all()
+    assert ((drawn.std(dim=0) - belief.std).abs() < 4 * error).all()
     correlation = torch.corrcoef(drawn.flatten(1).mT) - torch.eye(3 * LATENT)
     assert correlation.abs().max() < 0.03
 
@@ -180,7 +181,7 @@ def test_the_loss_is_the_misfit_of_two_draws_and_the_divergence_between_them(
 
 def misfit_of(learner, x, y, weights, catalogue):
     """Minus the log-likelihood of one example, without the constant of a Gaussian."""
-    if learner.ranks:
+    if learner.is_ranking:
         odds = sum(
             math.exp(other @ weights + w)
             for other, w in zip(catalogue.x, catalogue.log_weight, strict=True)

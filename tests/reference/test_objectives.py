@@ -7,7 +7,7 @@ from scipy.special import logsumexp as scipy_logsumexp
 from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
-from warmstart.learners.base import CandidateSet, ranking, rating
+from warmstart.learners.objectives import CandidateSet, ranking, rating
 from warmstart.model.few_shot import sample_candidates
 from warmstart.model.fitted import logsumexp
 

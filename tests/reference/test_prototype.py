@@ -8,7 +8,8 @@ import torch
 from torch.testing import assert_close
 
 from warmstart.learners import Prototype
-from warmstart.learners.base import CandidateSet, Support
+from warmstart.learners.base import Support
+from warmstart.learners.objectives import CandidateSet
 
 DIM, WIDTH, ITEMS, COUNTS = 6, 3, 4, (3, 0, 1)
 

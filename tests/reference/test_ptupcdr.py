@@ -5,7 +5,8 @@ import torch
 from torch.testing import assert_close
 
 from warmstart.learners import PTUPCDR
-from warmstart.learners.base import CandidateSet, Support
+from warmstart.learners.base import Support
+from warmstart.learners.objectives import CandidateSet
 
 DIM, COUNTS = 6, (3, 1, 0)
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from warmstart.learners import GRU4Rec, SASRec
-from warmstart.learners.base import CandidateSet, Query, Support, ranking
+from warmstart.learners.base import Query, Support
 from warmstart.learners.blocks.recurrent import (
     EventSequences,
     earliest_events,
@@ -19,6 +19,7 @@ from warmstart.learners.blocks.recurrent import (
     latest_events,
     next_event_loss,
 )
+from warmstart.learners.objectives import CandidateSet, ranking
 from warmstart.learners.sasrec import Block, Norm
 
 DIM, RIVALS, LENGTH = 5, 8, 4

@@ -6,7 +6,8 @@ from sklearn.linear_model import Ridge as Reference
 from torch.testing import assert_close
 
 from warmstart.learners import Ridge
-from warmstart.learners.base import CandidateSet, Query, Support
+from warmstart.learners.base import Query, Support
+from warmstart.learners.objectives import CandidateSet
 
 L2, GAIN, ABSENT = 0.7, 1.3, 0.4
 
@@ -58,6 +59,6 @@ def test_the_density_of_ratings_moves_neither_items_nor_weights():
     query = Query(
         torch.randn(2, 4, 3).requires_grad_(), torch.randn(2, 4), torch.ones(2, 4, dtype=torch.bool)
     )
-    learner._surprise_of_ratings(learner.adapt(known, catalogue), query).sum().backward()
+    learner._nll_of_ratings(learner.adapt(known, catalogue), query).sum().backward()
     assert learner.log_spread.grad is not None
     assert (known.x.grad, query.x.grad, learner.log_l2.grad) == (None, None, None)

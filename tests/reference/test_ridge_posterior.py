@@ -9,8 +9,9 @@ from scipy.stats import norm
 from torch.testing import assert_close
 
 from warmstart.learners import Ridge
-from warmstart.learners.base import CandidateSet, PosteriorSampler, Query, Support
-from warmstart.learners.ridge import DRAWS
+from warmstart.learners.base import PosteriorSampler, Query, Support
+from warmstart.learners.objectives import CandidateSet
+from warmstart.learners.ridge import TRAINING_SAMPLES
 
 L2, GAIN, ABSENT, SPREAD = 0.7, 1.3, 0.4, 0.6
 COUNTS, QUERIES = (4, 0, 2), (2, 5, 3)
@@ -97,7 +98,7 @@ def test_in_training_events_are_as_surprising_as_their_chance_averaged_over_draw
     found = learner.loss(support, query, catalogue, rivals)
     torch.manual_seed(9)
     state = learner.adapt(support, catalogue)
-    draws = [learner.sample(state).mean for _ in range(DRAWS)]
+    draws = [learner.sample(state).mean for _ in range(TRAINING_SAMPLES)]
     for t, asked in enumerate(QUERIES):
         surprise = []
         for q in range(asked):
@@ -132,7 +133,7 @@ def test_the_density_of_ratings_teaches_the_width_alone():
     support, query, catalogue = world()
     learner = make("rating").train()
     state = learner.adapt(support, catalogue)
-    learner._surprise_of_ratings(state, query).sum().backward()
+    learner._nll_of_ratings(state, query).sum().backward()
     taught = {name for name, parameter in learner.named_parameters() if parameter.grad is not None}
     assert taught == {"log_spread"}
 

@@ -8,7 +8,8 @@ import torch
 from torch.testing import assert_close
 
 from warmstart.learners import Siamese
-from warmstart.learners.base import OBJECTIVES, CandidateSet, Query, Support
+from warmstart.learners.base import Query, Support
+from warmstart.learners.objectives import OBJECTIVES, CandidateSet
 
 DIM, WIDTH, CATALOGUE = 6, 2, 7
 SHOTS, QUERIES = (4, 0, 1), (5, 2, 3)
@@ -117,7 +118,7 @@ def test_at_first_an_example_weighs_as_much_as_the_prior_at_distance_one():
 @pytest.mark.parametrize("pairs_of", ["items", "users"])
 def test_pairs_attract_within_a_task_and_repel_the_catalogue(pairs_of, support, query, catalogue):
     learner = siamese(margin=2.0, pairs_of=pairs_of)
-    found = learner._contrast(support, query, catalogue)
+    found = learner._pair_loss(support, query, catalogue)
     for t, anchors in enumerate(anchors_of(learner, support)):
         losses = [torch.tensor(0.0)]
         for place in anchors:
@@ -135,7 +136,7 @@ def test_triplets_want_the_query_nearer_than_the_catalogue_by_a_margin(
     pairs_of, support, query, catalogue
 ):
     learner = siamese(margin=0.3, pairs_of=pairs_of, contrast="triplet")
-    found, idle = learner._contrast(support, query, catalogue), []
+    found, idle = learner._pair_loss(support, query, catalogue), []
     for t, anchors in enumerate(anchors_of(learner, support)):
         losses = [
             max(
@@ -163,7 +164,7 @@ def test_the_slope_of_the_pairs_is_that_of_finite_differences(
     learner = siamese(margin=0.7, pairs_of=pairs_of, contrast=contrast).double()
 
     def loss(known: torch.Tensor, following: torch.Tensor, all_items: torch.Tensor) -> torch.Tensor:
-        return learner._contrast(
+        return learner._pair_loss(
             replace(support, x=known), replace(query, x=following), replace(catalogue, x=all_items)
         )
 
@@ -184,7 +185,7 @@ def test_the_loss_is_that_of_the_reading_and_a_share_of_the_pairs(
     reading = OBJECTIVES[objective](
         lambda x: learner.score(state, x), query.x, query.y, query.mask, rivals
     )
-    expected = reading + 0.3 * learner._contrast(support, query, catalogue)
+    expected = reading + 0.3 * learner._pair_loss(support, query, catalogue)
     assert_close(learner.loss(support, query, catalogue, rivals), expected)
 
 
@@ -196,7 +197,7 @@ def test_by_default_a_tenth_of_pairs_of_items_with_margin_one_is_added(support, 
     )
     named = siamese(pairs_of="items", contrast="contrastive", margin=1.0)
     assert (learner.pairs_of, learner.contrast) == (named.pairs_of, named.contrast)
-    assert_close(added, 0.1 * named._contrast(support, query, catalogue))
+    assert_close(added, 0.1 * named._pair_loss(support, query, catalogue))
 
 
 @torch.no_grad()

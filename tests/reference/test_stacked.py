@@ -17,7 +17,7 @@ from warmstart.ensemble.count_features import FEATURE_NAMES, ITEM_FEATURE_NAMES,
 from warmstart.ensemble.stacked import StackedScorer
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.evaluation.validation import overall
-from warmstart.learners import Core
+from warmstart.learners import CORE
 from warmstart.tasks.scenarios import NEXT_CLICK, ScenarioOptions, cross_domain
 from warmstart.tasks.tasks import Examples, Question, Split, TaskBatch, Tasks
 from warmstart.training import registry as recipes
@@ -251,8 +251,8 @@ def test_the_judge_learns_from_tasks_such_as_are_served(clicks, monkeypatch):
     assert len(seen[0]) and seen[0].alike_served.all() and not split.train.alike_served.all()
 
 
-CORE = Meta(
-    Core, {"dim": 8, "steps": 40, "tasks": 64, "rate": 0.02, "validate_every": 20}, ("ranking",)
+CORE_RECIPE = Meta(
+    CORE, {"dim": 8, "steps": 40, "tasks": 64, "rate": 0.02, "validate_every": 20}, ("ranking",)
 )
 
 
@@ -271,7 +271,7 @@ def runs(monkeypatch) -> list[tuple[Tasks, Schedule]]:
 
 def test_a_network_goes_on_with_the_tasks_that_its_judge_learned_from(runs):
     split = drifting(2000)
-    stack = Stacked({"core": CORE}).fit("stack", Order(split, settings=QUICK))
+    stack = Stacked({"core": CORE_RECIPE}).fit("stack", Order(split, settings=QUICK))
     (earlier, first), (whole, then) = runs
     assert len(earlier) == 1440 and len(whole) == 1800
     assert (first.steps, then.steps) == (40, 3) and then.rate == first.rate / 4
@@ -281,16 +281,16 @@ def test_a_network_goes_on_with_the_tasks_that_its_judge_learned_from(runs):
 def test_going_on_makes_it_no_worse_and_leaves_what_there_was():
     split = drifting(2000)
     longer = {"steps": 300, "rate": 0.05}
-    before = CORE.fit(
+    before = CORE_RECIPE.fit(
         "core", Order(replace(split, train=split.train.take(np.arange(1440))), settings=longer)
     )
     kept = {name: array.copy() for name, array in before.scorer.arrays().items()}
-    after = CORE.go_on(before, Order(split))
+    after = CORE_RECIPE.go_on(before, Order(split))
     assert overall(after.valid) > overall(before.valid)  # it had not seen the newest items before
     assert after.fit_seconds > before.fit_seconds
     for name, array in before.scorer.arrays().items():
         np.testing.assert_array_equal(array, kept[name])
-    hurried = CORE.go_on(before, Order(split, settings={"rate": 1e9}, seconds=1e-3))
+    hurried = CORE_RECIPE.go_on(before, Order(split, settings={"rate": 1e9}, seconds=1e-3))
     assert hurried.tasks - before.tasks == 64  # a step at least
 
 

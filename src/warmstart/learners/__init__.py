@@ -1,7 +1,8 @@
-"""The meta-learners, one file each; every one is a `Learner` and imports its contract alone."""
+"""Meta-learners, one file an algorithm: a `Learner` adapts to a task and scores items for it."""
 
+from warmstart.learners.base import CandidateSet, Learner, Query, Support
 from warmstart.learners.blend import Blend
-from warmstart.learners.core import Core
+from warmstart.learners.core import CORE
 from warmstart.learners.dropoutnet import DropoutNet
 from warmstart.learners.fine_tune import FineTune
 from warmstart.learners.gru4rec import GRU4Rec
@@ -13,6 +14,7 @@ from warmstart.learners.mann import MANN
 from warmstart.learners.matching import Matching
 from warmstart.learners.meta_rnn import MetaRNN
 from warmstart.learners.neural_process import NeuralProcess
+from warmstart.learners.objectives import OBJECTIVES
 from warmstart.learners.prototype import Prototype
 from warmstart.learners.ptupcdr import PTUPCDR
 from warmstart.learners.reptile import Reptile
@@ -20,24 +22,37 @@ from warmstart.learners.ridge import Ridge
 from warmstart.learners.sasrec import SASRec
 from warmstart.learners.siamese import Siamese
 
-__all__ = [
-    "IMAML",
-    "MAML",
-    "MANN",
-    "PTUPCDR",
+__all__ = [  # noqa: RUF022 - by family
+    # The contract
+    "CandidateSet",
+    "Learner",
+    "OBJECTIVES",
+    "Query",
+    "Support",
+    # Amortised: an encoder of the support set
     "Blend",
-    "Core",
+    "InContext",
+    "NeuralProcess",
+    # Gradient descent in the inner loop
+    "IMAML",
+    "Learn2Learn",
+    "MAML",
+    "MetaRNN",
+    "Reptile",
+    # A closed form on learned vectors
+    "Ridge",
+    # Metric learning
+    "Matching",
+    "Prototype",
+    "Siamese",
+    # External memory
+    "MANN",
+    # Sequences of events
+    "CORE",
+    "GRU4Rec",
+    "SASRec",
+    # Transfer without meta-learning
     "DropoutNet",
     "FineTune",
-    "GRU4Rec",
-    "InContext",
-    "Learn2Learn",
-    "Matching",
-    "MetaRNN",
-    "NeuralProcess",
-    "Prototype",
-    "Reptile",
-    "Ridge",
-    "SASRec",
-    "Siamese",
+    "PTUPCDR",
 ]

@@ -1,11 +1,11 @@
-"""DropoutNet: content and known events enter one network, and the events are forgotten at random
-while it learns.
+"""DropoutNet: one network of content and events, in whose training events are dropped at random.
 
-Volkovs, Yu & Poutanen, NIPS 2017. So one network serves whoever has no events, some, or many.
+Volkovs, Yu & Poutanen, DropoutNet: Addressing Cold Start in Recommender Systems, NIPS 2017. One
+network serves users without events, with some and with many.
 
-**Deviations.** The vectors of what was met are trained along with the network and not factorised
-beforehand, and what it has to reproduce are the events themselves. Content arrives as the prior
-that the profile gives; the network's output is added to it.
+**Deviations.** Item vectors are trained along with the network and not factorised beforehand, and
+the targets are the events themselves. Content arrives as the prior that the profile gives; the
+network's output is added to it.
 """
 
 import torch
@@ -13,24 +13,30 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from warmstart.learners.base import (
-    CandidateSet,
     Items,
     Learner,
     Query,
     Scores,
     Support,
     Weights,
+    masked_sum,
     project,
 )
+from warmstart.learners.objectives import CandidateSet
 
 
 class DropoutNet(Learner):
-    """This reads the prior and the mean of what was met; in training the latter is forgotten with
-    chance `forgets`.
+    """A network of the prior and the mean event; training drops all of a task's events with
+    probability `forgets`.
     """
 
     def __init__(
-        self, dim: int, *, objective: str = "ranking", layer_width: int = 128, forgets: float = 0.5
+        self,
+        dim: int,
+        *,
+        objective: str = "ranking",
+        layer_width: int = 128,
+        forgets: float = 0.5,
     ) -> None:
         super().__init__(objective=objective)
         self.forgets = forgets
@@ -40,21 +46,19 @@ class DropoutNet(Learner):
             nn.Linear(layer_width, dim),
         )
         for parameter in self.network[-1].parameters():
-            nn.init.zeros_(parameter)
+            nn.init.zeros_(parameter)  # training starts at the prior
 
-    def adapt(self, support: Support, catalogue: CandidateSet) -> Weights:
-        met = torch.where(support.mask.unsqueeze(-1), support.x * support.y.unsqueeze(-1), 0.0).sum(
-            dim=1
-        )
-        mean = met / support.mask.sum(dim=1, keepdim=True).clamp(min=1)
+    def adapt(self, support: Support, candidates: CandidateSet) -> Weights:
+        total = masked_sum(support.x * support.y.unsqueeze(-1), support.mask)
+        mean = total / support.mask.sum(dim=1, keepdim=True).clamp(min=1)
         return support.prior + self.network(torch.cat([support.prior, mean], dim=-1))
 
     def score(self, state: Weights, x: Items) -> Scores:
         return project(x, state)
 
     def loss(
-        self, support: Support, query: Query, catalogue: CandidateSet, rivals: CandidateSet
-    ) -> Float[Tensor, "T"]:
+        self, support: Support, query: Query, candidates: CandidateSet, negatives: CandidateSet
+    ) -> Float[Tensor, " T"]:
         kept = torch.rand(len(support.mask), 1, device=support.mask.device) >= self.forgets
         some = Support(support.x, support.y, support.mask & kept, support.prior)
-        return super().loss(some, query, catalogue, rivals)
+        return super().loss(some, query, candidates, negatives)

@@ -1,20 +1,20 @@
-"""GRU4Rec: a gated recurrent network reads the events in order and predicts the next (Hidasi et
-al., ICLR 2016).
+"""GRU4Rec: a gated recurrent network reads the events in order and predicts the next one.
 
-Trained with the softmax over the catalogue or a sample of it (Hidasi & Karatzoglou, CIKM 2018).
+Hidasi, Karatzoglou, Baltrunas & Tikk, ICLR 2016; trained with the softmax over the catalogue or a
+sample of it (Hidasi & Karatzoglou, CIKM 2018).
 
 **Deviations.** A step takes whole sequences of some tasks, not a slice of many sessions, and at
-most their first `max_length` + 1 events; in use the last `max_length` count. A learned token comes
-first, so that the first event is predicted too. Items are read and scored by the same vectors,
-which a linear layer fits to the hidden state; what it says is added to the task's prior. Rivals are
-drawn from the catalogue with a correction, not from the batch. Early events weigh more in the loss.
+most their first `max_length` + 1 events; in use the last `max_length` are read. A learned token
+comes first, so that the first event is predicted too. Items are read and scored by the same
+vectors, which a linear layer fits to the hidden state; its output is added to the task's prior.
+Negatives are drawn from the catalogue with a correction, not from the batch. Early events weigh
+more in the loss.
 """
 
 from jaxtyping import Float
 from torch import Tensor
 
 from warmstart.learners.base import (
-    CandidateSet,
     Items,
     Learner,
     Query,
@@ -30,12 +30,11 @@ from warmstart.learners.blocks.recurrent import (
     latest_events,
     next_event_loss,
 )
+from warmstart.learners.objectives import CandidateSet
 
 
 class GRU4Rec(Learner):
-    """This reads the support set event by event; its state is what the network then expects, as
-    weights.
-    """
+    """A recurrent network over the support set, whose state are weights of the next item."""
 
     order_matters = True
     trains_on_sequences = True
@@ -53,7 +52,7 @@ class GRU4Rec(Learner):
         self.max_length = max_length
         self.recurrence = RecurrentEncoder(dim, units, dropout)
 
-    def adapt(self, support: Support, catalogue: CandidateSet) -> Weights:
+    def adapt(self, support: Support, candidates: CandidateSet) -> Weights:
         events = latest_events(support, self.max_length)
         return support.prior + last_state(self.recurrence(events.x), events)
 
@@ -61,8 +60,9 @@ class GRU4Rec(Learner):
         return project(x, state)
 
     def loss(
-        self, support: Support, query: Query, catalogue: CandidateSet, rivals: CandidateSet
-    ) -> Float[Tensor, "T"]:
+        self, support: Support, query: Query, candidates: CandidateSet, negatives: CandidateSet
+    ) -> Float[Tensor, " T"]:
         events = earliest_events(support, query, self.max_length + 1)
+        # The last event is only predicted, never read: it predicts nothing that is known.
         states = support.prior.unsqueeze(1) + self.recurrence(events.x[:, :-1])
-        return next_event_loss(states, events, rivals)
+        return next_event_loss(states, events, negatives)

@@ -4,17 +4,16 @@ After Deep Sets (Zaheer et al., NeurIPS 2017) and conditional neural processes (
 2018).
 
 **Deviations.** The decoder is a product of item and task weights, so that a whole catalogue costs
-one matrix product; for those of the pooling see `pool`.
+one matrix product; for those of the pooling see `blocks.set_encoder`.
 """
 
-from warmstart.learners.base import CandidateSet, Items, Learner, Scores, Support, Weights, project
+from warmstart.learners.base import Items, Learner, Scores, Support, Weights, project
 from warmstart.learners.blocks.set_encoder import SetEncoder
+from warmstart.learners.objectives import CandidateSet
 
 
 class InContext(Learner):
-    """This amortises adaptation: its state is the task's weights, read off the support set by a
-    small network.
-    """
+    """Amortised adaptation: a set encoder's output, added to the prior, is the task's weights."""
 
     def __init__(
         self,
@@ -28,7 +27,7 @@ class InContext(Learner):
         super().__init__(objective=objective)
         self.read = SetEncoder(dim, hidden=hidden, width=width, dropout=dropout)
 
-    def adapt(self, support: Support, catalogue: CandidateSet) -> Weights:
+    def adapt(self, support: Support, candidates: CandidateSet) -> Weights:
         return support.prior + self.read(support)
 
     def score(self, state: Weights, x: Items) -> Scores:

@@ -1,9 +1,9 @@
-"""learn2learn's MAML, Meta-SGD and GBML on our tasks (Arnold et al., 2020), where that package is
-installed.
+"""learn2learn's MAML, Meta-SGD and GBML on our tasks, where that package is installed.
 
+Arnold, Mahajan, Datta, Bunner & Zarkias, learn2learn: A Library for Meta-Learning Research, 2020.
 Its algorithms wrap a module, here the head that our own learners share: `clone()` it for a task,
-then `adapt(loss)` for each step. The loop over the tasks is the library's way, and why this takes
-several times as long as `MAML` does.
+then `adapt(loss)` for each step. The library loops over the tasks, so this takes several times as
+long as `MAML` does.
 
 **Deviations.** A task's prior is no part of a module that all tasks share; the module has a shift
 of it instead, which starts at 0 and is adapted like any weight. GBML needs a transform of
@@ -17,15 +17,15 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from warmstart.learners.base import CandidateSet, Items, Learner, Scores, Support
+from warmstart.learners.base import Items, Learner, Scores, Support
 from warmstart.learners.blocks.head import INNER_RATE, HeadWeights, head_scores, init_head
+from warmstart.learners.objectives import CandidateSet
 
 
 class Learn2Learn(Learner):
-    """This adapts as an algorithm of learn2learn does; its state is the weights of each task's
-    head.
+    """Adaptation by an algorithm of learn2learn; its state is the weights of each task's head.
 
-    `inner_rate` is in units of `START_RATE`, so that one number suits both objectives.
+    `inner_rate` is in units of `INNER_RATE`, so that one number suits both objectives.
     """
 
     def __init__(
@@ -41,32 +41,32 @@ class Learn2Learn(Learner):
     ) -> None:
         super().__init__(objective=objective)
         self.first_order, self.inner_steps = first_order, inner_steps
-        self.algorithm = _wrapped(Head(dim, hidden), algorithm, inner_rate * INNER_RATE[objective])
+        self.algorithm = _wrap(Head(dim, hidden), algorithm, inner_rate * INNER_RATE[objective])
 
-    def adapt(self, support: Support, catalogue: CandidateSet) -> HeadWeights:
+    def adapt(self, support: Support, candidates: CandidateSet) -> HeadWeights:
         tasks = zip(support.x, support.y, support.mask, support.prior, strict=True)
-        adapted = [self._adapted(*task, catalogue) for task in tasks]
+        adapted = [self._adapt_task(*task, candidates) for task in tasks]
         return {name: torch.cat([weights[name] for weights in adapted]) for name in adapted[0]}
 
     def score(self, state: HeadWeights, x: Items) -> Scores:
         return head_scores(state, x)
 
-    def _adapted(
-        self, x: Tensor, y: Tensor, mask: Tensor, prior: Tensor, catalogue: CandidateSet
+    def _adapt_task(
+        self, x: Tensor, y: Tensor, mask: Tensor, prior: Tensor, candidates: CandidateSet
     ) -> HeadWeights:
-        """The weights of one task: (S, D), (S,), (S,), (D,) -> T of 1 in front."""
+        """The weights of one task, as a batch of one: from (S, D), (S,), (S,), (D,)."""
         training = torch.is_grad_enabled()
-        with torch.enable_grad():
+        with torch.enable_grad():  # the library's steps need it in use, too
             copy = self.algorithm.clone()
             for _ in range(self.inner_steps):
-                loss = self.objective(lambda items: copy(items, prior), x, y, mask, catalogue)
+                loss = self.objective(lambda items: copy(items, prior), x, y, mask, candidates)
                 copy.adapt(loss, first_order=self.first_order or not training)
         weights = copy.module.weights(prior)
         return weights if training else {name: weight.detach() for name, weight in weights.items()}
 
 
 class Head(nn.Module):
-    """The head as a module for one task at a time."""
+    """The shared head as a module that scores one task at a time."""
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
@@ -78,14 +78,14 @@ class Head(nn.Module):
         return head_scores(self.weights(prior), x).squeeze(0)
 
     def weights(self, prior: Tensor) -> HeadWeights:
-        """The weights of a task with that prior, as the only one of a batch."""
-        own = {name: weight.unsqueeze(0) for name, weight in self.named_parameters()}
-        shift = own.pop("shift")
-        return {**own, "prior": prior + shift}
+        """The weights of a task with that prior, as a batch of one."""
+        weights = {name: weight.unsqueeze(0) for name, weight in self.named_parameters()}
+        shift = weights.pop("shift")
+        return {**weights, "prior": prior + shift}
 
 
-def _wrapped(head: Head, algorithm: str, rate: float) -> Any:
-    l2l: Any = import_module("learn2learn")  # only now: nobody needs it who does not ask for it
+def _wrap(head: Head, algorithm: str, rate: float) -> Any:
+    l2l: Any = import_module("learn2learn")  # late: an optional package that only this class needs
     if algorithm == "gbml":
         transform = l2l.optim.KroneckerTransform(l2l.nn.KroneckerLinear)
         return l2l.algorithms.GBML(head, transform=transform, lr=rate)

@@ -1,9 +1,9 @@
-"""Reptile: move the start towards where plain gradient descent on a task ends (Nichol et al.,
-2018).
+"""Reptile: initial weights move towards the end of plain gradient descent on each task.
 
-The whole of a task's examples is what the inner loop descends on while training, a different part
-of them at each step; its outer gradient is how far the weights went, and nothing is differentiated
-twice. In use it descends on the support.
+Nichol, Achiam & Schulman, On First-Order Meta-Learning Algorithms, 2018. In training the inner loop
+descends on all examples of a task, a different part of them at each step; the outer gradient is the
+distance that the weights went, and nothing is differentiated twice. In use it descends on the
+support.
 
 **Deviations.** The item vectors are too many to have a version for each task: they move by the mean
 of the gradients along the way, which is Reptile's own move where the inner rate of the vectors is
@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from warmstart.learners.base import CandidateSet, Items, Learner, Query, Scores, Support
+from warmstart.learners.base import Items, Learner, Query, Scores, Support
 from warmstart.learners.blocks.head import (
     ADAPTED_LAYERS,
     INNER_RATE,
@@ -25,12 +25,13 @@ from warmstart.learners.blocks.head import (
     support_gradient,
     support_loss,
 )
+from warmstart.learners.objectives import CandidateSet
 
 
 class Reptile(Learner):
-    """This adapts by plain gradient descent from a start that is near to every task's own optimum.
+    """Plain gradient descent from initial weights that are near to every task's own optimum.
 
-    `inner_rate` is in units of `START_RATE`, so that one number suits both objectives.
+    `inner_rate` is in units of `INNER_RATE`, so that one number suits both objectives.
     """
 
     def __init__(
@@ -46,49 +47,45 @@ class Reptile(Learner):
         self.inner_steps, self.rate = inner_steps, inner_rate * INNER_RATE[objective]
         self.head = init_head(dim, hidden)
 
-    def adapt(self, support: Support, catalogue: CandidateSet) -> HeadWeights:
+    def adapt(self, support: Support, candidates: CandidateSet) -> HeadWeights:
         weights = expand_to_tasks(self.head, support.prior)
         for _ in range(self.inner_steps):
-            weights = self._step(weights, support, catalogue)
+            weights = self._step(weights, support, candidates)
         return weights
 
     def score(self, state: HeadWeights, x: Items) -> Scores:
         return head_scores(state, x)
 
     def loss(
-        self, support: Support, query: Query, catalogue: CandidateSet, rivals: CandidateSet
-    ) -> Float[Tensor, "T"]:
-        """The mean support loss along the way down, its gradient carried to the start as if no step
-        had been taken.
+        self, support: Support, query: Query, candidates: CandidateSet, negatives: CandidateSet
+    ) -> Float[Tensor, " T"]:
+        """The mean support loss along the descent, its gradient taken at the initial weights.
 
-        By plain descent, start - end = rate * the sum of the gradients, so this gradient is
+        By plain descent, initial - end = rate * the sum of the gradients, so this gradient is
         Reptile's, divided by rate * steps.
         """
-        start = expand_to_tasks(self.head, support.prior)
-        weights = {name: weight.detach() for name, weight in start.items()}
+        initial = expand_to_tasks(self.head, support.prior)
+        weights = {name: weight.detach() for name, weight in initial.items()}
         losses = []
         for part in _parts(support, query, self.inner_steps):
-            here = {
-                name: weight + (start[name] - start[name].detach())
-                for name, weight in weights.items()
-            }
-            losses.append(support_loss(self.objective, here, part, catalogue))
-            weights = {
-                name: weight.detach()
-                for name, weight in self._step(weights, part, catalogue).items()
-            }
+            # The weights of this step, with the gradient of the initial ones: a sum with zero.
+            current = {n: w + (initial[n] - initial[n].detach()) for n, w in weights.items()}
+            losses.append(support_loss(self.objective, current, part, candidates))
+            weights = {n: w.detach() for n, w in self._step(weights, part, candidates).items()}
         return torch.stack(losses).mean(dim=0)
 
-    def _step(self, weights: HeadWeights, support: Support, catalogue: CandidateSet) -> HeadWeights:
-        downhill = support_gradient(
-            self.objective, weights, ADAPTED_LAYERS["all"], support, catalogue
+    def _step(
+        self, weights: HeadWeights, support: Support, candidates: CandidateSet
+    ) -> HeadWeights:
+        gradient = support_gradient(
+            self.objective, weights, ADAPTED_LAYERS["all"], support, candidates
         )
-        return {name: weight - self.rate * downhill[name] for name, weight in weights.items()}
+        return {name: weight - self.rate * gradient[name] for name, weight in weights.items()}
 
 
 def _parts(support: Support, query: Query, parts: int) -> list[Support]:
     """All examples of each task, dealt out in turn to as many smaller sets."""
     x, y = torch.cat([support.x, query.x], dim=1), torch.cat([support.y, query.y], dim=1)
     mask = torch.cat([support.mask, query.mask], dim=1)
-    turn = mask.cumsum(dim=1) % parts  # counts examples, so that padding does not decide
-    return [Support(x, y, mask & (turn == part), support.prior) for part in range(parts)]
+    part_of = mask.cumsum(dim=1) % parts  # counts examples, so that padding does not decide
+    return [Support(x, y, mask & (part_of == part), support.prior) for part in range(parts)]

@@ -16,7 +16,8 @@ from torch.nn.functional import (
 )  # unlike indexing, its gradient is the same for any number of threads
 
 from warmstart.ensemble.experts import CONTENT_EXPERT, ColumnMask, Experts, ItemSubset
-from warmstart.learners.base import CandidateSet, GatesExperts, Learner, Query, Support
+from warmstart.learners.base import GatesExperts, Learner, Query, Support
+from warmstart.learners.objectives import CandidateSet
 from warmstart.model.encoder import Encoder
 from warmstart.scorer import Candidates, State
 from warmstart.tasks.tasks import NEXT, Examples, Padded, Profile, Question, TaskBatch
@@ -122,7 +123,7 @@ class FewShot(nn.Module):
             rivals = replace(
                 rivals, log_weight=rivals.log_weight + known[:, torch.from_numpy(drawn.item)]
             )
-            asked = replace(asked, known=known.gather(1, torch.from_numpy(query.item)))
+            asked = replace(asked, logit_offset=known.gather(1, torch.from_numpy(query.item)))
         catalogue = self._catalogue(vectors, sample_candidates(self.popularity, self.inner, rng))
         loss = self.learner.loss(support, asked, catalogue, rivals)
         weight = asked.mask.sum(dim=1)
@@ -205,11 +206,11 @@ class FewShot(nn.Module):
         if self.evidence is None:
             return self.to_user_units(self.learner.score(state, x))
         known = (
-            state.known
+            state.expert_scores
             if whole
-            else state.known[:, code]
+            else state.expert_scores[:, code]
             if items.ndim == 1
-            else state.known.gather(1, code)
+            else state.expert_scores.gather(1, code)
         )
         return self.to_user_units(self.learner.score(state.state, x) + known)
 

@@ -26,7 +26,7 @@ from warmstart.learners import (
     MANN,
     PTUPCDR,
     Blend,
-    Core,
+    CORE,
     DropoutNet,
     FineTune,
     GRU4Rec,
@@ -71,7 +71,7 @@ BLEND = {
 }
 """What was best over several data sets; see docs/experiments.md."""
 
-CORE = {
+CORE_SETTINGS = {
     **{"dim": 102, "unit": True, "coordinate_dropout": 0.2, "rate": 0.002},
     **{
         "tasks": 512,
@@ -100,8 +100,8 @@ RECIPES: dict[str, Recipe] = {
     "gru4rec": Meta(GRU4Rec, {**LIGHT, "tasks": 32}, ("ranking",), kind="classic"),
     "sasrec": Meta(SASRec, {**LIGHT, "tasks": 32, "rate": 0.003}, ("ranking",), kind="classic"),
     "blend": Meta(Blend, BLEND, evidence=True),
-    "core": Meta(Core, CORE, ("ranking",)),
-    "stacked-core": Stacked({"core": Meta(Core, CORE, ("ranking",))}),
+    "core": Meta(CORE, CORE_SETTINGS, ("ranking",)),
+    "stacked-core": Stacked({"core": Meta(CORE, CORE_SETTINGS, ("ranking",))}),
     "stacked-bridge": Stacked({"bridge": Classic(Bridge)}),
     "stacked-blend": Stacked(
         {"bridge": Classic(Bridge), "blend": Meta(Blend, BLEND, ("ranking",), evidence=True)}

@@ -1,1 +1,1 @@
-"""Parts that learners are made of."""
+"""Parts that several learners share: the head, its descent, set and recurrent encoders."""

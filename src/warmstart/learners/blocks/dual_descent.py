@@ -1,11 +1,12 @@
-"""The dual form of descent on ratings: gradient steps of the whole head, written on the examples.
+"""Dual form of gradient descent on ratings: steps of the whole head, written on the examples.
 
-The gradient of the first layer is a sum over the examples, so that steps turn it into `represent -
-x.mT @ pull`, with a row of `pull` for each example. What that changes for an item lies in its
-overlaps with the examples: no task needs a first layer of its own, by far the largest part of its
-weights. The same holds for the prior. Tasks of like length are kept together, and the way back is
+The gradient by the first layer is a sum over the examples, so that after any number of steps that
+layer is `weight1 - x.mT @ coefficients`, with a row of coefficients for each example (the kernel
+trick, as in a dual perceptron). Its effect on an item follows from the item's products with the
+examples (a Gram matrix), so no task needs a first layer of its own, by far the largest part of its
+weights. The same holds for the prior. Tasks of similar length are grouped, and the backward pass is
 written out, second order included. With long vectors and support sets this takes a third of the
-time that descent by `slope` takes.
+time that descent by `head.support_gradient` takes.
 """
 
 from functools import reduce
@@ -17,74 +18,34 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from warmstart.learners.base import Mask, Scores, Support, Vectors
-from warmstart.learners.blocks.head import (
-    Activations,
-    Hidden,
-    fast_tanh_,
-    rowwise_products,
-    tanh_gradient,
-    tanh_gradient_,
-    weighted_sum,
+from warmstart.learners.blocks.dual_steps import (
+    DualState,
+    KernelRows,
+    Step,
+    adapted_rows,
+    gram_gradient,
+    head_activations,
+    head_gradient,
+    next_state,
+    rates_gradient,
+    step_backward,
 )
+from warmstart.learners.blocks.head import Hidden, rowwise_products, weighted_sum
 
-VECTORS = ("bend", "offset", "output")
-RATE_NAMES = ("represent", "hidden", *VECTORS, "prior")
+VECTOR_LAYERS = ("bend", "offset", "output")
+RATE_NAMES = ("represent", "hidden", *VECTOR_LAYERS, "prior")
 """The layers in the order of their rates."""
 MIN_GROUP_ROWS, MAX_GROUPS = 1000, 5
-"""No group of tasks has fewer rows, and there are no more groups: on a CPU each costs half a
-millisecond.
+"""Examples that a group of tasks has at least, padding included, and the number of groups: on a CPU
+each group costs half a millisecond.
 """
 
 
 class Group(NamedTuple):
-    """Tasks of like length, and the place of the last example that any of them has."""
+    """Tasks of similar length, and the number of columns up to the last example of any of them."""
 
-    tasks: Int64[Tensor, "T"]
+    tasks: Int64[Tensor, " T"]
     length: int
-
-
-class Rows(NamedTuple):
-    """What the first layer and the prior make of rows at the start, and how the rows overlap with
-    the examples.
-    """
-
-    first: Hidden
-    base: Scores
-    overlaps: Float[Tensor, "T N S"]
-
-
-class Place(NamedTuple):
-    """Where T tasks are in their descent: weights above the first layer, below it how hard each
-    example has pulled.
-    """
-
-    hidden: Tensor  # (T, H, H), or (H, H) where all start
-    vectors: Float[Tensor, "T 3 H"]
-    pull: Hidden
-    prior_pull: Scores
-
-
-class Slope(NamedTuple):
-    """How fast a loss grows with the weights above the first layer, and with the layers of each
-    row.
-    """
-
-    hidden: Float[Tensor, "T H H"]
-    vectors: Float[Tensor, "T 3 H"]
-    first: Hidden  # before its tanh
-    middle: Hidden  # after it
-    second: Hidden  # before its tanh
-
-
-class Step(NamedTuple):
-    """A step that was taken: from where, what the head made of the examples, how wrong that was,
-    and the way down.
-    """
-
-    place: Place
-    layers: Activations
-    error: Scores
-    slope: Slope
 
 
 def scores_after_descent(
@@ -96,58 +57,54 @@ def scores_after_descent(
     steps: int,
     first_order: bool,
 ) -> Scores:
-    """The scores of each task's own items after `steps` of descent on its squared error, at the
-    rates of `RATES`.
+    """The scores of each task's own items after `steps` of descent on its squared error: (T, Q).
+
+    `rates` are those of the layers in `RATE_NAMES`.
     """
     groups = group_by_length(support.mask)
-    order, sizes = (
-        torch.cat([group.tasks for group in groups]),
-        [len(group.tasks) for group in groups],
-    )
+    order, sizes = torch.cat([group.tasks for group in groups]), [len(g.tasks) for g in groups]
     x, prior = x.index_select(0, order), support.prior.index_select(0, order)
     whole = x, prior, x @ head["represent"], rowwise_products(prior, x)
-    share = (
-        2 * support.mask.to(support.y.dtype) / support.mask.sum(dim=1, keepdim=True).clamp(min=1)
-    )
-    above = head["hidden"], torch.stack([head[name] for name in VECTORS]), rates
-    given = GatherGroups.apply(support.x.detach() if first_order else support.x, groups)
+    shots = support.mask.sum(dim=1, keepdim=True).clamp(min=1)
+    share = 2 * support.mask.to(support.y.dtype) / shots  # d loss / d score = share * (score - y)
+    above = head["hidden"], torch.stack([head[name] for name in VECTOR_LAYERS]), rates
+    examples = GatherGroups.apply(support.x.detach() if first_order else support.x, groups)
     scores = []
-    for group, own, items, priors, *rows in zip(
-        groups, given, *(part.split(sizes) for part in whole), strict=True
-    ):
-        among = own @ (own if steps > 1 else own[:, :0]).mT  # a single step has no need of it
-        examples = Rows(own @ head["represent"], rowwise_products(priors, own), among)
-        told = _of(group, support.y), _of(group, share), steps, first_order
-        scores.append(DualDescent.apply(*examples, *rows, items @ own.mT, *above, *told))
+    parts = zip(groups, examples, *(part.split(sizes) for part in whole), strict=True)
+    for group, own, items, priors, *rows in parts:
+        gram = own @ (own if steps > 1 else own[:, :0]).mT  # a single step does not need it
+        rows_of_examples = own @ head["represent"], rowwise_products(priors, own), gram
+        constants = _of_group(group, support.y), _of_group(group, share), steps, first_order
+        scores.append(
+            DualDescent.apply(*rows_of_examples, *rows, items @ own.mT, *above, *constants)
+        )
     return torch.cat(scores)[order.argsort()]
 
 
 def group_by_length(mask: Mask) -> list[Group]:
-    """All tasks in order of length, in groups, so that each is padded to the longest of its group
-    alone.
-    """
-    place = torch.arange(mask.shape[1] + 1, device=mask.device)
-    length = (place * torch.cat([mask.new_zeros(len(mask), 1), mask], dim=1)).amax(dim=1)
+    """All tasks in order of length, in groups, each padded to the longest task of its own alone."""
+    position = torch.arange(mask.shape[1] + 1, device=mask.device)
+    length = (position * torch.cat([mask.new_zeros(len(mask), 1), mask], dim=1)).amax(dim=1)
     most = 1 if mask.is_cuda else min(MAX_GROUPS, len(mask))
-    parts = length.argsort(stable=True).tensor_split(
-        max(1, min(most, mask.numel() // MIN_GROUP_ROWS))
-    )
+    n_groups = max(1, min(most, mask.numel() // MIN_GROUP_ROWS))
+    parts = length.argsort(stable=True).tensor_split(n_groups)
     return [Group(tasks, int(length[tasks[-1]])) for tasks in parts]
 
 
-def _of(group: Group, column: Tensor) -> Tensor:
+def _of_group(group: Group, column: Tensor) -> Tensor:
     return column.narrow(1, 0, group.length).index_select(0, group.tasks)
 
 
 class GatherGroups(torch.autograd.Function):
-    """The examples of each group; indexing alone would send back a gradient of full size from
-    each.
+    """The examples of each group, with a backward pass that fills one gradient of full size.
+
+    Indexing alone would give one gradient of full size for each group.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, groups: list[Group]) -> tuple[Tensor, ...]:
         ctx.shape, ctx.groups = x.shape, groups
-        return tuple(_of(group, x) for group in groups)
+        return tuple(_of_group(group, x) for group in groups)
 
     @staticmethod
     @once_differentiable  # which hides the name of ctx
@@ -159,173 +116,65 @@ class GatherGroups(torch.autograd.Function):
 
 
 class DualDescent(torch.autograd.Function):
-    """The scores of rows after the descent on examples, and the gradient of that.
+    """The scores of rows after the descent on examples, with a backward pass written out.
 
-    Its arguments are the fields of the examples as `Rows`, of the rows, `hidden`, `vectors` and
-    `rates`, and last what knows no gradient: the ratings, the share of each in the slope, the
-    number of steps, and whether to stop at first order.
+    Its arguments are the fields of the examples as `KernelRows` (0 to 2), of the rows (3 to 5),
+    `hidden`, `vectors` and `rates` (6 to 8), and last the constants: the ratings, the share of each
+    in the gradient, the number of steps, and whether to stop at first order.
     """
 
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> Tensor:
-        examples, rows = Rows(*arguments[:3]), Rows(*arguments[3:6])
+        examples, rows = KernelRows(*arguments[:3]), KernelRows(*arguments[3:6])
         hidden, vectors, rates, y, share, steps, ctx.first_order = arguments[6:]
-        still = [part.new_zeros(1).expand_as(part) for part in (examples.first, examples.base)]
-        place = Place(hidden, vectors.expand(len(y), -1, -1), *still)
+        zeros = [part.new_zeros(1).expand_as(part) for part in (examples.first, examples.base)]
+        state = DualState(hidden, vectors.expand(len(y), -1, -1), *zeros)
         ctx.steps = []
         for _ in range(steps):
-            layers = _rise(_pulled(examples, place) if ctx.steps else examples, place)
-            error = (layers.scores - y) * share
-            ctx.steps.append(Step(place, layers, error, _fall(error, layers, place)))
-            place = _moved(ctx.steps[-1], rates)
-        layers = _rise(_pulled(rows, place), place)
-        ctx.save_for_backward(examples.overlaps, rows.overlaps, rates, share)
-        ctx.place, ctx.layers = place, layers
-        return (
-            layers.scores.clone()
-        )  # a result that its own graph held would only be freed by the garbage collector
+            current = adapted_rows(examples, state) if ctx.steps else examples
+            activations = head_activations(current, state)
+            error = (activations.scores - y) * share
+            gradient = head_gradient(error, activations, state)
+            ctx.steps.append(Step(state, activations, error, gradient))
+            state = next_state(ctx.steps[-1], rates)
+        activations = head_activations(adapted_rows(rows, state), state)
+        ctx.save_for_backward(examples.gram, rows.gram, rates, share)
+        ctx.state, ctx.activations = state, activations
+        # A copy: a result that its own graph held would only be freed by the garbage collector.
+        return activations.scores.clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        among, overlaps, rates, share = ctx.saved_tensors
-        end = _fall(gradient[0], ctx.layers, ctx.place)
-        of = Place(
+        gram, rows_gram, rates, share = ctx.saved_tensors
+        (by_score,) = gradient
+        end = head_gradient(by_score, ctx.activations, ctx.state)
+        # The gradient by the state after the last step, carried back step by step.
+        adjoint = DualState(
             end.hidden,
             end.vectors,
-            -(overlaps.mT @ end.first),
-            -weighted_sum(gradient[0], overlaps),
+            -(rows_gram.mT @ end.first),
+            -weighted_sum(by_score, rows_gram),
         )
-        of_rates, of_among = torch.zeros_like(rates), torch.zeros_like(among)
-        of_rows: list[tuple[Hidden, Scores]] = []
+        by_rates, by_gram = torch.zeros_like(rates), torch.zeros_like(gram)
+        by_examples: list[tuple[Hidden, Scores]] = []
         for step in reversed(ctx.steps):
             if ctx.needs_input_grad[8]:
-                of_rates += _of_rates(of, step)
+                by_rates += rates_gradient(adjoint, step)
             if ctx.first_order:
                 continue
-            of, first, base = _back(step, of, rates, share)
-            of_rows.append((first, base))
-            if step is not ctx.steps[0]:
-                of.pull.baddbmm_(among, first, alpha=-1)
-                of.prior_pull.sub_(weighted_sum(base, among))
+            adjoint, first, base = step_backward(step, adjoint, rates, share)
+            by_examples.append((first, base))
+            if step is not ctx.steps[0]:  # whose coefficients are zero, and constant
+                adjoint.coefficients.baddbmm_(gram, first, alpha=-1)
+                adjoint.prior_coefficients.sub_(weighted_sum(base, gram))
                 if ctx.needs_input_grad[2]:
-                    of_among += _of_overlaps(first, base, step.place)
-        examples = [reduce(torch.add, parts) for parts in zip(*of_rows, strict=True)] or [
-            None,
-            None,
-        ]
-        of_overlaps = (
-            _of_overlaps(end.first, gradient[0], ctx.place) if ctx.needs_input_grad[5] else None
+                    by_gram += gram_gradient(first, base, step.state)
+        sums = [reduce(torch.add, parts) for parts in zip(*by_examples, strict=True)]
+        by_rows_gram = (
+            gram_gradient(end.first, by_score, ctx.state) if ctx.needs_input_grad[5] else None
         )
-        above = of.hidden.sum(dim=0), of.vectors.sum(dim=0), of_rates
-        return (
-            *examples,
-            of_among,
-            end.first,
-            gradient[0],
-            of_overlaps,
-            *above,
-            None,
-            None,
-            None,
-            None,
-        )
-
-
-def _pulled(rows: Rows, place: Place) -> Rows:
-    """What has become of rows, now that the examples have pulled at the first layer and the
-    prior.
-    """
-    first = torch.baddbmm(rows.first, rows.overlaps, place.pull, alpha=-1)
-    return rows._replace(
-        first=first, base=rows.base - rowwise_products(place.prior_pull, rows.overlaps)
-    )
-
-
-def _rise(rows: Rows, place: Place) -> Activations:
-    bend, offset, output = place.vectors.unbind(dim=1)
-    first = fast_tanh_(rows.first + bend.unsqueeze(1))
-    second = fast_tanh_((first @ place.hidden).add_(offset.unsqueeze(1)))
-    return Activations(first, second, rowwise_products(output, second) + rows.base)
-
-
-def _fall(error: Scores, layers: Activations, place: Place) -> Slope:
-    """The slope of a loss, given that of the scores."""
-    second = tanh_gradient_(error.unsqueeze(-1) * place.vectors[:, 2:], layers.second)
-    middle = second @ place.hidden.mT
-    first = tanh_gradient(middle, layers.first)
-    vectors = torch.stack(
-        [first.sum(dim=1), second.sum(dim=1), weighted_sum(error, layers.second)], dim=1
-    )
-    return Slope(layers.first.mT @ second, vectors, first, middle, second)
-
-
-def _moved(step: Step, rates: Tensor) -> Place:
-    represent, hidden, *_, prior = rates.tolist()
-    return Place(
-        torch.add(step.place.hidden, step.slope.hidden, alpha=-hidden),
-        step.place.vectors - rates[2:5].unsqueeze(-1) * step.slope.vectors,
-        torch.add(step.place.pull, step.slope.first, alpha=represent),
-        torch.add(step.place.prior_pull, step.error, alpha=prior),
-    )
-
-
-def _of_rates(of: Place, step: Step) -> Tensor:
-    """What the outer loop says to the rates, given what it says to the place where the step led."""
-    hidden, vectors, first, *_ = step.slope
-    parts = [
-        _dot(of.pull, first),
-        -_dot(of.hidden, hidden),
-        -(of.vectors * vectors).sum(dim=(0, 2)),
-    ]
-    return torch.cat([*parts, _dot(of.prior_pull, step.error)])
-
-
-def _dot(a: Tensor, b: Tensor) -> Float[Tensor, "1"]:
-    return torch.dot(a.flatten(), b.flatten()).view(1)
-
-
-def _back(step: Step, of: Place, rates: Tensor, share: Scores) -> tuple[Place, Hidden, Scores]:
-    """What the outer loop says to the start of a step and to the rows, given what it says to where
-    the step led.
-    """
-    represent, by_hidden, *_, by_prior = rates.tolist()
-    (z1, z2, _), error, slope, hidden = step.layers, step.error, step.slope, step.place.hidden
-    output = step.place.vectors[:, 2]
-    of_bend, of_offset, of_output = (-rates[2:5].unsqueeze(-1) * of.vectors).unbind(dim=1)
-    # Up through the slope, from the first layer to the error,
-    first = torch.add(of_bend.unsqueeze(1), of.pull, alpha=represent)
-    middle = tanh_gradient(first, z1)
-    second = (
-        (middle @ hidden).baddbmm_(z1, of.hidden, alpha=-by_hidden).add_(of_offset.unsqueeze(1))
-    )
-    top = tanh_gradient(second, z2)
-    score = (
-        (rowwise_products(output, top) + rowwise_products(of_output, z2))
-        .add_(of.prior_pull, alpha=by_prior)
-        .mul_(share)
-    )
-    # and down again through the layers, whose values are part of the slope as well.
-    of_z2 = second.mul_(z2).mul_((-2 * error).unsqueeze(-1)).mul_(output.unsqueeze(1))
-    of_z2.baddbmm_(torch.stack([error, score], dim=-1), torch.stack([of_output, output], dim=1))
-    of_second = tanh_gradient_(of_z2, z2)
-    of_z1 = (
-        first.mul_(slope.middle)
-        .mul_(z1)
-        .baddbmm_(slope.second, of.hidden.mT, beta=-2, alpha=-by_hidden)
-    )
-    of_first = tanh_gradient_(of_z1.add_(of_second @ hidden.mT), z1)
-    vectors = [
-        of_first.sum(dim=1),
-        of_second.sum(dim=1),
-        weighted_sum(error, top) + weighted_sum(score, z2),
-    ]
-    before = of._replace(
-        hidden=of.hidden.baddbmm_(middle.mT, slope.second).baddbmm_(z1.mT, of_second),
-        vectors=of.vectors + torch.stack(vectors, dim=1),
-    )
-    return before, of_first, score
-
-
-def _of_overlaps(first: Hidden, base: Scores, place: Place) -> Float[Tensor, "T N S"]:
-    return -(first @ place.pull.mT + base.unsqueeze(-1) * place.prior_pull.unsqueeze(1))
+        above = adjoint.hidden.sum(dim=0), adjoint.vectors.sum(dim=0), by_rates
+        constants = (None, None, None, None)
+        first_and_base = sums or [None, None]
+        return *first_and_base, by_gram, end.first, by_score, by_rows_gram, *above, *constants

@@ -1,7 +1,7 @@
-"""The head: a small network over item vectors of whose weights every task may own a version.
+"""Head: a small network over item vectors, of whose weights every task has its own version.
 
-Learners that adapt by changing weights share it: a fresh head, the scores under given weights, the
-slope of a support set's loss. All of it is batched over tasks, so no task waits for another.
+Learners that adapt by changing weights share it: initial weights, scores under given weights, and
+the gradient of a support set's loss. All of it is batched over tasks.
 """
 
 from collections.abc import Sequence
@@ -12,34 +12,29 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import grad
 
-from warmstart.learners.base import (
-    CandidateSet,
-    Items,
-    Objective,
-    Scores,
-    Support,
-    Weights,
-    ranking,
-)
+from warmstart.learners.base import Items, Scores, Support, Weights
+from warmstart.learners.objectives import CandidateSet, Objective, ranking
 
 HeadWeights = dict[str, Tensor]
-"""The weights by name, each with leading dimension T; "prior" (T, D) is the part that knows the
-profile.
+"""Weights by layer, each with leading dimension T; "prior" (T, D) is the linear part that the
+profile gives.
 """
 ADAPTED_LAYERS = {
     "all": ("represent", "bend", "hidden", "offset", "output", "prior"),
     "decision": ("hidden", "offset", "output", "prior"),
     "output": ("output", "prior"),
 }
-"""What a task may adapt: everything, all above the representation, or the last layer alone."""
+"""The layers that a task may adapt: all, those above the representation, or the last alone."""
 INNER_RATE = {"ranking": 0.5, "rating": 0.1}
-"""The inner rate that suits an objective: a softmax is flat, a squared error steep."""
+"""The initial rate of an objective's inner loop: a softmax has small gradients, a squared error
+large ones.
+"""
 
 Hidden = Float[Tensor, "T N H"]
 
 
 class Activations(NamedTuple):
-    """What N items leave in the layers of each task's head."""
+    """The activations of N items in the layers of each task's head."""
 
     first: Hidden
     second: Hidden
@@ -60,24 +55,22 @@ def init_head(dim: int, hidden: int) -> nn.ParameterDict:
 
 
 def expand_to_tasks(head: nn.ParameterDict, prior: Weights) -> HeadWeights:
-    """The weights from which T tasks start: the same head for all, and each one's own prior."""
-    return {
-        **{name: weight.expand(len(prior), *weight.shape) for name, weight in head.items()},
-        "prior": prior,
-    }
+    """The initial weights of T tasks: the same head for all, and each one's own prior."""
+    shared = {name: weight.expand(len(prior), *weight.shape) for name, weight in head.items()}
+    return {**shared, "prior": prior}
 
 
 def head_scores(weights: HeadWeights, x: Items) -> Scores:
-    """The scores of Q items under each task's weights."""
+    """The scores of Q items under each task's weights: (T, Q)."""
     return _forward(weights, x).scores
 
 
 def support_loss(
-    objective: Objective, weights: HeadWeights, support: Support, catalogue: CandidateSet
-) -> Float[Tensor, "T"]:
-    """How badly each task's weights explain its own support set."""
+    objective: Objective, weights: HeadWeights, support: Support, candidates: CandidateSet
+) -> Float[Tensor, " T"]:
+    """The loss of each task's weights on its own support set: (T,)."""
     return objective(
-        lambda x: head_scores(weights, x), support.x, support.y, support.mask, catalogue
+        lambda x: head_scores(weights, x), support.x, support.y, support.mask, candidates
     )
 
 
@@ -86,39 +79,39 @@ def support_gradient(
     weights: HeadWeights,
     adapted: Sequence[str],
     support: Support,
-    catalogue: CandidateSet,
+    candidates: CandidateSet,
 ) -> HeadWeights:
-    """The gradient of each task's support loss with respect to its adapted weights, itself
-    differentiable.
+    """The gradient of each task's support loss by its adapted weights, itself differentiable.
 
-    The way back through the head is written out, since the gradient of a formula costs less than
-    that of a gradient.
+    The backward pass through the head is written out: to differentiate a formula costs less than to
+    differentiate a gradient.
     """
-    own = _forward(weights, support.x)
+    examples = _forward(weights, support.x)
     if objective is not ranking:
-        (steepness,) = _steepness(objective, support, catalogue, own)
-        return _backward(weights, adapted, support.x, own, steepness)
-    others = _forward(weights, catalogue.x)
-    steepness, of_others = _steepness(objective, support, catalogue, own, others)
-    near = _backward(weights, adapted, support.x, own, steepness)
-    far = _backward(weights, adapted, catalogue.x, others, of_others)
-    return {name: near[name] + far[name] for name in adapted}
+        (by_score,) = _score_gradients(objective, support, candidates, examples)
+        return _backward(weights, adapted, support.x, examples, by_score)
+    # A softmax depends on the scores of the candidates as well, and so on the weights through them.
+    others = _forward(weights, candidates.x)
+    by_score, by_other = _score_gradients(objective, support, candidates, examples, others)
+    of_examples = _backward(weights, adapted, support.x, examples, by_score)
+    of_others = _backward(weights, adapted, candidates.x, others, by_other)
+    return {name: of_examples[name] + of_others[name] for name in adapted}
 
 
 def rowwise_products(weights: Weights, x: Items) -> Scores:
-    """The product of each item with each task's weights, where several times faster than `project`:
-    on a CPU.
+    """The product of each item with each task's weights, on a CPU several times faster than
+    `project`.
     """
     return weights @ x.mT if x.ndim == 2 else (weights.unsqueeze(1) @ x.mT).squeeze(1)
 
 
 def weighted_sum(shares: Scores, x: Items) -> Weights:
-    """The sum of the items of each task, each times its share."""
+    """The sum of the items of each task, each times its share: (T, Q), (T, Q, D) -> (T, D)."""
     return shares @ x if x.ndim == 2 else (shares.unsqueeze(1) @ x).squeeze(1)
 
 
 class FastTanh(torch.autograd.Function):
-    """tanh, faster, and differentiable twice."""
+    """tanh in less time, twice differentiable."""
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:
@@ -139,63 +132,63 @@ def fast_tanh_(x: Tensor) -> Tensor:
 
 
 def tanh_gradient(gradient: Tensor, value: Tensor) -> Tensor:
-    """The gradient before a tanh, from that after it and its value: `gradient * (1 - value**2)` in
-    one pass.
-    """
+    """The gradient before a tanh from that after it and its value: `gradient * (1 - value**2)`."""
     return torch.ops.aten.tanh_backward(gradient, value)
 
 
 def tanh_gradient_(gradient: Tensor, value: Tensor) -> Tensor:
-    """The same in place, for gradients that autograd does not follow."""
+    """`tanh_gradient` in place, for gradients that autograd does not follow."""
     return torch.ops.aten.tanh_backward.grad_input(gradient, value, grad_input=gradient)
 
 
 def _forward(weights: HeadWeights, x: Items) -> Activations:
-    first = FastTanh.apply(_first(weights["represent"], x) + weights["bend"].unsqueeze(1))
-    second = FastTanh.apply(first @ weights["hidden"] + weights["offset"].unsqueeze(1))
-    return Activations(
-        first,
-        second,
-        rowwise_products(weights["output"], second) + rowwise_products(weights["prior"], x),
-    )
+    weight1, bias1 = weights["represent"], weights["bend"]
+    weight2, bias2 = weights["hidden"], weights["offset"]
+    first = FastTanh.apply(_first_layer(weight1, x) + bias1.unsqueeze(1))
+    second = FastTanh.apply(first @ weight2 + bias2.unsqueeze(1))
+    scores = rowwise_products(weights["output"], second) + rowwise_products(weights["prior"], x)
+    return Activations(first, second, scores)
 
 
-def _first(represent: Tensor, x: Items) -> Hidden:
-    """Items shared by all tasks meet all tasks' weights in one large product."""
-    return torch.einsum("nd,tdh->tnh", x, represent) if x.ndim == 2 else x @ represent
+def _first_layer(weight1: Tensor, x: Items) -> Hidden:
+    """Items times weights: shared items meet all tasks' weights in one large product."""
+    return torch.einsum("nd,tdh->tnh", x, weight1) if x.ndim == 2 else x @ weight1
 
 
-def _steepness(
-    objective: Objective, support: Support, catalogue: CandidateSet, *seen: Activations
+def _score_gradients(
+    objective: Objective, support: Support, candidates: CandidateSet, *groups: Activations
 ) -> tuple[Tensor, ...]:
-    """How fast the loss grows with each score: of the task's own examples, and of the catalogue
-    where it counts.
-    """
+    """The gradient of the loss by the scores: of the examples, and of the candidates if given."""
 
-    def total(*scores: Tensor) -> Tensor:
+    def total_loss(*scores: Tensor) -> Tensor:
         def score(x: Tensor) -> Tensor:
-            return scores[-1] if x is catalogue.x else scores[0]
+            return scores[-1] if x is candidates.x else scores[0]
 
-        return objective(score, support.x, support.y, support.mask, catalogue).sum()
+        return objective(score, support.x, support.y, support.mask, candidates).sum()
 
-    return grad(total, argnums=tuple(range(len(seen))))(*(layers.scores for layers in seen))
+    by_scores = grad(total_loss, argnums=tuple(range(len(groups))))
+    return by_scores(*(activations.scores for activations in groups))
 
 
 def _backward(
-    weights: HeadWeights, adapted: Sequence[str], x: Items, layers: Activations, steepness: Scores
+    weights: HeadWeights,
+    adapted: Sequence[str],
+    x: Items,
+    activations: Activations,
+    by_score: Scores,
 ) -> HeadWeights:
-    """The gradient with respect to the adapted weights, no further down than the lowest of them."""
-    found = {"output": weighted_sum(steepness, layers.second), "prior": weighted_sum(steepness, x)}
+    """The gradient by the adapted weights, no further down than the lowest of them."""
+    first, second, _ = activations
+    found = {"output": weighted_sum(by_score, second), "prior": weighted_sum(by_score, x)}
     if "hidden" in adapted:
-        gradient = tanh_gradient(
-            steepness.unsqueeze(-1) * weights["output"].unsqueeze(1), layers.second
-        )
-        found |= {"hidden": layers.first.mT @ gradient, "offset": gradient.sum(dim=1)}
+        by_second = tanh_gradient(by_score.unsqueeze(-1) * weights["output"].unsqueeze(1), second)
+        found |= {"hidden": first.mT @ by_second, "offset": by_second.sum(dim=1)}
         if "represent" in adapted:
-            gradient = tanh_gradient(gradient @ weights["hidden"].mT, layers.first)
-            found |= {"represent": _outer(x, gradient), "bend": gradient.sum(dim=1)}
+            by_first = tanh_gradient(by_second @ weights["hidden"].mT, first)
+            found |= {"represent": _outer_sum(x, by_first), "bend": by_first.sum(dim=1)}
     return {name: found[name] for name in adapted}
 
 
-def _outer(x: Items, gradient: Hidden) -> Tensor:
+def _outer_sum(x: Items, gradient: Hidden) -> Tensor:
+    """The sum of the outer products of items and gradients: (T, N, D), (T, N, H) -> (T, D, H)."""
     return torch.einsum("nd,tnh->tdh", x, gradient) if x.ndim == 2 else x.mT @ gradient
