@@ -5,13 +5,20 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 # One thread each for two test workers: more threads than cores make small tensors slow.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --no-loadscope-reorder
 
-.PHONY: up test slow mutants check bench
+.PHONY: up test rounding slow mutants check bench
 
 up: .venv/.run
 	$(BIN)/warmstart up $(ARGS)
 
 test: .venv/.test
 	$(PYTEST) $(ARGS)
+
+# Saved models and their lists on other kernels and thread counts, whose sums round otherwise. A kernel that the machine
+# sets for OpenBLAS is left as it is.
+SAVED = $(BIN)/python -m pytest -q -n 2 tests/unit/recommend/test_recommender.py tests/unit/recommend/test_model_folder.py
+rounding: .venv/.test
+	OPENBLAS_CORETYPE=$${OPENBLAS_CORETYPE:-Haswell} OMP_NUM_THREADS=1 $(SAVED)
+	OPENBLAS_CORETYPE=$${OPENBLAS_CORETYPE:-Sandybridge} ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 OMP_NUM_THREADS=2 $(SAVED)
 
 slow: .venv/.test
 	$(PYTEST) -m slow $(ARGS)
