@@ -1,15 +1,16 @@
 """The laws that hold for every scorer, classic or learned, for both objectives."""
 
-import copy
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.explain.attribution import Known, influences
 from warmstart.scorer import Scorer
 from warmstart.tasks.tasks import Examples, batches
+from warmstart.testing.scorer_laws import SCORER_LAWS, ScorerCase
 from warmstart.training import registry as recipes
 from warmstart.training.registry import RECIPES
 from warmstart.training.tuning import Fitted, Order
@@ -25,6 +26,17 @@ SMALL = {
 }
 MANY_STEPS_INSIDE = {"reptile", "imaml"}  # which take as long for half of the steps
 JUDGE = {"judge_cases": 300, "judge_steps": 50}
+ONE_A_FAMILY = {
+    "maml",
+    "matching",
+    "mann",
+    "ridge",
+    "in-context",
+    "blend",
+    "fine-tune",
+    "stacked-bridge",
+}
+"""Learners by gradient steps, distances, a memory, a closed form, one pass, and so on."""
 IMPERSONAL = {"popularity", "bias"}
 CASES = [(name, objective) for name, recipe in RECIPES.items() for objective in recipe.objectives]
 PERSONAL = [case for case in CASES if case[0] not in IMPERSONAL]
@@ -70,66 +82,15 @@ def scores_of(scorer: Scorer, support: Examples, items=None, profile=None) -> np
     )
 
 
-def test_a_scorer_fits_the_protocol(scorer):
-    assert isinstance(scorer, Scorer)
-
-
-def test_ragged_batch_equals_each_task_alone(scorer, support):
-    together = scores_of(scorer, support)
-    alone = [scores_of(scorer, support.take(np.array([task]))) for task in range(4)]
-    np.testing.assert_allclose(together, np.concatenate(alone), rtol=1e-4, atol=1e-5)
-
-
-def test_the_order_of_the_candidates_does_not_matter(scorer, support):
-    everything = scores_of(scorer, support)
-    some = np.array([11, 2, 29, 7, 7, 0])
-    np.testing.assert_allclose(
-        scores_of(scorer, support, some), everything[:, some], rtol=1e-4, atol=1e-5
-    )
-
-
-def test_candidates_may_differ_from_task_to_task(scorer, support):
-    everything = scores_of(scorer, support)
-    own = np.array([[11, 2, 29], [0, 1, 2], [5, 5, 4], [29, 28, 1]])
-    expected = np.take_along_axis(everything, own, axis=1)
-    np.testing.assert_allclose(scores_of(scorer, support, own), expected, rtol=1e-4, atol=1e-5)
-
-
-def test_the_order_of_the_support_does_not_matter(scorer, support):
+@pytest.mark.parametrize("law", SCORER_LAWS, ids=lambda law: law.__name__)
+def test_the_law_holds(law, scorer):
     parts = scorer.bases.scorers.values() if hasattr(scorer, "bases") else [scorer]
     learners = [getattr(getattr(part, "model", None), "learner", None) for part in parts]
-    if any(learner is not None and learner.order_matters for learner in learners):
-        pytest.skip("this learner says that order matters")
-    turned = support.shuffled(np.random.default_rng(1))
-    assert not np.array_equal(turned.item, support.item)
-    np.testing.assert_allclose(
-        scores_of(scorer, turned), scores_of(scorer, support), rtol=1e-4, atol=1e-5
+    law(
+        ScorerCase.of(
+            scorer, order_matters=any(getattr(one, "order_matters", False) for one in learners)
+        )
     )
-
-
-def test_an_empty_support_has_finite_scores_that_differ_between_items(scorer, examples):
-    scores = scores_of(scorer, examples([[], []]))
-    assert scores.shape == (2, 30) and scores.dtype == np.float32
-    assert np.isfinite(scores).all() and np.ptp(scores[0]) > 0
-
-
-def test_scoring_twice_gives_the_same_bits(scorer, support):
-    np.testing.assert_array_equal(scores_of(scorer, support), scores_of(scorer, support))
-
-
-def test_adapting_to_others_leaves_a_state_as_it_was(scorer, support, examples):
-    state = scorer.adapt(support)
-    before = scorer.score(state, np.arange(30)).copy()
-    scorer.score(scorer.adapt(examples([[1, 2], [3], [4], [5]])), np.arange(30))
-    np.testing.assert_array_equal(scorer.score(state, np.arange(30)), before)
-
-
-def test_input_is_never_modified(scorer, support):
-    items, before = np.array([4, 1, 2]), copy.deepcopy(support)
-    scores_of(scorer, support, items)
-    np.testing.assert_array_equal(items, [4, 1, 2])
-    for column in ("item", "value", "start"):
-        np.testing.assert_array_equal(getattr(support, column), getattr(before, column))
 
 
 @pytest.mark.parametrize(("name", "objective"), CASES)
@@ -158,7 +119,14 @@ def test_five_examples_beat_none(name, objective, fitted, split):
         assert after < before - (0.03 if RECIPES[name].kind == "transfer" else 0.05)
 
 
-@pytest.mark.parametrize("name", [name for name, objective in PERSONAL if objective == "ranking"])
+def checkerboard_cases() -> list[ParameterSet]:
+    """All that rank, those slow of which a relative is among the quick ones."""
+    names = [name for name, objective in PERSONAL if objective == "ranking"]
+    quick = {name for name in names if RECIPES[name].kind == "classic"} | ONE_A_FAMILY
+    return [pytest.param(name, marks=[] if name in quick else [pytest.mark.slow]) for name in names]
+
+
+@pytest.mark.parametrize("name", checkerboard_cases())
 def test_a_checkerboard_gives_back_the_withheld_items(name, board):
     scorer = recipes.fit(name, Order(board, settings=small(name))).scorer
     recovered = []

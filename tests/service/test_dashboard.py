@@ -153,6 +153,7 @@ def test_every_click_in_the_playground_changes_the_list_and_tells_why(visit):
     expect(page.get_by_role("status")).to_contain_text("nothing is known of you")
 
 
+@pytest.mark.slow
 def test_the_first_list_of_the_playground_is_there_within_a_tenth_of_a_second(visit):
     took = []
     for _ in range(4):  # the best: the machine may be busy with something else

@@ -401,6 +401,7 @@ def test_a_fit_that_was_killed_goes_on_to_the_same_weights(folder, tmp_path):
     assert whole == broken
 
 
+@pytest.mark.slow
 def test_real_titles_come_within_three_seconds_of_the_start(data_folder, tmp_path):
     command = [sys.executable, "-m", "warmstart"]
     fit = [
