@@ -95,7 +95,7 @@ def test_focus_weighs_an_example_by_a_power_of_the_chance_it_is_given():
         mask,
         CandidateSet(pool, torch.zeros(6)),
         known,
-        focus=0.5,
+        focal_exponent=0.5,
     )
     chances = [
         float((x[i] @ w + known[i]).exp() / ((x[i] @ w + known[i]).exp() + (pool @ w).exp().sum()))
@@ -116,9 +116,9 @@ def test_a_score_is_that_of_the_network_and_what_the_trusted_witnesses_say(split
     x = scorer.vectors[torch.from_numpy(padded.item)]
     prior = model.encoder.priors(None, 3)
     trust = model.learner.expert_weights(Support(x, torch.ones(mask.shape), mask, prior))
-    said = torch.from_numpy(model.evidence.scores(given)) @ trust.unsqueeze(-1)
+    said = torch.from_numpy(model.experts.scores(given)) @ trust.unsqueeze(-1)
     network = state.state @ scorer.vectors.mT
-    network[:, torch.from_numpy(model.evidence.taken)] += said.squeeze(-1)
+    network[:, torch.from_numpy(model.experts.taken)] += said.squeeze(-1)
     assert_close(torch.from_numpy(scorer.score(state, np.arange(30))), network)
 
 
@@ -134,8 +134,8 @@ def test_in_training_the_witnesses_have_not_seen_the_task(split):
     x = vectors[torch.from_numpy(padded.item)]
     given = Support(x, torch.ones(mask.shape), mask, model.encoder.priors(batch.profile, 5))
     scores = model.learner.adapt(given, CATALOGUE) @ vectors.mT
-    witnesses = torch.from_numpy(model.evidence.scores(batch.support, batch.own, batch.profile))
-    scores[:, torch.from_numpy(model.evidence.taken)] += (
+    witnesses = torch.from_numpy(model.experts.scores(batch.support, batch.own, batch.profile))
+    scores[:, torch.from_numpy(model.experts.taken)] += (
         witnesses @ model.learner.expert_weights(given).unsqueeze(-1)
     ).squeeze(-1)
     losses, weights = [], []
@@ -157,7 +157,7 @@ def test_in_training_the_witnesses_have_not_seen_the_task(split):
 def test_ratings_have_no_witnesses(split):
     recipe = RECIPES["blend"]
     settings = {**recipe.preset, **SETTINGS, "objective": "rating"}
-    assert recipe.start(split, settings).evidence is None
+    assert recipe.start(split, settings).experts is None
     assert recipe._model(recipe.start(split, settings), settings).learner.gate is None
 
 

@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
 from warmstart.learners.objectives import CandidateSet, ranking, rating
-from warmstart.model.few_shot import sample_candidates
+from warmstart.model.sampled_softmax import sample_candidates
 from warmstart.model.fitted import logsumexp
 
 

@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from warmstart.ensemble.base_scorers import BaseScorers
 from warmstart.ensemble.count_features import FEATURE_NAMES, ITEM_FEATURE_NAMES, CountFeatures
-from warmstart.model.few_shot import MASKED_LOGIT
+from warmstart.learners.objectives import MASKED_LOGIT
 from warmstart.tasks.tasks import TaskBatch, Tasks, batches
 
 CELLS = 8_000_000  # scores of the base that are held at once

@@ -1,4 +1,4 @@
-"""Encoder: items and profiles as vectors, from learned ids and from content columns."""
+"""Encoder: vectors of items and priors of profiles, from id embeddings and content features."""
 
 import numpy as np
 import scipy.sparse as sp
@@ -10,7 +10,7 @@ from torch.nn.functional import dropout, embedding_bag, normalize
 from warmstart.arrays import n_columns
 from warmstart.learners.base import FIXED_COORDINATES
 
-PRIOR = 1  # the channel of an item's mean appeal
+BIAS_COORDINATE = 1  # of an item's vector; the coordinate before it is the constant 1
 
 
 class SparseRows(nn.Module):
@@ -28,9 +28,7 @@ class SparseRows(nn.Module):
 
 
 class ContentEmbedding(nn.Module):
-    """This maps the sparse content rows of N things to (N, D) vectors, linearly; at first to
-    zero.
-    """
+    """A linear map of N sparse rows of content features to vectors (N, D), zero at first."""
 
     def __init__(self, width: int, dim: int) -> None:
         super().__init__()
@@ -48,21 +46,20 @@ class ContentEmbedding(nn.Module):
 
 
 class Encoder(nn.Module):
-    """This gives every item of the catalogue its vector: a constant, its mean appeal, and learned
-    coordinates.
+    """Item tower and profile prior: every item's vector is a constant, its bias, and an embedding.
 
-    The learned coordinates are the sum of an id embedding and of the item's content. In training
-    the ids of some items are dropped, so that an item never seen can live on its content alone
-    (after DropoutNet, Volkovs et al., NeurIPS 2017). Without content nothing is dropped, since
-    nothing would remain. The id embeddings start at `directions`, else they are drawn. With
-    `fixed_appeal` the mean appeal stays what the data say; `profile_rate` is how many times as fast
-    as the rest the prior learns from the profile. `unit` gives the learned coordinates length 1, of
-    which training drops a share of `coordinate_dropout`.
+    The embedding is the sum of an id embedding and the item's content. In training the ids of some
+    items are dropped, so that a cold item can be scored by its content alone (after DropoutNet,
+    Volkovs et al., NeurIPS 2017); without content nothing is dropped, since nothing would remain.
+    Id embeddings start at `initial_embeddings`, else they are random. With `fixed_appeal` the item
+    bias is not trained. The prior learns from the profile `profile_rate` times as fast as the rest
+    of the model. `unit` normalises the embeddings to length 1, of which training drops a share of
+    `coordinate_dropout`.
     """
 
     def __init__(
         self,
-        item_bias: Float32[np.ndarray, "I"],
+        item_bias: Float32[np.ndarray, " I"],
         *,
         dim: int = 64,
         content: sp.csr_array | None = None,
@@ -77,60 +74,56 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         self.dim, self.id_dropout, self.profile_dropout = dim, id_dropout, profile_dropout
-        self.profile_rate, self.unit, self.coordinate_dropout = (
-            profile_rate,
-            unit,
-            coordinate_dropout,
-        )
-        free = dim - FIXED_COORDINATES
+        self.profile_rate, self.unit = profile_rate, unit
+        self.coordinate_dropout = coordinate_dropout
+        width = dim - FIXED_COORDINATES
         self.appeal = nn.Parameter(torch.from_numpy(item_bias), requires_grad=not fixed_appeal)
-        drawn = torch.randn(len(item_bias), free) * free**-0.5
+        # Drawn in any case, so that a seed gives the same model with or without initial embeddings.
+        drawn = torch.randn(len(item_bias), width) * width**-0.5
         self.ids = nn.Parameter(
             drawn if initial_embeddings is None else torch.from_numpy(initial_embeddings)
         )
         self.rows = None if content is None else SparseRows(content)
-        self.content = None if content is None else ContentEmbedding(n_columns(content), free)
-        self.start = nn.Parameter(nn.functional.one_hot(torch.tensor(PRIOR), dim).float())
+        self.content = None if content is None else ContentEmbedding(n_columns(content), width)
+        prior = nn.functional.one_hot(torch.tensor(BIAS_COORDINATE), dim).float()
+        self.start = nn.Parameter(prior)  # of a user without profile: scores are the item biases
         self.profile = ContentEmbedding(profile_width, dim) if profile_width else None
 
     def forward(self) -> Float[Tensor, "I D"]:
         """The vectors of all items; in training mode some ids are dropped."""
-        appeal, ids = self.appeal, self.ids
+        item_bias, ids = self.appeal, self.ids
         if self.rows is not None and self.content is not None:
             if self.training:
                 keep = torch.rand(len(ids), device=ids.device) >= self.id_dropout
-                appeal, ids = appeal * keep, ids * keep.unsqueeze(-1)
+                item_bias, ids = item_bias * keep, ids * keep.unsqueeze(-1)
             ids = ids + self.content(self.rows)
         if self.training and self.coordinate_dropout:
             ids = dropout(ids, self.coordinate_dropout)
         ids = normalize(ids, dim=-1) if self.unit else ids
-        return torch.cat([torch.ones_like(appeal).unsqueeze(-1), appeal.unsqueeze(-1), ids], dim=-1)
+        ones = torch.ones_like(item_bias)
+        return torch.cat([ones.unsqueeze(-1), item_bias.unsqueeze(-1), ids], dim=-1)
 
     @property
     def content_width(self) -> int:
-        """Columns of content that an item has; 0 where nothing is known of items."""
+        """The number of content features of an item; 0 for a model without content."""
         return 0 if self.content is None else len(self.content.weight)
 
-    def vector_without(self, item: int, columns: Bool[Tensor, "G"]) -> Float[Tensor, "D"]:
-        """The vector that an item would have if some columns of its content were not known."""
-        assert self.rows is not None and self.content is not None, (
-            "only what is known can be left out"
-        )
-        place = slice(int(self.rows.start[item]), int(self.rows.start[item + 1]))
-        column, weight = self.rows.column[place], self.rows.weight[place]
+    def vector_without(self, item: int, columns: Bool[Tensor, " G"]) -> Float[Tensor, " D"]:
+        """The vector of an item with some of its content features set to zero."""
+        assert self.rows is not None and self.content is not None, "a model without content"
+        row = slice(int(self.rows.start[item]), int(self.rows.start[item + 1]))
+        column, weight = self.rows.column[row], self.rows.weight[row]
         rest = weight * ~columns[column]
         ids = self.ids[item] + rest @ self.content.weight[column]
         ids = normalize(ids, dim=-1) if self.unit else ids
-        return torch.cat([torch.ones(1), self.appeal[item, None], ids])
+        return torch.cat([ids.new_ones(1), self.appeal[item, None], ids])
 
     def priors(self, profile: sp.csr_array | None, tasks: int) -> Float[Tensor, "T D"]:
-        """The weights that each task starts from, given its profile; in training mode some profiles
-        are dropped.
-        """
-        start = self.start.expand(tasks, -1)
+        """The prior weights of each task given its profile; training drops some profiles."""
+        prior = self.start.expand(tasks, -1)
         if self.profile is None or profile is None:
-            return start
-        shift = self.profile_rate * self.profile(SparseRows(profile).to(start.device))
+            return prior
+        shift = self.profile_rate * self.profile(SparseRows(profile).to(prior.device))
         if self.training:
-            shift = shift * (torch.rand(tasks, 1, device=start.device) >= self.profile_dropout)
-        return start + shift
+            shift = shift * (torch.rand(tasks, 1, device=prior.device) >= self.profile_dropout)
+        return prior + shift

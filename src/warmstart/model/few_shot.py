@@ -1,5 +1,5 @@
-"""FewShot: an encoder and a learner made one model, which trains on batches of tasks and serves as
-a scorer.
+"""FewShot: an encoder and a learner as one model, which trains on batches of tasks and scores
+items.
 """
 
 from collections.abc import Sequence
@@ -11,71 +11,46 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor, nn
-from torch.nn.functional import (
-    embedding,
-)  # unlike indexing, its gradient is the same for any number of threads
+from torch.nn.functional import embedding
 
-from warmstart.ensemble.experts import CONTENT_EXPERT, ColumnMask, Experts, ItemSubset
+from warmstart.ensemble.closed_form import ColumnMask
+from warmstart.ensemble.experts import CONTENT_EXPERT, Experts
+from warmstart.ensemble.support_sets import ItemSubset
 from warmstart.learners.base import GatesExperts, Learner, Query, Support
 from warmstart.learners.objectives import CandidateSet
 from warmstart.model.encoder import Encoder
+from warmstart.model.sampled_softmax import (
+    CandidateSample,
+    candidate_set,
+    exclude,
+    mark_events,
+    sample_candidates,
+)
 from warmstart.scorer import Candidates, State
-from warmstart.tasks.tasks import NEXT, Examples, Padded, Profile, Question, TaskBatch
-
-MASKED_LOGIT = (
-    -1e9
-)  # as good as minus infinity in a softmax, but differentiable when nothing else is left
-
-
-class CandidateSample(NamedTuple):
-    """C item codes and the logarithm of how many items of the catalogue each stands for."""
-
-    item: Int64[np.ndarray, "C"]
-    log_weight: Float32[np.ndarray, "C"]
-
-
-def sample_candidates(
-    popularity: Float32[np.ndarray, "I"], size: int, rng: np.random.Generator
-) -> CandidateSample:
-    """The whole catalogue where it is small enough, else `size` draws in which popular items are
-    likelier.
-
-    The weights undo the sampling in a softmax's denominator (Bengio & Senecal, IEEE TNN 2008).
-    """
-    if len(popularity) <= size:
-        return CandidateSample(
-            np.arange(len(popularity)), np.zeros(len(popularity), dtype=np.float32)
-        )
-    chance = np.sqrt(popularity + 1.0, dtype=np.float64)
-    chance /= chance.sum()
-    item = rng.choice(len(popularity), size=size, p=chance)
-    return CandidateSample(item, -np.log(size * chance[item]).astype(np.float32))
+from warmstart.tasks.tasks import NEXT, Examples, Padded, Profile, TaskBatch
 
 
 class StateWithExperts(NamedTuple):
-    """A learner's state after T support sets, and what the evidence adds to the score of each item
-    of the catalogue.
-    """
+    """A learner's state after T support sets, and the weighted sum of the experts' scores."""
 
     state: State
     expert_scores: Float[Tensor, "T I"]
 
 
 class ItemView(NamedTuple):
-    """All items as a model sees them in use: their vectors, and the catalogue of the inner loop."""
+    """The vectors of all items in use, and the candidates of the inner loop among them."""
 
     vectors: Float[Tensor, "I D"]
     candidates: CandidateSet
 
 
 class FewShot(nn.Module):
-    """This turns tasks in codes into vectors, lets the learner adapt and predict, and says how well
-    that went.
+    """A few-shot model: items and profiles become vectors, the learner adapts and predicts.
 
-    With `evidence` the learner says how far to trust each witness, and what they say is added to
-    its scores. The catalogue is sampled twice: for the inner loop at most `inner` items (in use,
-    always the same ones), for the outer softmax at most `outer`. Values enter and leave in the
-    user's units, learners see standard units.
+    With `experts` the learner weights their scores, and the sum is added to its own. The catalogue
+    is sampled twice: for the inner loop at most `inner` items (in use always the same ones), for
+    the outer softmax at most `outer`. Values enter and leave in the user's units; learners see
+    standard units.
     """
 
     served_item: Tensor
@@ -86,224 +61,191 @@ class FewShot(nn.Module):
         self,
         encoder: Encoder,
         learner: Learner,
-        popularity: Float32[np.ndarray, "I"],
+        popularity: Float32[np.ndarray, " I"],
         *,
         value_mean: float = 0.0,
         value_std: float = 1.0,
-        evidence: Experts | None = None,
+        experts: Experts | None = None,
         inner: int = 1024,
         outer: int = 6000,
     ) -> None:
         super().__init__()
-        self.encoder, self.learner, self.evidence = encoder, learner, evidence
+        self.encoder, self.learner, self.experts = encoder, learner, experts
         self.popularity, self.inner, self.outer = popularity, inner, outer
-        served = sample_candidates(popularity, inner, np.random.default_rng(0))
-        self.register_buffer("served_item", torch.from_numpy(served.item))
-        self.register_buffer("served_log_weight", torch.from_numpy(served.log_weight))
+        sample = sample_candidates(popularity, inner, np.random.default_rng(0))
+        self.register_buffer("served_item", torch.from_numpy(sample.item))
+        self.register_buffer("served_log_weight", torch.from_numpy(sample.log_weight))
         self.register_buffer("scale", torch.tensor([value_mean, value_std]))
 
     def forward(self, batch: TaskBatch, rng: np.random.Generator) -> Float[Tensor, ""]:
-        """The mean loss of a batch of tasks; the samples of the catalogue are drawn from `rng`.
+        """The mean loss of a batch of tasks; candidates are sampled by `rng`.
 
-        A task counts by the events that it has to predict, up to those that are predicted in use:
-        else, where most histories are short, the model would be made for people of whom hardly
-        anything is asked.
+        A task is weighted by its number of query events, up to the number that is predicted in use.
+        With equal weights the many short histories, which have hardly any query, would decide.
         """
         vectors = self.encoder()
-        padded, query = batch.support.padded(), self._asked(batch).padded()
+        padded, targets = batch.support.padded(), self._targets(batch).padded()
         support = self.encode_support(vectors, padded, batch.profile)
-        drawn = sample_candidates(self.popularity, self.outer, rng)
-        met = self._met(batch, padded, query)
-        rivals = self._rivals(
-            vectors, drawn, met if self.learner.is_ranking else [], batch.question
-        )
-        asked = Query(*self._examples(vectors, query))
-        if self.evidence is not None:
-            known = self._known(support, batch.support, batch.own, batch.profile)
-            rivals = replace(
-                rivals, log_weight=rivals.log_weight + known[:, torch.from_numpy(drawn.item)]
-            )
-            asked = replace(asked, logit_offset=known.gather(1, torch.from_numpy(query.item)))
-        catalogue = self._catalogue(vectors, sample_candidates(self.popularity, self.inner, rng))
-        loss = self.learner.loss(support, asked, catalogue, rivals)
-        weight = asked.mask.sum(dim=1)
-        if not self._asks_for_all(batch):
+        outer = sample_candidates(self.popularity, self.outer, rng)
+        negatives = self._negatives(vectors, outer, batch, [padded, targets])
+        query = Query(*self._examples(vectors, targets))
+        if self.experts is not None:
+            offset = self._expert_scores(support, batch.support, batch.own, batch.profile)
+            log_weight = negatives.log_weight + offset[:, self._tensor(outer.item)]  # (T, C)
+            negatives = replace(negatives, log_weight=log_weight)
+            query = replace(query, logit_offset=offset.gather(1, self._tensor(targets.item)))
+        inner = candidate_set(vectors, sample_candidates(self.popularity, self.inner, rng))
+        loss = self.learner.loss(support, query, inner, negatives)  # (T,)
+        weight = query.mask.sum(dim=1)
+        if not self._is_autoregressive(batch):
             weight = weight.clamp(max=batch.question.most)
         return (loss * weight).sum() / weight.sum()
 
-    def _asked(self, batch: TaskBatch) -> Examples:
-        """What the loss asks for; all that comes next where the learner learns from it, though use
-        asks for less.
-        """
-        if not self._asks_for_all(batch):
-            return batch.query
-        assert batch.own is not None, "training knows all events of a task"
-        shots = batch.support.counts
-        return batch.own.window(shots, shots + NEXT)
-
-    def _met(self, batch: TaskBatch, padded: Padded, query: Padded) -> list[Padded]:
-        """What does not compete with what is asked for.
-
-        Where what was met may come again it does compete, the more so where each event of a
-        sequence is asked for: else nothing would say how seldom it comes. That an answer is among
-        its own rivals now and then does no harm.
-        """
-        if not batch.question.again:
-            return [padded, query]
-        return [] if self._asks_for_all(batch) else [query]
-
-    def _asks_for_all(self, batch: TaskBatch) -> bool:
-        return (
-            self.learner.trains_on_sequences
-            and batch.own is not None
-            and batch.question.most < NEXT
-        )
-
     def item_view(self, columns: Float[Tensor, "D I"] | None = None) -> ItemView:
-        """All items in use; found once, since nothing about them changes any more, or given by
-        columns.
-        """
-        # by column the product with one task takes half as long
+        """All items in use, computed once; `columns` are their vectors where they are known."""
+        # Stored by column: the product of all items with one task then takes half as long.
         vectors = (self.encoder().T.contiguous() if columns is None else columns).T
         return ItemView(vectors, CandidateSet(vectors[self.served_item], self.served_log_weight))
 
     def adapt(self, view: ItemView, examples: Examples, profile: Profile) -> State:
-        """The learner's state after T support sets, given all items; `Weighed` with evidence."""
+        """The learner's state after T support sets; `StateWithExperts` where there are experts."""
         support = self.encode_support(view.vectors, examples.padded(), profile)
         state = self.learner.adapt(support, view.candidates)
-        return (
-            state
-            if self.evidence is None
-            else StateWithExperts(state, self._known(support, examples, None, profile))
-        )
-
-    def of_few(
-        self, view: ItemView, examples: Examples, profile: Profile, items: ItemSubset
-    ) -> Float[Tensor, "T Q"]:
-        """The scores of a few items after T support sets, without what is only needed for the
-        others.
-        """
-        support = self.encode_support(view.vectors, examples.padded(), profile)
-        scores = self.learner.score(
-            self.learner.adapt(support, view.candidates), view.vectors[torch.from_numpy(items)]
-        )
-        if self.evidence is None:
-            return self.to_user_units(scores)
-        assert isinstance(self.learner, GatesExperts), (
-            "only a learner that weighs is told by witnesses"
-        )
-        witnesses = torch.from_numpy(self.evidence.score_subset(examples, profile, items))
-        return self.to_user_units(
-            scores + (witnesses @ self.learner.expert_weights(support).unsqueeze(-1)).squeeze(-1)
-        )
+        if self.experts is None:
+            return state
+        return StateWithExperts(state, self._expert_scores(support, examples, None, profile))
 
     def score(self, vectors: Tensor, state: State, items: Candidates) -> Float[Tensor, "T Q"]:
-        """The scores of (Q,) or (T, Q) items, as they leave: ratings in the user's units."""
-        code = torch.from_numpy(items)
+        """The scores of (Q,) or (T, Q) items, ratings in the user's units."""
         every = all_item_codes(len(vectors))
-        whole = items is every or (items.ndim == 1 and np.array_equal(items, every))
-        x = vectors if whole else vectors[code]
-        if self.evidence is None:
+        if items is every or (items.ndim == 1 and np.array_equal(items, every)):
+            code, x = None, vectors  # nothing to select, which would copy all vectors
+        else:
+            code = self._tensor(items)
+            x = vectors[code]
+        if self.experts is None:
             return self.to_user_units(self.learner.score(state, x))
-        known = (
-            state.expert_scores
-            if whole
-            else state.expert_scores[:, code]
-            if items.ndim == 1
-            else state.expert_scores.gather(1, code)
-        )
-        return self.to_user_units(self.learner.score(state.state, x) + known)
+        offset = _select(state.expert_scores, code)
+        return self.to_user_units(self.learner.score(state.state, x) + offset)
 
-    def content(
+    def score_subset(
+        self, view: ItemView, examples: Examples, profile: Profile, items: ItemSubset
+    ) -> Float[Tensor, "T Q"]:
+        """The scores of a few items after T support sets: those of the others are not computed."""
+        support = self.encode_support(view.vectors, examples.padded(), profile)
+        state = self.learner.adapt(support, view.candidates)
+        scores = self.learner.score(state, view.vectors[self._tensor(items)])
+        if self.experts is None:
+            return self.to_user_units(scores)
+        expert_scores = self._tensor(self.experts.score_subset(examples, profile, items))
+        weights = self._gate().expert_weights(support).unsqueeze(-1)
+        return self.to_user_units(scores + (expert_scores @ weights).squeeze(-1))
+
+    def content_attribution(
         self,
         view: ItemView,
         examples: Examples,
         profile: Profile,
         item: int,
         columns: Sequence[ColumnMask],
-    ) -> Float[Tensor, "P"]:
-        """What each set of columns of an item's content adds to its score for one person: with it,
-        less without it.
-        """
+    ) -> Float[Tensor, " P"]:
+        """The effect of each set of content columns on the score of one item for one task."""
         support = self.encode_support(view.vectors, examples.padded(), profile)
         state = self.learner.adapt(support, view.candidates)
-        without = [
-            self.encoder.vector_without(item, torch.from_numpy(marked)) for marked in columns
-        ]
+        without = [self.encoder.vector_without(item, self._tensor(mask)) for mask in columns]
         scores = self.learner.score(state, torch.stack([view.vectors[item], *without]))[0]
-        added = scores[0] - scores[1:]
-        if self.evidence is not None and self.evidence.content is not None:
-            assert isinstance(self.learner, GatesExperts), (
-                "only a learner that weighs is told by witnesses"
-            )
-            trust = self.learner.expert_weights(support)[0, CONTENT_EXPERT]
-            added = added + trust * torch.from_numpy(
-                self.evidence.content_attribution(examples, item, columns)
-            )
-        return added if self.learner.is_ranking else added * self.scale[1]
+        effect = scores[0] - scores[1:]
+        if self.experts is not None and self.experts.content is not None:
+            weight = self._gate().expert_weights(support)[0, CONTENT_EXPERT]
+            by_expert = self.experts.content_attribution(examples, item, columns)
+            effect = effect + weight * self._tensor(by_expert)
+        return effect if self.learner.is_ranking else effect * self.scale[1]
 
     def to_user_units(self, scores: Tensor) -> Tensor:
-        """Scores as they leave: ratings in the user's units, ranking scores as they are."""
+        """Ratings in the user's units; scores of a ranking as they are."""
         return scores if self.learner.is_ranking else scores * self.scale[1] + self.scale[0]
 
     def encode_support(self, vectors: Tensor, examples: Padded, profile: Profile) -> Support:
-        """What a learner sees of support sets."""
-        return Support(
-            *self._examples(vectors, examples), self.encoder.priors(profile, len(examples.mask))
-        )
+        """Support sets as vectors, with the priors that the profiles give."""
+        priors = self.encoder.priors(profile, len(examples.mask))
+        return Support(*self._examples(vectors, examples), priors)
 
-    def _known(
-        self, support: Support, examples: Examples, own: Examples | None, profile: Profile
-    ) -> Float[Tensor, "T I"]:
-        """What the witnesses say of each item, as far as the learner trusts them; nothing of items
-        they do not know.
+    def _targets(self, batch: TaskBatch) -> Examples:
+        """The events that the loss predicts: the query, or all events after the support set."""
+        if not self._is_autoregressive(batch):
+            return batch.query
+        assert batch.own is not None, "training knows all events of a task"
+        shots = batch.support.counts
+        return batch.own.window(shots, shots + NEXT)
+
+    def _is_autoregressive(self, batch: TaskBatch) -> bool:
+        """Whether the loss predicts more events of a task than are predicted in use."""
+        has_more = batch.own is not None and batch.question.most < NEXT
+        return self.learner.trains_on_sequences and has_more
+
+    def _negatives(
+        self,
+        vectors: Tensor,
+        sample: CandidateSample,
+        batch: TaskBatch,
+        events: list[Padded],
+    ) -> CandidateSet:
+        """The candidates of the outer softmax, without each task's own events and other
+        non-answers.
+
+        Where items may be repeated, those of the support set compete like any other, and in a
+        sequence those of the query too: else nothing would teach how seldom an item comes again. An
+        answer may then be among its own negatives, which does no harm.
         """
-        assert self.evidence is not None and isinstance(self.learner, GatesExperts), (
-            "only a learner that weighs is asked"
-        )
-        witnesses = torch.from_numpy(self.evidence.scores(examples, own, profile))
-        said = (witnesses @ self.learner.expert_weights(support).unsqueeze(-1)).squeeze(-1)
-        if len(self.evidence.taken) == len(self.popularity):
-            return said
-        return said.new_zeros(len(said), len(self.popularity)).index_copy(
-            1, torch.from_numpy(self.evidence.taken), said
-        )
+        if batch.question.again:
+            events = [] if self._is_autoregressive(batch) else events[1:]
+        if not self.learner.is_ranking:
+            events = []  # a squared error has no negatives
+        excluded = mark_events(batch.question.others(len(self.popularity)), events)
+        return exclude(candidate_set(vectors, sample), sample, excluded)
+
+    def _gate(self) -> GatesExperts:
+        assert isinstance(self.learner, GatesExperts), "experts need a learner with a gate"
+        return self.learner
+
+    def _expert_scores(
+        self, support: Support, examples: Examples, events: Examples | None, profile: Profile
+    ) -> Float[Tensor, "T I"]:
+        """The weighted sum of the experts' scores; 0 for items that no expert knows.
+
+        `events` are all events of training tasks, which the experts then leave out.
+        """
+        assert self.experts is not None, "a model without experts has no scores of theirs"
+        scores = self._tensor(self.experts.scores(examples, events, profile))  # (T, J, E)
+        summed = (scores @ self._gate().expert_weights(support).unsqueeze(-1)).squeeze(-1)
+        if len(self.experts.kept_items) == len(self.popularity):
+            return summed
+        whole = summed.new_zeros(len(summed), len(self.popularity))
+        return whole.index_copy(1, self._tensor(self.experts.kept_items), summed)
 
     def _examples(self, vectors: Tensor, examples: Padded) -> tuple[Tensor, Tensor, Tensor]:
-        """Vectors, strengths and mask; for ranking an event is an event, whatever its value."""
-        item, value, mask = (torch.from_numpy(column).to(vectors.device) for column in examples)
-        strength = (
-            torch.ones_like(value)
-            if self.learner.is_ranking
-            else (value - self.scale[0]) / self.scale[1]
-        )
+        """Vectors, strengths and mask; in a ranking all events are equal, whatever their value."""
+        item, value, mask = (self._tensor(column) for column in examples)
+        if self.learner.is_ranking:
+            strength = torch.ones_like(value)
+        else:
+            strength = (value - self.scale[0]) / self.scale[1]
+        # Unlike in indexing, the gradient of `embedding` is the same for any number of threads.
         return embedding(item, vectors), strength, mask
 
-    def _catalogue(self, vectors: Tensor, drawn: CandidateSample) -> CandidateSet:
-        item, log_weight = (torch.from_numpy(column).to(vectors.device) for column in drawn)
-        return CandidateSet(embedding(item, vectors), log_weight)
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        """An array as a tensor on the device of the model."""
+        return torch.from_numpy(array).to(self.scale.device)
 
-    def _rivals(
-        self, vectors: Tensor, drawn: CandidateSample, known: list[Padded], question: Question
-    ) -> CandidateSet:
-        """The catalogue as each task sees it: what it is known to have met is ruled out, and what
-        is no answer.
-        """
-        catalogue = self._catalogue(vectors, drawn)
-        met = question.others(
-            len(self.popularity)
-        )  # (I,), and (T, I) where somebody has met anything
-        if known:
-            met = np.tile(met, (len(known[0].mask), 1))
-        for examples in known:
-            met[np.nonzero(examples.mask)[0], examples.item[examples.mask]] = True
-        ruled_out = torch.from_numpy(met[..., drawn.item]).to(vectors.device)
-        return CandidateSet(catalogue.x, catalogue.log_weight.masked_fill(ruled_out, MASKED_LOGIT))
+
+def _select(scores: Tensor, code: Tensor | None) -> Tensor:
+    """The scores of (Q,) or (T, Q) items; of all where `code` is None: (T, I) -> (T, Q)."""
+    if code is None:
+        return scores
+    return scores[:, code] if code.ndim == 1 else scores.gather(1, code)
 
 
 @lru_cache(maxsize=8)
-def all_item_codes(items: int) -> Int64[np.ndarray, "I"]:
-    """The codes of a catalogue, which each request is compared with: the same object each time, to
-    be quick.
-    """
-    return np.arange(items)
+def all_item_codes(n_items: int) -> Int64[np.ndarray, " I"]:
+    """The codes of a whole catalogue: the same object at each call, so that `is` recognises it."""
+    return np.arange(n_items)

@@ -11,7 +11,7 @@ import torch
 
 from warmstart.data.synthetic import shop
 from warmstart.errors import Misuse
-from warmstart.model.few_shot import MASKED_LOGIT
+from warmstart.learners.objectives import MASKED_LOGIT
 from warmstart.tasks.scenarios import ScenarioOptions, cross_domain, session, user_cold_start
 from warmstart.tasks.tasks import Examples, Split, TaskBatch, Tasks
 from warmstart.training import registry as recipes
