@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 import warmstart as ws
-from warmstart.cli.terminal import TrainingProgress
+from warmstart.cli.progress import TrainingProgress
 from warmstart.data.interactions import Interactions
 from warmstart.evaluation import metrics
 from warmstart.evaluation.bootstrap import interval, resampled_means

@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 import warmstart as ws
-from warmstart.cli.terminal import TrainingProgress
+from warmstart.cli.progress import TrainingProgress
 from warmstart.explain.attribution import Influences, Known, copies, influences, strongest
 from warmstart.explain.counterfactual import removal
 from warmstart.explain.fidelity import (
@@ -38,7 +38,7 @@ from warmstart.explain.fidelity import (
     stability,
 )
 from warmstart.learners import Matching
-from warmstart.scorer import Additive, Scorer
+from warmstart.scorer import Scorer
 from warmstart.tasks.scenarios import BENCHMARK, cut
 from warmstart.tasks.tasks import Split
 from warmstart.training import registry as recipes
@@ -144,7 +144,7 @@ def judged(scorer: Scorer, split: Split, users: int) -> dict[str, Any]:
     keys = dict.fromkeys(key for one in whole for key in one)
     return {
         "users": len(whole),
-        "closed_form": isinstance(scorer, Additive),
+        "closed_form": scorer.capabilities.attribution is not None,
         "orders": means,
         **{
             key: float(np.mean([one[key] for one in whole if key in one]))
@@ -180,11 +180,11 @@ def explained(scorer: Scorer, known: Known) -> Case:
 
 def closed_form(scorer: Scorer, known: Known, item: np.ndarray, rivals: np.ndarray) -> float:
     """The milliseconds that the closed form takes for an item and its rivals."""
-    if not isinstance(scorer, Additive):
+    if scorer.capabilities.attribution is None:
         return float("nan")
     codes = np.unique(np.concatenate([item, rivals[0]]))
     begun = time.perf_counter()
-    scorer.influences(known.support, known.profile, codes)
+    scorer.capabilities.attribution(known.support, known.profile, codes)
     return 1000 * (time.perf_counter() - begun)
 
 
@@ -238,7 +238,7 @@ def once(
         "milliseconds": case.milliseconds,
         **(
             {"closed_form_milliseconds": case.closed_milliseconds}
-            if isinstance(scorer, Additive)
+            if scorer.capabilities.attribution is not None
             else {}
         ),
         "exact": difference(scorer, case),

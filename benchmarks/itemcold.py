@@ -25,7 +25,7 @@ from scipy.special import log_softmax
 from sklearn.linear_model import Ridge
 
 import warmstart as ws
-from warmstart.cli.terminal import TrainingProgress
+from warmstart.cli.progress import TrainingProgress
 from warmstart.data.interactions import Interactions
 from warmstart.ensemble.base_scorers import z_scores
 from warmstart.evaluation import metrics

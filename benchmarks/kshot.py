@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 
 import warmstart as ws
-from warmstart.cli.terminal import TrainingProgress
+from warmstart.cli.progress import TrainingProgress
 
 SETS = "ml-1m,ml-100k,lastfm-hetrec2011,citeulike-a,steam-200k,bookcrossing,amazon-beauty-seq"
 LEARNERS = "gru4rec,blend,auto"  # beside the classics and transfer learning, which every report has

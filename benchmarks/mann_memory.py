@@ -28,11 +28,11 @@ from rich.table import Table
 from torch import Tensor
 
 import warmstart as ws
-from warmstart.cli.terminal import TrainingProgress
+from warmstart.cli.progress import TrainingProgress
 from warmstart.evaluation.bootstrap import HIGH, LOW, difference, holm, resampled_means
 from warmstart.evaluation.evaluate import SHOTS, evaluate
 from warmstart.model.fitted import FittedModel
-from warmstart.scorer import Candidates, Scorer, Scores, State
+from warmstart.scorer import Candidates, Capabilities, Scorer, Scores, State
 from warmstart.tasks.scenarios import BENCHMARK, cut
 from warmstart.tasks.tasks import Examples, Profile, Tasks
 from warmstart.training import registry as recipes
@@ -71,6 +71,8 @@ DAMAGES: dict[str, Damage] = {
 
 class Damaged:
     """A trained MANN whose memory is changed between adaptation and scoring."""
+
+    capabilities = Capabilities()
 
     def __init__(self, scorer: FittedModel, damage: Damage) -> None:
         self.scorer, self.damage, self.items = scorer, damage, scorer.items

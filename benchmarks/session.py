@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 import warmstart as ws
-from warmstart.cli.terminal import TrainingProgress
+from warmstart.cli.progress import TrainingProgress
 from warmstart.evaluation import metrics
 from warmstart.evaluation.bootstrap import interval, resampled_means
 from warmstart.evaluation.evaluate import CELLS, tie_order

@@ -9,9 +9,10 @@ if TYPE_CHECKING:
     from warmstart.data.reading import read
     from warmstart.data.synthetic import shop
     from warmstart.errors import DataError, Misuse, NotFitted, WarmstartError
-    from warmstart.experiments.compare import compare as evaluate
-    from warmstart.experiments.learning_curve import Efficiency, learning_curve
-    from warmstart.experiments.results import Report
+    from warmstart.experiments.compare import evaluate_learners as evaluate
+    from warmstart.experiments.learning_curve import LearningCurve as Efficiency
+    from warmstart.experiments.learning_curve import learning_curve
+    from warmstart.experiments.report import Report
     from warmstart.explain.explanation import Explanation
     from warmstart.explain.insight import Insight
     from warmstart.recommend.fit import fit
@@ -58,14 +59,14 @@ HOMES = {
     "data.interactions": ("Interactions",),
     "data.reading": ("read",),
     "recommend.recommender": ("Recommender", "load"),
-    "experiments.results": ("Report",),
+    "experiments.report": ("Report",),
     "tasks.scenarios": ("ScenarioOptions",),
     "data.synthetic": ("shop",),
 }
 """Where each name lives: what nobody asks for is not imported, and a service or a line of help
 starts at once.
 """
-ALIASES = {"evaluate": "compare"}
+ALIASES = {"evaluate": "evaluate_learners", "Efficiency": "LearningCurve"}
 
 
 def __getattr__(name: str) -> Any:

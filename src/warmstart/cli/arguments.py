@@ -1,6 +1,4 @@
-"""Arguments: what people write after the options of the command line, read or refused with a
-hint.
-"""
+"""Parsers of the values of command-line options; a mistake is refused with a hint."""
 
 import csv
 from collections.abc import Sequence
@@ -14,26 +12,24 @@ Setting = int | float | str | bool
 
 
 def split_list(text: str) -> list[str]:
-    """The parts of a list separated by commas; a part that holds a comma itself stands in double
-    quotes.
-    """
+    """The parts between commas; a part that contains a comma is written in double quotes."""
     return [
         part.strip() for part in next(csv.reader([text], skipinitialspace=True), []) if part.strip()
     ]
 
 
 def parse_pairs(text: str | None, option: str) -> dict[str, str]:
-    """The pairs of `key=value,key=value`."""
+    """The keys and values of `key=value,key=value`."""
     return dict(_pair(part, option) for part in split_list(text or ""))
 
 
 def parse_settings(parts: Sequence[str] | None) -> dict[str, Setting]:
-    """The settings of `--set key=value`, with numbers and truth values as such."""
-    return {key: _plain(value) for key, value in (_pair(part, "--set") for part in parts or ())}
+    """The settings of `--set key=value`, with numbers and booleans converted."""
+    return {key: _convert(value) for key, value in (_pair(part, "--set") for part in parts or ())}
 
 
 def parse_shots(text: str) -> tuple[int, ...]:
-    """Numbers of shots, rising, each once."""
+    """Numbers of shots, ascending, without repeats."""
     try:
         numbers = sorted({int(part) for part in split_list(text)})
     except ValueError:
@@ -46,14 +42,15 @@ def parse_shots(text: str) -> tuple[int, ...]:
 
 
 def parse_shares(text: str) -> tuple[float, ...]:
-    """Shares of the training users, rising, each once."""
+    """Shares of the training users, ascending, without repeats."""
     try:
         numbers = sorted({float(part) for part in split_list(text)})
     except ValueError:
         numbers = []
     if not numbers or not all(0 < number <= 1 for number in numbers):
         raise Misuse(
-            f'--train-share "{text}" is no list of numbers above 0 and at most 1; write it as 0.03,0.1,0.3,1'
+            f'--train-share "{text}" is no list of numbers above 0 and at most 1; '
+            "write it as 0.03,0.1,0.3,1"
         )
     return tuple(numbers)
 
@@ -61,12 +58,12 @@ def parse_shares(text: str) -> tuple[float, ...]:
 def parse_scenario_options(
     gap: str | None, source: str | None, target: str | None
 ) -> ScenarioOptions:
-    """What a scenario needs to know beside the log."""
+    """The options that a scenario needs besides the interactions."""
     return ScenarioOptions(seconds(gap, "--session-gap"), tuple(split_list(source or "")), target)
 
 
 def parse_history(text: str, items: Vocabulary, usual_value: float) -> dict[Id, float]:
-    """The history of `ITEM[:VALUE],...`; a known id may hold a colon itself."""
+    """Item -> value of `ITEM[:VALUE],...`; a known item id may contain a colon."""
     found: dict[Id, float] = {}
     for part in split_list(text):
         item, colon, value = part.rpartition(":")
@@ -91,7 +88,7 @@ def _pair(part: str, option: str) -> tuple[str, str]:
     return key.strip(), value.strip()
 
 
-def _plain(value: str) -> Setting:
+def _convert(value: str) -> Setting:
     if value.lower() in ("true", "false"):
         return value.lower() == "true"
     for kind in (int, float):

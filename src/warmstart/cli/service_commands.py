@@ -1,4 +1,4 @@
-"""Operations: the verbs of the command line for people who run the service."""
+"""The commands for those who run the service: import, export, serve, refit, doctor."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,35 +10,33 @@ from rich.text import Text
 
 from warmstart.cli.options import (
     ERRORS,
-    Columns,
     Data,
-    Items,
+    DataOptions,
     Json,
     Seed,
     Store,
-    Users,
+    option_groups,
     read_data,
     show_result,
 )
 from warmstart.durations import seconds
 
+# The modules of the service are imported within the commands: drivers and torch take a while.
 
+
+@option_groups
 def import_data(
     data: Data,
     store: Store,
-    items: Items = None,
-    users: Users = None,
-    columns: Columns = None,
+    tables: DataOptions,
     kind: Annotated[str, typer.Option("--type", help="The type that all events get.")] = "event",
     json: Json = None,
 ) -> None:
-    """Bring events, items and users into the store of a service."""
-    from warmstart.service.store.exchange import (
-        imported,
-    )  # the database's driver takes a while to import
+    """Write events, items and users from files into the store of a service."""
+    from warmstart.service.store.exchange import imported
     from warmstart.service.store.store import opened
 
-    log = read_data(data, items, users, columns)
+    log = read_data(data, tables)
     with opened(store) as found:
         counts = imported(found, log, kind)
     show_result(
@@ -53,9 +51,7 @@ def export_data(
     store: Store,
     json: Json = None,
 ) -> None:
-    """Write all events, items and users of a store to Parquet files, which `import` and `fit`
-    take.
-    """
+    """Write all events, items and users of a store to Parquet files, which import and fit read."""
     from warmstart.service.store.exchange import exported
     from warmstart.service.store.store import opened
 
@@ -70,26 +66,29 @@ def export_data(
 
 def serve(
     model: Annotated[
-        Path, typer.Argument(help="Folder of a model, or of versions of it.", show_default=False)
+        Path, typer.Argument(help="Folder of a model, or of its versions.", show_default=False)
     ],
     store: Annotated[
         str | None,
         typer.Option(
-            help="Where events are kept: sqlite:///FILE or postgresql://USER@HOST/DATABASE."
+            help="Where events are stored: sqlite:///FILE or postgresql://USER@HOST/DATABASE."
         ),
     ] = None,
     host: Annotated[
-        str | None, typer.Option(help="Address; keys are needed for any but this machine's own.")
+        str | None,
+        typer.Option(help="Address; other addresses than this machine's own need API keys."),
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port.")] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Processes; with PostgreSQL they share all events.")
+        int | None, typer.Option(help="Number of processes; with PostgreSQL all share the events.")
     ] = None,
     refit: Annotated[
         str | None,
-        typer.Option(help="How often a new version is fitted to the store, as 24h; else never."),
+        typer.Option(help="Fit a new version to the stored events so often, as 24h; else never."),
     ] = None,
-    refit_budget: Annotated[str | None, typer.Option(help="Time for each refit: 60s, 10m.")] = None,
+    refit_budget: Annotated[
+        str | None, typer.Option(help="Time limit for each refit: 60s, 10m.")
+    ] = None,
 ) -> None:
     """Serve recommendations over HTTP; the API is documented at /docs."""
     run_service(
@@ -105,24 +104,20 @@ def serve(
 
 def refit(
     models: Annotated[
-        Path, typer.Argument(help="Folder of versions of a model.", show_default=False)
+        Path, typer.Argument(help="Folder of the versions of a model.", show_default=False)
     ],
     store: Store,
     learner: Annotated[
-        str | None, typer.Option(help="Name of a learner; else that of the version in use.")
+        str | None, typer.Option(help="Name of a learner; else that of the active version.")
     ] = None,
-    budget: Annotated[str, typer.Option(help="Time for fitting: 60s, 10m.")] = "10m",
-    every: Annotated[
-        str | None, typer.Option(help="Again and again after so long, as 24h.")
-    ] = None,
+    budget: Annotated[str, typer.Option(help="Time limit for fitting: 60s, 10m.")] = "10m",
+    every: Annotated[str | None, typer.Option(help="Repeat after so long, as 24h.")] = None,
     seed: Seed = 0,
     json: Json = None,
 ) -> None:
-    """Fit a new version to what a service has stored; it is promoted if it is no worse on
-    validation.
-    """
-    from warmstart.cli.terminal import TrainingProgress
-    from warmstart.service.models import refit as refitting  # which imports torch
+    """Fit a new version to the stored events; it becomes active if it is no worse on validation."""
+    from warmstart.cli.progress import TrainingProgress
+    from warmstart.service.models import refit as refitting
     from warmstart.service.ops.logging import log_as_json
 
     if (wait := seconds(every, "--every")) is not None:
@@ -133,20 +128,20 @@ def refit(
         found = refitting.refit(
             models, store, learner=learner, budget=budget, seed=seed, progress=training.on_step
         )
-    became = "promoted" if found.promoted else "kept, and not promoted"
-    told = f"version {found.version} {became}: {found.new:.4f} on validation, the one in use {found.current:.4f}"
-    show_result(Text(told), vars(found), json)
+    became = "is active now" if found.promoted else "was saved, but does not become active"
+    scores = f"validation score {found.new:.4f}, that of the active version {found.current:.4f}"
+    show_result(Text(f"version {found.version} {became}: {scores}"), vars(found), json)
 
 
 def doctor(
-    model: Annotated[Path, typer.Argument(help="Folder of a model, or of versions of it.")] = Path(
+    model: Annotated[Path, typer.Argument(help="Folder of a model, or of its versions.")] = Path(
         "model"
     ),
     store: Store = "sqlite:///warmstart.db",
     json: Json = None,
 ) -> None:
-    """Look at all that a service needs: versions, disk, store, model and its latency."""
-    from warmstart.service.ops.doctor import checks  # which imports torch
+    """Check all that a service needs: versions, disk, store, model and its latency."""
+    from warmstart.service.ops.doctor import checks
 
     found = checks(model, store)
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -162,7 +157,7 @@ def doctor(
 
 
 def run_service(**options: Any) -> None:
-    """Serve until told to stop."""
+    """Serve until the process is stopped."""
     from warmstart.service.server import checked
     from warmstart.service.server import serve as run
 

@@ -1,6 +1,4 @@
-"""Comparison: several learners fitted and judged on the same tasks, as one report with the classics
-beside them.
-"""
+"""A comparison: learners and the required baselines, fitted and tested on the same tasks."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +12,9 @@ from warmstart.evaluation.evaluate import SHOTS, Objective, evaluate, time_alone
 from warmstart.evaluation.interest_drift import CLICKS, Interest, interest
 from warmstart.evaluation.resources import PeakMemory
 from warmstart.evaluation.validation import overall
-from warmstart.experiments.results import Report, Row, required_baselines
+from warmstart.experiments.report import Report
+from warmstart.experiments.required_baselines import required_baselines
+from warmstart.experiments.results import Row
 from warmstart.tasks.scenarios import BENCHMARK, NO_OPTIONS, ScenarioOptions, cut
 from warmstart.tasks.tasks import Split
 from warmstart.training.loop import History
@@ -25,16 +25,14 @@ from warmstart.training.tuning import Fitted, Order
 
 @dataclass(frozen=True)
 class ProgressCallbacks:
-    """Whoever wants to follow a long comparison: told of each learner that starts, trains, and has
-    its row.
-    """
+    """Functions that are called when a learner starts, after each training step, and at its end."""
 
     on_start: Callable[[str], None] = lambda name: None
     on_step: Callable[[int, int, History], None] = lambda step, steps, history: None
     on_result: Callable[[Row], None] = lambda row: None
 
 
-def compare(
+def evaluate_learners(
     log: Interactions,
     learners: Sequence[str],
     *,
@@ -48,12 +46,11 @@ def compare(
     train_share: float = 1.0,
     callbacks: ProgressCallbacks = ProgressCallbacks(),
 ) -> Report:
-    """Fit and judge the learners, and the rivals that no report goes without, on tasks that none
-    has seen.
+    """Fit learners and the required baselines, and test them on tasks that none has seen.
 
-    `budget` bounds the time that each learner may take to fit: seconds, or a text as "60s" or
-    "10m". `settings` are for the learners that have them. `train_share` is the share of the
-    training users to learn from; all are judged on the same users whatever it is.
+    `budget` is the time limit for fitting each learner: seconds, or a text as "60s" or "10m".
+    `settings` are passed to those of the learners that have them. `train_share` is the share of the
+    training users that is used; the test users are the same whatever it is.
     """
     names = list(dict.fromkeys([*required_baselines(objective, scenario), *learners]))
     for name in names:
@@ -64,24 +61,24 @@ def compare(
     split = cut(log, scenario, seed=seed, shares=BENCHMARK, options=options).learning_from(
         train_share
     )
-    able = _able(split, shots)
+    possible = _possible_shots(split, shots)
     limit = seconds(budget)
 
     def order(name: str) -> Order:
-        own = _own(name, objective, settings)
+        own = _settings_of(name, objective, settings)
         return Order(split, objective, seed, own, limit, progress=callbacks.on_step)
 
-    ready: dict[str, Fitted] = {}
-    rows = {
-        name: _row(name, order(name), able, callbacks, ready)
-        for name in sorted(names, key=AUTO.__eq__)
-    }
-    return Report(
-        _facts(log, split), scenario, objective, able, tuple(rows[name] for name in names), seed
-    )
+    prefitted: dict[str, Fitted] = {}
+    last = sorted(names, key=AUTO.__eq__)  # auto chooses among the others, so it comes after them
+    rows = {name: _row(name, order(name), possible, callbacks, prefitted) for name in last}
+    ordered = tuple(rows[name] for name in names)
+    return Report(_dataset_facts(log, split), scenario, objective, possible, ordered, seed)
 
 
-def _own(name: str, objective: Objective, settings: Mapping[str, Any] | None) -> dict[str, Any]:
+def _settings_of(
+    name: str, objective: Objective, settings: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Those of the settings that a learner has."""
     options = _options(name, objective)
     return {key: value for key, value in (settings or {}).items() if key in options}
 
@@ -96,17 +93,18 @@ def _row(
     order: Order,
     shots: tuple[int, ...],
     callbacks: ProgressCallbacks,
-    ready: dict[str, Fitted],
+    prefitted: dict[str, Fitted],
 ) -> Row:
-    """What a learner reaches. Without a time limit, `auto` chooses among what is `ready` and fits
-    only the others.
+    """Fit and test one learner.
+
+    Without a time limit, `auto` chooses among the `prefitted` learners and fits only the others.
     """
     callbacks.on_start(name)
     with PeakMemory() as memory:
-        fitted = select(order, ready=ready).fitted if name == AUTO else fit(name, order)
+        fitted = select(order, ready=prefitted).fitted if name == AUTO else fit(name, order)
         outcome = evaluate(fitted.scorer, order.split.test, objective=order.objective, shots=shots)
     if order.seconds is None and not order.settings:
-        ready[name] = fitted
+        prefitted[name] = fitted
     calibrated = calibration(
         fitted.scorer, order.split.test, objective=order.objective, shots=shots, seed=order.seed
     )
@@ -125,35 +123,33 @@ def _row(
         peak_mb=memory.mb,
         settings=dict(fitted.settings),
         training="" if fitted.history is None else fitted.history.verdict,
-        interest=_interest(fitted, order),
+        interest=_interest_drift(fitted, order),
     )
     callbacks.on_result(row)
     return row
 
 
-def _interest(fitted: Fitted, order: Order) -> Interest | None:
-    """Whether it follows a changing interest; asked where each click is, of sessions that are long
-    enough.
-    """
+def _interest_drift(fitted: Fitted, order: Order) -> Interest | None:
+    """How a scorer follows a changing interest; None without sessions that are long enough."""
     test = order.split.test
     if not test.question.again or (test.events.counts > CLICKS).sum() < 2:
         return None
     return interest(fitted.scorer, test, order.split.train, seed=order.seed)
 
 
-def _able(split: Split, shots: Sequence[int]) -> tuple[int, ...]:
-    """The numbers of shots after which somebody still has something to predict."""
+def _possible_shots(split: Split, shots: Sequence[int]) -> tuple[int, ...]:
+    """The numbers of shots after which some test task still has an event to predict."""
     longest = int(split.test.events.counts.max(initial=0))
-    able = tuple(k for k in shots if k < longest)
-    if not able:
+    possible = tuple(k for k in shots if k < longest)
+    if not possible:
         raise DataError(
-            f"nobody in the test part has more than {longest} events, so nothing can be predicted after "
+            f"no test task has more than {longest} events, so nothing can be predicted after "
             f"{min(shots)} shots; ask for fewer shots or bring longer histories"
         )
-    return able
+    return possible
 
 
-def _facts(log: Interactions, split: Split) -> dict[str, Any]:
+def _dataset_facts(log: Interactions, split: Split) -> dict[str, Any]:
     return {
         "name": log.name,
         "events": len(log),

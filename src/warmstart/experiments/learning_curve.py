@@ -1,6 +1,4 @@
-"""Efficiency: how good learners are by how many users they learn from, and how many they need to
-match a classic.
-"""
+"""Quality by share of the training users, and the share needed to match the best baseline."""
 
 import json
 from collections.abc import Sequence
@@ -18,33 +16,31 @@ from rich.text import Text
 from warmstart.data.interactions import Interactions
 from warmstart.errors import Misuse
 from warmstart.evaluation.evaluate import NAMES
-from warmstart.experiments.charts import apply_layout, line_styles
-from warmstart.experiments.compare import compare
-from warmstart.experiments.html import render_figure
-from warmstart.experiments.results import Report, Row, metric_sign
+from warmstart.experiments.compare import evaluate_learners
+from warmstart.experiments.report import Report
+from warmstart.experiments.results import Row, metric_sign
 from warmstart.experiments.tables import format_metric
 
 
 def learning_curve(
     log: Interactions, learners: Sequence[str], shares: Sequence[float], **options: Any
-) -> "Efficiency":
-    """A comparison for each share of the training users, all judged on the same users; `options` as
-    for `compare`.
+) -> "LearningCurve":
+    """One comparison for each share of the training users, all on the same test users.
+
+    `options` are those of `evaluate_learners`.
     """
     rising = sorted(set(shares))
     if len(rising) < 2:
         raise Misuse(
             f"a learning curve needs at least two shares of the training users, not {list(shares)}"
         )
-    return Efficiency(
-        tuple(rising),
-        tuple(compare(log, learners, train_share=share, **options) for share in rising),
-    )
+    reports = (evaluate_learners(log, learners, train_share=share, **options) for share in rising)
+    return LearningCurve(tuple(rising), tuple(reports))
 
 
 @dataclass(frozen=True)
-class Efficiency:
-    """The reports of one comparison by the share of the training users that was learned from."""
+class LearningCurve:
+    """The reports of one comparison by share of the training users."""
 
     shares: tuple[float, ...]
     reports: tuple[Report, ...]
@@ -55,30 +51,30 @@ class Efficiency:
 
     @property
     def largest(self) -> Report:
-        """The report on the largest share."""
+        """The report with the largest share."""
         return self.reports[-1]
 
     @cached_property
     def curves(self) -> dict[str, list[float]]:
         """Learner -> its mean over all numbers of shots, share by share."""
         return {
-            row.learner: [_mean(report, row.learner) for report in self.reports]
+            row.learner: [_mean_score(report, row.learner) for report in self.reports]
             for row in self.largest.ordered_rows
         }
 
     @property
     def baseline_level(self) -> tuple[str, float]:
-        """The classic that is best on the largest share, and what it reaches there."""
-        classics = [row.learner for row in self.largest.rows if row.kind == "classic"]
+        """The best baseline with the largest share, and its mean there."""
+        baselines = [row.learner for row in self.largest.rows if row.kind == "classic"]
         sign = metric_sign(self.headline)
-        best = max(classics, key=lambda name: sign * self.curves[name][-1])
+        best = max(baselines, key=lambda name: sign * self.curves[name][-1])
         return best, self.curves[best][-1]
 
     def share_to_match(self, learner: str) -> float | None:
-        """The share with which a learner reaches the best classic's figure on the largest one; None
-        if it never does.
+        """The share with which a learner matches the best baseline's mean with the largest share.
 
-        Between two shares the curve is taken for straight in their logarithm.
+        None if it never does. Between two shares the curve is interpolated linearly in the
+        logarithm of the share.
         """
         sign = metric_sign(self.headline)
         level = sign * self.baseline_level[1]
@@ -95,25 +91,23 @@ class Efficiency:
 
     @property
     def summary(self) -> str:
-        """One sentence for the learner that needs least: how much less data do for the best
-        classic's quality.
-        """
-        others = [row.learner for row in self.largest.rows if row.kind != "classic"]
+        """One sentence: which learner needs the smallest share to match the best baseline."""
+        challengers = [row.learner for row in self.largest.rows if row.kind != "classic"]
         needed = {
-            name: share for name in others if (share := self.share_to_match(name)) is not None
+            name: share for name in challengers if (share := self.share_to_match(name)) is not None
         }
-        classic, level = self.baseline_level
-        most_of_them = "all" if self.shares[-1] == 1 else f"{100 * self.shares[-1]:g} % of the"
-        figure = f"{NAMES[self.headline]} {format_metric(level)}, mean over k"
-        reach = f"what {classic} reaches with {most_of_them} training users ({figure})"
+        baseline, level = self.baseline_level
+        all_users = "all" if self.shares[-1] == 1 else f"{100 * self.shares[-1]:g} % of the"
+        metric = f"{NAMES[self.headline]} {format_metric(level)}, mean over k"
+        goal = f"what {baseline} reaches with {all_users} training users ({metric})"
         if not needed:
-            return f"No learner reaches {reach}."
+            return f"No learner reaches {goal}."
         best = min(needed, key=lambda name: needed[name])
-        most = "at most " if needed[best] == self.shares[0] else ""
-        return f"{best} reaches {reach} with {most}{100 * needed[best]:.0f} % of them."
+        at_most = "at most " if needed[best] == self.shares[0] else ""
+        return f"{best} reaches {goal} with {at_most}{100 * needed[best]:.0f} % of them."
 
     def to_dict(self) -> dict[str, Any]:
-        """The curves and all reports, fit for JSON."""
+        """The curves and all reports as values that JSON takes."""
         return {
             "shares": list(self.shares),
             "metric": self.headline,
@@ -131,12 +125,15 @@ class Efficiency:
         )
 
     def to_html(self, path: str | Path) -> None:
-        """Write a page with the curves, which needs no network."""
-        title = f"{self.largest.dataset['name']}: quality by the data learned from"
+        """Write one page with the curves, which needs no network."""
+        from warmstart.experiments.html import render_figure  # imports plotly, which takes a second
+
+        title = f"{self.largest.dataset['name']}: quality by number of training users"
         Path(path).write_text(render_figure(title, self.summary, self._figure()), encoding="utf-8")
 
     def __rich__(self) -> RenderableType:
-        title = f"{self.largest.dataset['name']}: {NAMES[self.headline]}, mean over k, by the share of the training users"
+        dataset = self.largest.dataset["name"]
+        title = f"{dataset}: {NAMES[self.headline]}, mean over k, by share of the training users"
         table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
         table.add_column("learner", no_wrap=True)
         for share, report in zip(self.shares, self.reports, strict=True):
@@ -150,34 +147,36 @@ class Efficiency:
                 table.add_section()
             previous = row.kind
             table.add_row(
-                escape(row.learner), *map(format_metric, self.curves[row.learner]), self._need(row)
+                escape(row.learner),
+                *map(format_metric, self.curves[row.learner]),
+                self._share_text(row),
             )
-        caption = f"needs: the share that does for the figure of {self.baseline_level[0]} with all of them."
+        baseline = self.baseline_level[0]
+        caption = f"needs: the share with which a learner reaches the last figure of {baseline}."
         return Group(table, Text(caption, style="dim"), Text(self.summary))
 
-    def _need(self, row: Row) -> str:
+    def _share_text(self, row: Row) -> str:
         share = self.share_to_match(row.learner)
         return "" if share is None else f"{100 * share:.0f} %"
 
     def _figure(self) -> Any:
-        import plotly.graph_objects as go  # slow to import, and only a page needs it
+        import plotly.graph_objects as go  # takes a second to import, and only a page needs it
 
-        figure = go.Figure()
+        from warmstart.experiments.charts import apply_layout, line_styles
+
+        figure, styles = go.Figure(), line_styles(self.largest)
         users = [report.dataset["train_tasks"] for report in self.reports]
         for row in reversed(self.largest.ordered_rows):
+            name = row.learner
             figure.add_scatter(
-                x=users,
-                y=self.curves[row.learner],
-                name=row.learner,
-                mode="lines+markers",
-                line=line_styles(self.largest)[row.learner],
+                x=users, y=self.curves[name], name=name, mode="lines+markers", line=styles[name]
             )
         figure.update_layout(hovermode="x unified")
-        figure.update_xaxes(title="users learned from", type="log", tickvals=users)
+        figure.update_xaxes(title="training users", type="log", tickvals=users)
         figure.update_yaxes(title=f"{NAMES[self.headline]}, mean over k")
         return apply_layout(figure)
 
 
-def _mean(report: Report, learner: str) -> float:
+def _mean_score(report: Report, learner: str) -> float:
     row = next(row for row in report.rows if row.learner == learner)
     return report.mean_over_shots(row, report.headline)

@@ -1,18 +1,12 @@
-"""Report: what several learners reached on the same tasks, by number of shots, beside the classics
-and the cost.
-"""
+"""What several learners reached on the same tasks by number of shots, and the statistics of it."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from io import StringIO
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
-from rich.console import Console, RenderableType
 
 from warmstart.errors import Misuse
 from warmstart.evaluation.bootstrap import (
@@ -25,69 +19,58 @@ from warmstart.evaluation.bootstrap import (
 )
 from warmstart.evaluation.evaluate import HEADLINE, Objective
 from warmstart.evaluation.interest_drift import Interest
+from warmstart.experiments.required_baselines import required_baselines
 from warmstart.training.tuning import Kind
 
-KINDS: tuple[Kind, ...] = ("classic", "transfer", "meta")  # as they stand in a table
-RANKING = ("popularity", "item-knn", "ease", "als", "fine-tune")
-BY_SCENARIO: dict[str, tuple[str, ...]] = {
-    "item": ("popularity", "item-knn", "ease", "als", "profile-knn", "profile-als", "fine-tune"),
-    "session": ("popularity", "item-knn", "session-knn", "gru4rec", "fine-tune"),
-    "cross-domain": ("popularity", "item-knn", "session-knn", "ease", "als", "bridge", "fine-tune"),
-}
+KINDS: tuple[Kind, ...] = ("classic", "transfer", "meta")
+"""The order of the groups in a table."""
 TRIVIAL_BASELINE = {"ranking": "popularity", "rating": "bias"}
-"""What anybody can do without a model; from two known events on, a learner should be better."""
-KNOWN_REASONS = {"bias": "it ranks by how well items are rated, not by how likely they are met"}
+"""By objective: the baseline without a model; a learner should be better from two events on."""
+KNOWN_REASONS = {"bias": "it predicts how well items are rated, not which items are chosen next"}
+"""By learner: why it may be below the trivial baseline, where the reason is known beforehand."""
+TASK_NOUNS = {"user": "users", "item": "items", "session": "sessions", "cross-domain": "users"}
+"""By scenario: what its tasks are, in the plural."""
 SMALLER_IS_BETTER = ("mae", "rmse")
 SIGNIFICANCE_LEVEL = 0.05
 
 
-def required_baselines(objective: Objective, scenario: str) -> tuple[str, ...]:
-    """The rows without which a report is not made: tuned classics, and transfer learning."""
-    return ("bias", "fine-tune") if objective == "rating" else BY_SCENARIO.get(scenario, RANKING)
-
-
-NOUNS = {"user": "users", "item": "items", "session": "sessions", "cross-domain": "users"}
-"""What a task is called, by scenario."""
-
-
 def metric_sign(metric: str) -> int:
-    """1 where more of a metric is better, -1 where less is."""
+    """1 for a metric of which more is better, -1 for an error."""
     return -1 if metric in SMALLER_IS_BETTER else 1
 
 
 @dataclass(frozen=True)
 class Row:
-    """What one learner reached, task by task, and what it cost."""
+    """The results of one learner, task by task, and its cost."""
 
     learner: str
     kind: Kind
     values: Mapping[str, Mapping[int, Float64[np.ndarray, "_"]]]
     """Metric -> shots -> one value for each task; the same tasks in the same order in every row."""
     coverage: Mapping[int, float]
+    """Share of the catalogue that is recommended to anybody, by shots."""
     calibration: Mapping[int, float]
-    """Expected calibration error by shots; empty for a learner that does not know how unsure it
-    is.
-    """
+    """Expected calibration error by shots; empty for a learner that estimates no uncertainty."""
     valid: float
-    """Mean quality on the validation tasks: by this a learner may be chosen, never by the figures
-    above.
-    """
+    """Mean score on the validation tasks; a learner may be chosen by it, never by test values."""
     fit_seconds: float
     tune_seconds: float
     tasks_per_second: float
-    """Tasks that were learned from in a second of fitting."""
+    """Training tasks processed in a second of fitting."""
     adapt_ms: float
+    """Milliseconds to adapt to one task by itself."""
     batch_adapt_ms: float
+    """Milliseconds a task to adapt to many tasks in one batch."""
     peak_mb: float
     settings: Mapping[str, Any]
     training: str
-    """How the training ended; empty where there was none."""
+    """How the training ended; empty for a closed form."""
     interest: Interest | None = None
-    """Whether it follows somebody whose interest changes; None where that is not asked."""
+    """Recall while the interest of a session changes; None if it was not measured."""
 
 
 class Comparison(NamedTuple):
-    """A learner against the classic that is best at that number of shots; `p` is Holm-adjusted."""
+    """Paired difference of a learner to the best baseline at `shots`; `p` is Holm-adjusted."""
 
     learner: str
     shots: int
@@ -100,10 +83,8 @@ class Comparison(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Report:
-    """The rows of a comparison; it refuses to be made without the rivals that give its figures a
-    meaning.
-    """
+class Results:
+    """The rows of a comparison with their statistics; refused without the required baselines."""
 
     dataset: Mapping[str, Any]
     scenario: str
@@ -113,19 +94,22 @@ class Report:
     seed: int
 
     def __post_init__(self) -> None:
+        learners = {row.learner for row in self.rows}
         absent = [
             name
             for name in required_baselines(self.objective, self.scenario)
-            if name not in {row.learner for row in self.rows}
+            if name not in learners
         ]
         if absent:
             raise Misuse(
-                f"the report lacks the rows of {', '.join(absent)}: a figure says nothing without the classics "
-                "and transfer learning beside it; evaluate them on the same tasks"
+                f"the report lacks the required baselines {', '.join(absent)}: a figure says "
+                "nothing without tuned baselines and transfer learning beside it; evaluate them "
+                "on the same tasks"
             )
 
     @property
     def headline(self) -> str:
+        """The metric by which learners are ordered and compared."""
         return HEADLINE[self.objective]
 
     @property
@@ -133,10 +117,13 @@ class Report:
         return list(self.rows[0].values)
 
     @property
+    def task_noun(self) -> str:
+        """What a task is, in the plural: users, items or sessions."""
+        return TASK_NOUNS[self.scenario]
+
+    @property
     def ordered_rows(self) -> list[Row]:
-        """The classics first, then transfer learning, then meta-learning; the better ones later in
-        each group.
-        """
+        """Baselines first, then transfer learning, then meta-learners; in each the best last."""
         sign = metric_sign(self.headline)
         return sorted(
             self.rows,
@@ -151,148 +138,81 @@ class Report:
 
     def best(self, metric: str, shots: int) -> Row:
         """The row with the best mean."""
-        return self._best(list(self.rows), metric, shots)
+        return _best(self.rows, metric, shots)
 
     def best_baseline(self, shots: int) -> Row:
-        """The classic with the best mean of the headline metric."""
-        return self._best([row for row in self.rows if row.kind == "classic"], self.headline, shots)
-
-    @property
-    def below_trivial_baseline(self) -> dict[str, str]:
-        """Learners that are not above the plainest row at two shots or more: where, and what is
-        known of the reason.
-        """
-        found = {
-            row.learner: [k for k in self.shots if k >= 2 and self._falls_short(row, k)]
-            for row in self.rows
-        }
-        rows = {row.learner: row for row in self.rows}
-        plainest = TRIVIAL_BASELINE[self.objective]
-        return {
-            name: f"not above {plainest} at k = {', '.join(map(str, shots))}: "
-            + (rows[name].training or KNOWN_REASONS.get(name, "no reason is known"))
-            for name, shots in found.items()
-            if shots and name != plainest
-        }
+        """The baseline with the best mean of the headline metric."""
+        return _best([row for row in self.rows if row.kind == "classic"], self.headline, shots)
 
     @cached_property
     def intervals(self) -> dict[tuple[str, str, int], Interval]:
-        """(learner, metric, shots) -> mean and 95 % interval."""
+        """(learner, metric, shots) -> mean and 95 % bootstrap interval over tasks."""
         found: dict[tuple[str, str, int], Interval] = {}
         for k in self.shots:
             keys = [(row.learner, metric, k) for row in self.rows for metric in self.metrics]
             values = np.stack(
                 [row.values[metric][k] for row in self.rows for metric in self.metrics], axis=1
-            )
-            means = resampled_means(values, seed=self.seed)
+            )  # (T, C)
+            means = resampled_means(
+                values, seed=self.seed
+            )  # one resampling for all columns keeps them paired
             found |= {key: interval(values[:, i], means[:, i]) for i, key in enumerate(keys)}
         return found
 
     @cached_property
     def against_best_baseline(self) -> list[Comparison]:
-        """Every other learner at every number of shots against the best classic there, on the same
-        tasks.
-        """
-        found: list[Comparison] = []
-        others = [row for row in self.rows if row.kind != "classic"]
-        for k in self.shots if others else ():
-            classic = self.best_baseline(k)
-            gains = np.stack(
-                [row.values[self.headline][k] - classic.values[self.headline][k] for row in others],
-                axis=1,
-            )
-            means = resampled_means(gains, seed=self.seed)
-            found += [
-                Comparison(row.learner, k, classic.learner, difference(gains[:, i], means[:, i]))
-                for i, row in enumerate(others)
-            ]
+        """Every other learner against the best baseline at each k, paired over tasks."""
+        challengers = [row for row in self.rows if row.kind != "classic"]
+        if not challengers:
+            return []
+        found = [one for k in self.shots for one in self._against_best_baseline(challengers, k)]
         adjusted = holm([one.difference.p for one in found])
         return [
             one._replace(difference=one.difference._replace(p=p))
             for one, p in zip(found, adjusted, strict=True)
         ]
 
-    def to_dict(self) -> dict[str, Any]:
-        """The report, fit for JSON."""
-        return {
-            "dataset": dict(self.dataset),
-            "scenario": self.scenario,
-            "objective": self.objective,
-            "seed": self.seed,
-            "shots": list(self.shots),
-            "results": [self._result(row) for row in self.ordered_rows],
-            "against_best_classic": [
-                {
-                    "learner": one.learner,
-                    "shots": one.shots,
-                    "classic": one.baseline,
-                    "difference": one.difference.mean,
-                    "low": one.difference.low,
-                    "high": one.difference.high,
-                    "p": one.difference.p,
-                }
-                for one in self.against_best_baseline
-            ],
-        }
-
-    def to_json(self, path: str | Path) -> None:
-        """Write `to_dict` to a file."""
-        Path(path).write_text(
-            json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n", encoding="utf-8"
+    def _against_best_baseline(self, challengers: list[Row], shots: int) -> list[Comparison]:
+        baseline, metric = self.best_baseline(shots), self.headline
+        gains = np.stack(
+            [row.values[metric][shots] - baseline.values[metric][shots] for row in challengers],
+            axis=1,
         )
+        means = resampled_means(gains, seed=self.seed)
+        return [
+            Comparison(row.learner, shots, baseline.learner, difference(gains[:, i], means[:, i]))
+            for i, row in enumerate(challengers)
+        ]
 
-    def to_html(self, path: str | Path) -> None:
-        """Write a page with the curves, which needs no network."""
-        from warmstart.experiments.html import (
-            render_report,
-        )  # a view of this class, and plotly is slow to import
-
-        Path(path).write_text(render_report(self), encoding="utf-8")
-
-    def __rich__(self) -> RenderableType:
-        from warmstart.experiments.tables import leaderboard  # a view of this class
-
-        return leaderboard(self)
-
-    def __str__(self) -> str:
-        console = Console(width=110, record=True, file=StringIO())
-        console.print(self)
-        return console.export_text()
-
-    def _falls_short(self, row: Row, shots: int) -> bool:
-        plain = next(one for one in self.rows if one.learner == TRIVIAL_BASELINE[self.objective])
+    @cached_property
+    def significantly_better(self) -> set[tuple[str, int]]:
+        """(learner, shots) at which a learner is significantly better than the best baseline."""
         sign = metric_sign(self.headline)
-        gain = row.values[self.headline][shots].mean() - plain.values[self.headline][shots].mean()
-        return bool(sign * gain <= 0)
-
-    def _best(self, rows: list[Row], metric: str, shots: int) -> Row:
-        sign = metric_sign(metric)
-        return max(rows, key=lambda row: sign * row.values[metric][shots].mean())
-
-    def _result(self, row: Row) -> dict[str, Any]:
-        metrics: dict[str, dict[str, Any]] = {
-            metric: {str(k): self.intervals[row.learner, metric, k]._asdict() for k in self.shots}
-            for metric in self.metrics
-        }
-        if row.coverage:
-            metrics["coverage@10"] = {str(k): {"mean": row.coverage[k]} for k in self.shots}
-        if row.calibration:
-            metrics["calibration_error"] = {
-                str(k): {"mean": row.calibration[k]} for k in self.shots
-            }
         return {
-            "learner": row.learner,
-            "kind": row.kind,
-            "metrics": metrics,
-            "valid": row.valid,
-            "fit_seconds": round(row.fit_seconds, 3),
-            "tune_seconds": round(row.tune_seconds, 3),
-            "tasks_per_second": round(row.tasks_per_second, 1),
-            "adapt_ms": round(row.adapt_ms, 4),
-            "batch_adapt_ms": round(row.batch_adapt_ms, 5),
-            "peak_mb": round(row.peak_mb),
-            "settings": dict(row.settings),
-            "training": row.training,
-            "shortfall": self.below_trivial_baseline.get(row.learner),
-            **({} if row.interest is None else {"interest": row.interest.to_dict()}),
+            (one.learner, one.shots)
+            for one in self.against_best_baseline
+            if one.significant and sign * one.difference.mean > 0
         }
+
+    @property
+    def below_trivial_baseline(self) -> dict[str, str]:
+        """Learners no better than the trivial baseline at two shots or more, with the reason."""
+        trivial = TRIVIAL_BASELINE[self.objective]
+        found: dict[str, str] = {}
+        for row in self.rows:
+            shots = [k for k in self.shots if k >= 2 and self._is_below(trivial, row, k)]
+            if shots and row.learner != trivial:
+                reason = row.training or KNOWN_REASONS.get(row.learner, "no reason is known")
+                found[row.learner] = (
+                    f"no better than {trivial} at k = {', '.join(map(str, shots))}: {reason}"
+                )
+        return found
+
+    def _is_below(self, baseline: str, row: Row, shots: int) -> bool:
+        other = next(one for one in self.rows if one.learner == baseline)
+        gain = row.values[self.headline][shots].mean() - other.values[self.headline][shots].mean()
+        return bool(metric_sign(self.headline) * gain <= 0)
+
+
+def _best(rows: Sequence[Row], metric: str, shots: int) -> Row:
+    return max(rows, key=lambda row: metric_sign(metric) * row.values[metric][shots].mean())

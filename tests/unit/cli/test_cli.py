@@ -1,6 +1,4 @@
-"""The command line: the verbs from data to recommendation, and mistakes that end in one clear
-line.
-"""
+"""The command line: from data to recommendations, and mistakes that end in one clear line."""
 
 import json
 import re
@@ -26,6 +24,7 @@ from warmstart.cli.arguments import (
 from warmstart.data.interactions import Vocabulary
 from warmstart.errors import Misuse
 
+COMMAND = [sys.executable, "-m", "warmstart"]
 FAST = ["--set", "steps=40", "--set", "dim=16", "--set", "validate_every=20"]
 
 
@@ -43,8 +42,8 @@ def run(capsys, *arguments: object) -> tuple[int, str, str]:
 
 @pytest.fixture(scope="session")
 def folder(log, tmp_path_factory) -> Path:
-    """The world of two tastes as a folder of CSV files."""
-    folder = tmp_path_factory.mktemp("shop") / "tastes"
+    """Interactions of two groups of users as a folder of CSV files."""
+    folder = tmp_path_factory.mktemp("shop") / "two-groups"
     folder.mkdir()
     pl.DataFrame(
         {
@@ -62,9 +61,10 @@ def folder(log, tmp_path_factory) -> Path:
 def model(folder, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("out") / "models" / "1"  # the folder of versions is not there yet
     subprocess.run(
-        [sys.executable, "-m", "warmstart", "fit", folder, "--out", out, "--learner", "in-context", *FAST],
-        check=True, capture_output=True,
-    )  # fmt: skip
+        [*COMMAND, "fit", folder, "--out", out, "--learner", "in-context", *FAST],
+        check=True,
+        capture_output=True,
+    )
     return out
 
 
@@ -99,21 +99,21 @@ def test_recommend_says_why_in_two_languages(capsys, model):
         code == 0
         and "why" in out
         and "because" in out
-        and "three weightiest events" in " ".join(out.split())
+        and "three most important events" in " ".join(out.split())
     )
-    _, told, _ = run(
+    _, chinese, _ = run(
         capsys, "recommend", model, "--history", "100,106", "-n", 3, "--explain", "--language", "zh"
     )
-    assert "因为" in told
+    assert "因为" in chinese
 
 
-def test_explain_says_why_an_item_stands_where_it_does(capsys, model):
+def test_explain_says_why_an_item_has_its_rank(capsys, model):
     code, out, _ = run(capsys, "explain", model, "--history", "100,106", "--item", "103", "-n", 3)
-    told = " ".join(out.split())
+    printed = " ".join(out.split())
     assert (
         code == 0
-        and "odd thing number 1: place" in told
-        and "most important events alone keep" in told
+        and "odd thing number 1: rank" in printed
+        and "most important events alone keep" in printed
     )
     code, out, _ = run(
         capsys, "explain", model, "--history", "100,106", "--item", "112", "--json", "-"
@@ -123,7 +123,7 @@ def test_explain_says_why_an_item_stands_where_it_does(capsys, model):
 
 def test_explain_without_an_item_shows_what_was_learned(capsys, model):
     code, out, _ = run(capsys, "explain", model, "--history", "100,106")
-    assert code == 0 and "places moved" in out and "a taste near to this" in out
+    assert code == 0 and "mean change of rank" in out and "similar group of users" in out
 
 
 def test_fit_prints_the_guessed_columns_and_takes_others(capsys, folder, tmp_path):
@@ -148,7 +148,7 @@ def test_fit_writes_its_facts_as_json(capsys, folder, tmp_path):
     assert facts["learner"] == "als" and set(facts["valid_quality"]) >= {"0", "1", "5"}
 
 
-def test_evaluate_prints_the_board_and_writes_json_and_page(capsys, folder, tmp_path):
+def test_evaluate_prints_tables_and_writes_json_and_page(capsys, folder, tmp_path):
     page = tmp_path / "page.html"
     code, out, err = run(
         capsys,
@@ -177,7 +177,7 @@ def test_evaluate_prints_the_board_and_writes_json_and_page(capsys, folder, tmp_
     assert code == 0 and "MAE" in out
 
 
-def test_a_store_is_filled_learned_from_and_written_out(capsys, folder, tmp_path):
+def test_a_store_is_imported_fitted_to_and_exported(capsys, folder, tmp_path):
     store = f"sqlite:///{tmp_path}/events.db"
     code, out, _ = run(capsys, "import", folder, "--store", store)
     assert code == 0 and "stored 2,593 events of 240 users" in out
@@ -191,7 +191,7 @@ def test_a_store_is_filled_learned_from_and_written_out(capsys, folder, tmp_path
     assert code == 2 and "and not both" in err
 
 
-def test_the_doctor_says_what_is_well_and_what_is_not(capsys, model, tmp_path):
+def test_the_doctor_says_what_works_and_what_does_not(capsys, model, tmp_path):
     store = f"sqlite:///{tmp_path}/events.db"
     code, out, _ = run(capsys, "doctor", model, "--store", store, "--json", "-")
     found = json.loads(out)
@@ -204,11 +204,11 @@ def test_the_doctor_says_what_is_well_and_what_is_not(capsys, model, tmp_path):
     code, out, _ = run(
         capsys, "doctor", tmp_path / "nothing", "--store", f"sqlite:///{tmp_path}/no/such/events.db"
     )
-    told = " ".join(out.split())
-    assert code == 1 and "holds no model" in told and "cannot be opened" in told
+    printed = " ".join(out.split())
+    assert code == 1 and "holds no model" in printed and "cannot be opened" in printed
 
 
-def test_who_serves_others_needs_keys_and_a_model(capsys, model, tmp_path, monkeypatch):
+def test_serving_other_machines_needs_keys_and_a_model(capsys, model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, _, err = run(capsys, "serve", model, "--host", "0.0.0.0")
     assert code == 2 and "give keys" in " ".join(err.split())
@@ -220,11 +220,11 @@ def test_who_serves_others_needs_keys_and_a_model(capsys, model, tmp_path, monke
     assert code == 2 and "altered or cut short" in " ".join(err.split()) and "Traceback" not in err
 
 
-def test_up_without_data_uses_a_made_up_shop_and_serves_it(tmp_path):
+def test_up_without_data_uses_a_generated_shop_and_serves_it(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "warmstart", "up", "--budget", "3s", "--port", str(port)]
+    command = [*COMMAND, "up", "--budget", "3s", "--port", str(port)]
     process = subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -238,7 +238,7 @@ def test_up_without_data_uses_a_made_up_shop_and_serves_it(tmp_path):
         out, err = process.communicate(timeout=30)
     assert ready == {"status": "ready", "model": "model"} and len(listed["items"]) == 3
     assert (
-        "made-up shop" in err
+        "generated shop" in err
         and "popularity" in out
         and "it recommends:" in out
         and "because" in out

@@ -10,7 +10,8 @@ import pytest
 from warmstart.errors import DataError, Misuse
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.evaluation.resources import PeakMemory
-from warmstart.experiments.compare import ProgressCallbacks, compare
+from warmstart.experiments.compare import ProgressCallbacks, evaluate_learners
+from warmstart.scorer import Capabilities
 from warmstart.tasks.tasks import Examples, Tasks
 
 SHORT = {"steps": 40, "validate_every": 40, "dim": 16, "inner_rate": 1.0, "inner_steps": 3}
@@ -19,6 +20,8 @@ SHORT = {"steps": 40, "validate_every": 40, "dim": 16, "inner_rate": 1.0, "inner
 
 class Oracle:
     """This knows the future of every task, told apart by the first item of its support."""
+
+    capabilities = Capabilities()
 
     def __init__(self, items: int, future: dict[int, list[int]]) -> None:
         self.items, self.future = items, future
@@ -64,7 +67,7 @@ def test_a_comparison_adds_the_classics_and_tells_its_watcher(log):
     callbacks = ProgressCallbacks(
         started=said.append, on_result=lambda row: said.append(f"{row.learner} done")
     )
-    report = compare(log, ["bias", "fine-tune"], shots=[0, 3], settings=SHORT, callbacks=callbacks)
+    report = evaluate_learners(log, ["bias", "fine-tune"], shots=[0, 3], settings=SHORT, callbacks=callbacks)
     names = [row.learner for row in report.rows]
     assert set(names) == {"popularity", "item-knn", "ease", "als", "fine-tune", "bias"}
     assert said == [line for name in names for line in (name, f"{name} done")]
@@ -73,7 +76,7 @@ def test_a_comparison_adds_the_classics_and_tells_its_watcher(log):
 
 def test_the_same_seed_gives_the_same_report(log):
     first, again = (
-        compare(log, ["fine-tune"], shots=[0, 3], seed=4, settings=SHORT).to_dict()
+        evaluate_learners(log, ["fine-tune"], shots=[0, 3], seed=4, settings=SHORT).to_dict()
         for _ in range(2)
     )
     for one, other in zip(first["results"], again["results"], strict=True):
@@ -84,18 +87,18 @@ def test_unknown_names_are_refused_before_anything_is_fitted(log):
     started: list[str] = []
     callbacks = ProgressCallbacks(started=started.append)
     with pytest.raises(Misuse, match='no learner "nope"'):
-        compare(log, ["nope"], callbacks=callbacks)
+        evaluate_learners(log, ["nope"], callbacks=callbacks)
     with pytest.raises(Misuse, match='no learner of this comparison has a setting "dum"'):
-        compare(log, ["ridge"], settings={"dum": 1}, callbacks=callbacks)
+        evaluate_learners(log, ["ridge"], settings={"dum": 1}, callbacks=callbacks)
     with pytest.raises(Misuse, match='there is no scenario "moon"; there are user'):
-        compare(log, [], scenario="moon", callbacks=callbacks)
+        evaluate_learners(log, [], scenario="moon", callbacks=callbacks)
     assert started == []
 
 
 def test_shots_that_nobody_has_are_left_out_or_refused(log):
-    assert compare(log, ["fine-tune"], shots=[0, 1, 500], settings=SHORT).shots == (0, 1)
+    assert evaluate_learners(log, ["fine-tune"], shots=[0, 1, 500], settings=SHORT).shots == (0, 1)
     with pytest.raises(DataError, match="nothing can be predicted after 500 shots"):
-        compare(log, [], shots=[500])
+        evaluate_learners(log, [], shots=[500])
 
 
 def test_peak_memory_sees_what_is_held_for_a_moment():

@@ -1,6 +1,4 @@
-"""Reports: refused without the classics, true to their figures, and readable as table, JSON and
-page.
-"""
+"""Reports: refused without baselines, true to their values, readable as table, JSON and page."""
 
 import json
 import re
@@ -14,7 +12,8 @@ from warmstart.errors import Misuse
 from warmstart.evaluation.interest_drift import CLICKS, Interest
 from warmstart.experiments.charts import drift_figure, quality_figure
 from warmstart.experiments.html import render_report, summary
-from warmstart.experiments.results import Report, Row
+from warmstart.experiments.report import Report
+from warmstart.experiments.results import Row
 from warmstart.experiments.tables import format_count, format_metric, leaderboard
 
 SHOTS = (0, 1, 2, 3, 5, 10, 20)
@@ -22,7 +21,7 @@ SHOTS = (0, 1, 2, 3, 5, 10, 20)
 
 def row(learner: str, kind: str, level: float) -> Row:
     rng = np.random.default_rng(7)
-    spread = rng.normal(0, 0.05, 200)  # the same users for everybody
+    spread = rng.normal(0, 0.05, 200)  # the same users for all learners
     return Row(
         learner=learner,
         kind=kind,
@@ -46,31 +45,32 @@ def row(learner: str, kind: str, level: float) -> Row:
 
 @pytest.fixture
 def report() -> Report:
-    classics = [("popularity", 0.09), ("item-knn", 0.11), ("ease", 0.13), ("als", 0.12)]
-    rows = [row(name, "classic", level) for name, level in classics]
+    baselines = [("popularity", 0.09), ("item-knn", 0.11), ("ease", 0.13), ("als", 0.12)]
+    rows = [row(name, "classic", level) for name, level in baselines]
     rows += [row("fine-tune", "transfer", 0.115), row("ridge", "meta", 0.12)]
     rows.append(row("<b>in-context</b>", "meta", 0.15))
     facts = {
-        "name": "a & b", "events": 1000, "users": 300, "items": 50, "order": "time", "explicit": True,
-        "train_tasks": 210, "valid_tasks": 30, "test_tasks": 200, "least_events": 25, "asked": 20, "candidates": 50,
+        "name": "a & b", "events": 1000, "users": 300, "items": 50, "order": "time",
+        "explicit": True, "train_tasks": 210, "valid_tasks": 30, "test_tasks": 200,
+        "least_events": 25, "asked": 20, "candidates": 50,
     }  # fmt: skip
     return Report(facts, "user", "ranking", SHOTS, tuple(rows), seed=0)
 
 
-def test_a_report_without_the_classics_is_refused(report):
+def test_a_report_without_the_baselines_is_refused(report):
     some = tuple(row for row in report.rows if row.learner not in ("ease", "als"))
     with pytest.raises(
-        Misuse, match="lacks the rows of ease, als: a figure says nothing without the classics and"
+        Misuse, match="lacks the required baselines ease, als: a figure says nothing without tuned"
     ):
         replace(report, rows=some)
 
 
 def test_a_report_without_transfer_learning_is_refused(report):
-    with pytest.raises(Misuse, match="lacks the rows of fine-tune"):
+    with pytest.raises(Misuse, match="lacks the required baselines fine-tune"):
         replace(report, rows=tuple(row for row in report.rows if row.learner != "fine-tune"))
 
 
-def test_transfer_learning_stands_between_the_classics_and_the_meta_learners(report):
+def test_transfer_learning_stands_between_the_baselines_and_the_meta_learners(report):
     names = [row.learner for row in report.ordered_rows]
     assert names == [
         "popularity",
@@ -83,40 +83,39 @@ def test_transfer_learning_stands_between_the_classics_and_the_meta_learners(rep
     ]
 
 
-def test_a_learner_that_is_no_better_than_popularity_says_so_and_why(report):
+def test_a_learner_that_is_no_better_than_popularity_is_named_with_the_reason(report):
     weak, weaker = row("weak", "meta", 0.09), row("bias", "classic", 0.05)
-    told = replace(report, rows=(*report.rows, weak, weaker))
+    extended = replace(report, rows=(*report.rows, weak, weaker))
     assert report.below_trivial_baseline == {}
-    assert told.below_trivial_baseline == {
-        "weak": "not above popularity at k = 2, 3, 5, 10, 20: validation was best at step 100 of 600",
-        "bias": "not above popularity at k = 2, 3, 5, 10, 20: "
-        "it ranks by how well items are rated, not by how likely they are met",
+    assert extended.below_trivial_baseline == {
+        "weak": "no better than popularity at k = 2, 3, 5, 10, 20: "
+        "validation was best at step 100 of 600",
+        "bias": "no better than popularity at k = 2, 3, 5, 10, 20: "
+        "it predicts how well items are rated, not which items are chosen next",
     }
-    assert "weak: not above popularity at k = 2, 3, 5, 10, 20" in str(told)
-    assert "weak: not above popularity at k = 2, 3, 5, 10, 20" in render_report(told)
-    results = {result["learner"]: result for result in told.to_dict()["results"]}
+    assert "weak: no better than popularity at k = 2, 3, 5, 10, 20" in str(extended)
+    assert "weak: no better than popularity at k = 2, 3, 5, 10, 20" in render_report(extended)
+    results = {result["learner"]: result for result in extended.to_dict()["results"]}
     assert (
-        results["weak"]["shortfall"].startswith("not above popularity")
+        results["weak"]["shortfall"].startswith("no better than popularity")
         and results["ridge"]["shortfall"] is None
     )
 
 
-def test_calibration_is_shown_for_those_that_know_how_unsure_they_are(report):
+def test_calibration_is_shown_for_learners_that_estimate_their_uncertainty(report):
     results = {result["learner"]: result for result in report.to_dict()["results"]}
     assert results["ridge"]["metrics"]["calibration_error"]["5"] == {"mean": 0.0321}
     assert "calibration_error" not in results["ease"]["metrics"]
     assert "Expected calibration error" in str(report) and ".0321" in str(report)
-    assert "Expected calibration error" in render_report(
-        report
-    ) and "<td>.0321</td>" in render_report(report)
-    unaware = replace(report, rows=tuple(replace(row, calibration={}) for row in report.rows))
-    assert "Expected calibration error" not in str(
-        unaware
-    ) and "Expected calibration error" not in render_report(unaware)
+    page = render_report(report)
+    assert "Expected calibration error" in page and "<td>.0321</td>" in page
+    without = replace(report, rows=tuple(replace(row, calibration={}) for row in report.rows))
+    assert "Expected calibration error" not in str(without)
+    assert "Expected calibration error" not in render_report(without)
 
 
 def test_a_rating_report_without_bias_is_refused(report):
-    with pytest.raises(Misuse, match="lacks the rows of bias"):
+    with pytest.raises(Misuse, match="lacks the required baselines bias"):
         replace(report, objective="rating")
 
 
@@ -137,23 +136,23 @@ def test_the_json_has_the_documented_shape(report, tmp_path):
     assert (ease["fit_seconds"], ease["adapt_ms"], ease["peak_mb"]) == (1201.3, 0.21, 2812)
 
 
-def test_the_figures_are_the_means_over_users(report):
+def test_the_values_are_the_means_over_users(report):
     ease = next(row for row in report.rows if row.learner == "ease")
     assert report.intervals["ease", "mrr", 5].mean == pytest.approx(ease.values["mrr"][5].mean())
 
 
-def test_every_other_learner_is_held_against_the_best_classic(report):
+def test_every_other_learner_is_compared_with_the_best_baseline(report):
     found = {(one.learner, one.shots): one for one in report.against_best_baseline}
     assert set(found) == {
         (name, k) for name in ("fine-tune", "ridge", "<b>in-context</b>") for k in SHOTS
     }
-    assert all(one.classic == "ease" for one in found.values())
+    assert all(one.baseline == "ease" for one in found.values())
     better, worse = found["<b>in-context</b>", 3], found["ridge", 3]
-    assert better.difference.mean == pytest.approx(0.02) and better.sure
+    assert better.difference.mean == pytest.approx(0.02) and better.significant
     assert worse.difference.mean == pytest.approx(-0.01)
 
 
-def test_the_board_fits_the_terminal_and_marks_what_is_sure(report):
+def test_the_table_fits_the_terminal_and_marks_significant_gains(report):
     console = Console(width=80 + len("<b></b>"), record=True)  # a real name is that much shorter
     console.print(leaderboard(report))
     lines = console.export_text().splitlines()
@@ -173,7 +172,7 @@ def test_a_report_prints_itself_and_writes_its_page(report, tmp_path):
     assert (tmp_path / "page.html").read_text() == render_report(report)
 
 
-def test_large_numbers_are_brief():
+def test_large_numbers_are_short():
     assert [format_count(count) for count in (0.4, 999.0, 1234.0, 12_345.0, 3_456_789.0)] == [
         "0",
         "999",
@@ -191,7 +190,7 @@ def test_numbers_keep_four_figures():
     ]
 
 
-def test_the_page_needs_no_network_and_escapes_what_it_shows(report):
+def test_the_page_needs_no_network_and_escapes_names(report):
     text = render_report(report)
     own = text.replace(_plotly(), "")
     assert not re.search(r"(src|href)\s*=", own)
@@ -202,7 +201,7 @@ def test_the_page_needs_no_network_and_escapes_what_it_shows(report):
         assert row.learner.replace("<", "&lt;").replace(">", "&gt;") in own
 
 
-def test_in_a_crowd_only_the_leaders_have_a_band(report):
+def test_among_many_learners_only_the_best_have_a_band(report):
     bands = sum(trace["showlegend"] is False for trace in figures(report))
     assert bands == 3 * len(report.rows)  # one for each metric
     crowd = [row(f"learner {i}", "meta", 0.1 + 0.001 * i) for i in range(9)]
@@ -221,25 +220,28 @@ def figures(report: Report) -> list[dict]:
     ]
 
 
-def test_the_verdict_names_the_best_and_its_gain(report):
+def test_the_summary_names_the_best_learner_and_its_gain(report):
     assert re.search(
         r"in-context.*after one known event \+16 % against ease \(\+16 to \+16 %\)", summary(report)
     )
 
 
-def test_the_verdict_without_one_or_ten_shots_still_gives_a_figure(report):
+def test_the_summary_without_one_or_ten_shots_still_gives_a_gain(report):
     assert re.search(
         r"after 3 known events \+15 % against ease", summary(replace(report, shots=(0, 3)))
     )
 
 
-def test_the_verdict_survives_classics_that_reach_nothing(report):
+def test_the_summary_can_be_made_if_baselines_reach_nothing(report):
     rows = [
-        replace(row, values={m: {k: np.zeros_like(v) for k, v in by.items()} for m, by in row.values.items()})
+        replace(row, values={
+            metric: {k: np.zeros_like(v) for k, v in by_shots.items()}
+            for metric, by_shots in row.values.items()
+        })
         if row.kind == "classic" else row
         for row in report.rows
     ]  # fmt: skip
-    assert "after one known event the best classic, popularity, reaches 0" in summary(
+    assert "after one known event the best baseline, popularity, reaches 0" in summary(
         replace(report, rows=tuple(rows))
     )
 
@@ -263,14 +265,14 @@ def test_a_page_of_sessions_shows_how_each_learner_follows_an_interest(report):
         report, rows=rows, scenario="session", dataset={**report.dataset, "asked": 1}
     )
     text = render_report(sessions)
-    assert "321 sessions of more than 8 clicks" in text and 'id="changes"' in text
+    assert "321 sessions of more than 8 clicks" in text and 'id="drift"' in text
     assert (
-        "200 sessions that no learner has seen" in text
+        "200 sessions, which no learner has seen" in text
         and "the next one is to be predicted" in text
     )
     figure = drift_figure(sessions)
     assert len(figure.data) == 3 * len(rows) and figure.data[0].y[0] == 0.3
     assert sessions.to_dict()["results"][0]["interest"]["recovery"] == 8
-    assert "changes interest" not in render_report(report) and 'id="changes"' not in render_report(
+    assert "interest changes" not in render_report(report) and 'id="drift"' not in render_report(
         report
     )
