@@ -27,7 +27,7 @@ from sklearn.linear_model import Ridge
 import warmstart as ws
 from warmstart.cli.progress import TrainingProgress
 from warmstart.data.interactions import Interactions
-from warmstart.ensemble.base_scorers import z_scores
+from warmstart.ensemble.stacked import z_scores
 from warmstart.evaluation import metrics
 from warmstart.evaluation.bootstrap import interval, resampled_means
 from warmstart.evaluation.evaluate import evaluate, tie_order

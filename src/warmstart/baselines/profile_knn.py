@@ -14,10 +14,10 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float32
 
+from warmstart.arrays import sparse_from_arrays, sparse_to_arrays
 from warmstart.baselines.popularity import Popular, break_ties, popularity
-from warmstart.cooccurrence.gram import sparse_from_arrays, sparse_to_arrays
-from warmstart.cooccurrence.similarity import idf_weights, unit_rows
-from warmstart.scorer import Candidates, Scores, candidates_of
+from warmstart.cooccurrence.similarity import idf_weights, nearest_neighbours, unit_rows
+from warmstart.scorer import Candidates, Capabilities, Scores, candidates_of
 from warmstart.tasks.tasks import Examples, Profile, Tasks
 
 AT_ONCE = 20_000_000  # likenesses held at once: 80 MB
@@ -28,6 +28,7 @@ class ProfileKNN:
     sparse (T, U).
     """
 
+    capabilities = Capabilities()
     GRID: tuple[dict[str, Any], ...] = tuple(
         {"neighbours": neighbours, "events": events}
         for neighbours, events in product((20, 100), (1.0, 4.0))
@@ -90,12 +91,7 @@ class ProfileKNN:
         return cls(met, profile, popular, **settings)
 
     def _nearest(self, support: Examples, profile: Profile) -> sp.csr_array:
-        alike = self._alike(support, profile)
-        keep = min(self.settings["neighbours"], alike.shape[1])
-        nearest = np.argpartition(-alike, keep - 1, axis=1)[:, :keep]
-        weight = np.take_along_axis(alike, nearest, axis=1)
-        start = np.arange(len(alike) + 1) * keep
-        return sp.csr_array((weight.ravel(), nearest.ravel(), start), shape=alike.shape)
+        return nearest_neighbours(self._alike(support, profile), self.settings["neighbours"])
 
     def _alike(self, support: Examples, profile: Profile) -> Float32[np.ndarray, "T U"]:
         """The cosine of the columns, and that of the events."""

@@ -1,1 +1,1 @@
-"""Counts of what goes together, and their inverse."""
+"""Co-occurrence of items: Gram matrices and their inverse, transitions, similarity."""

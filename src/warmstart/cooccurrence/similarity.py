@@ -1,27 +1,46 @@
-"""Likeness: how alike the columns of things are, by the cosine of rows in which rare columns weigh
-more.
-"""
+"""Unit rows with inverse-frequency weights, for cosines, and the nearest neighbours of rows."""
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Float32
+from jaxtyping import Float, Float32, Int64
 
-IDF_SMOOTHING = (
-    10.0  # things added to those that share something, so that the rarest does not drown all else
-)
-
-
-def idf_weights(columns: sp.csr_array) -> Float32[np.ndarray, "F"]:
-    """The weight of each column: the less, the more things have something in it."""
-    return (1 / np.sqrt(np.asarray(columns.power(2).sum(axis=0)) + IDF_SMOOTHING)).astype(
-        np.float32
-    )
+IDF_SMOOTHING = 10.0
+"""Rows added to those that share a column, so that the rarest columns do not drown all others."""
 
 
-def unit_rows(
-    columns: sp.csr_array, weight: Float32[np.ndarray, "F"] | None = None
-) -> sp.csr_array:
-    """Rows of length 1 after their columns were weighed; a row of nothing stays so."""
-    weighed = columns if weight is None else sp.csr_array(columns @ sp.diags_array(weight))
-    length = np.sqrt(np.asarray(weighed.power(2).sum(axis=1)))
-    return sp.csr_array(sp.diags_array(1 / np.maximum(length, 1e-9)) @ weighed, dtype=np.float32)
+def idf_weights(rows: sp.csr_array) -> Float32[np.ndarray, "F"]:
+    """Inverse-frequency weight of each of F columns: 1 / sqrt(sum of squares + smoothing)."""
+    frequency = np.asarray(rows.power(2).sum(axis=0))
+    return (1 / np.sqrt(frequency + IDF_SMOOTHING)).astype(np.float32)
+
+
+def unit_rows(rows: sp.csr_array, weight: Float32[np.ndarray, "F"] | None = None) -> sp.csr_array:
+    """L2-normalised rows after their columns were weighted; an empty row stays empty."""
+    weighted = rows if weight is None else sp.csr_array(rows @ sp.diags_array(weight))
+    length = np.sqrt(np.asarray(weighted.power(2).sum(axis=1)))
+    return sp.csr_array(sp.diags_array(1 / np.maximum(length, 1e-9)) @ weighted, dtype=np.float32)
+
+
+def top_k_per_row(scores: Float[np.ndarray, "T I"], k: int) -> Int64[np.ndarray, "T K"]:
+    """The columns of the k largest scores of each row, in no order; all columns where k is more."""
+    k = min(k, scores.shape[1])
+    return np.argpartition(-scores, k - 1, axis=1)[:, :k]
+
+
+def nearest_neighbours(similarity: Float32[np.ndarray, "T U"], k: int) -> sp.csr_array:
+    """The k largest similarities of each row as a sparse (T, U) matrix."""
+    nearest = top_k_per_row(similarity, k)
+    value = np.take_along_axis(similarity, nearest, axis=1)
+    start = np.arange(len(similarity) + 1) * nearest.shape[1]
+    return sp.csr_array((value.ravel(), nearest.ravel(), start), shape=similarity.shape)
+
+
+def nearest_shares(similarity: Float[np.ndarray, "N I"], k: int) -> Float[np.ndarray, "N I"]:
+    """Positive similarities to the k nearest, ties included, as shares that sum to 1 in each row.
+
+    A row without a positive similarity stays 0.
+    """
+    k = min(k, similarity.shape[1])
+    least = -np.partition(-similarity, k - 1, axis=1)[:, [k - 1]]
+    kept = np.where((similarity >= least) & (similarity > 0), similarity, 0.0)
+    return kept / np.maximum(kept.sum(axis=1, keepdims=True), 1e-12)

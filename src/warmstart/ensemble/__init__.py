@@ -1,1 +1,1 @@
-"""Experts in closed form, and what combines them."""
+"""Ensembles: closed-form experts, a stack with its combiner, a switch by number of shots."""

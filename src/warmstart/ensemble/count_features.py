@@ -1,8 +1,7 @@
-"""Memory: what past tasks say, by counting alone, of what comes next: some witnesses for a stack to
-weigh.
+"""Count features: what counts over past tasks say of candidate items after a support set.
 
-All is counted anew when tasks come that happened since, so nothing has to be trained for them to be
-heard.
+A stack's combiner weighs them (see `combiner`). Nothing is trained: new tasks are added to the
+counts, so that the features know them at once.
 """
 
 import math
@@ -13,38 +12,38 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Bool, Float32, Int64
 
+from warmstart.arrays import SparseTriples
 from warmstart.baselines import SessionKNN
-from warmstart.cooccurrence.sparse_triples import SparseTriples
 from warmstart.cooccurrence.transitions import events_since, transition_counts
 from warmstart.tasks.tasks import Examples
 
-DECAY = 0.6  # of what an event says with each event after it, where events stand in time order
-MAX_COUNTED_EVENTS = 50  # events of a past task, the latest, whose items count as met together
-RECENT_SHARES = (1.0, 0.1, 0.03, 0.01)  # of all events, the latest ones, in which items are counted
-SOURCE_SUFFIX = " elsewhere"
+DECAY = 0.6  # factor on the weight of an event for each later one, where events have a time order
+MAX_COUNTED_EVENTS = 50  # latest events of a past task whose items count as co-occurring
+RECENT_SHARES = (1.0, 0.1, 0.03, 0.01)  # latest shares of all events in which items are counted
+COUNT_SMOOTHING = 0.3  # events added to each count before its logarithm
+SOURCE_SUFFIX = " (source)"
 FEATURE_NAMES = (
-    *("alike", "together", "cosine", "next", "met", "last", "before_last"),
-    *(name + SOURCE_SUFFIX for name in ("alike", "together", "cosine")),
+    *("similar_sessions", "cooccurrence", "cosine", "transition", "seen", "last", "before_last"),
+    *(name + SOURCE_SUFFIX for name in ("similar_sessions", "cooccurrence", "cosine")),
 )
-"""Who says something: of events that are like those asked for, and of events elsewhere, such as in
-another domain.
-"""
-ITEM_FEATURE_NAMES = (*(f"met in the latest {share:.0%}" for share in RECENT_SHARES), "age")
+"""Features of the target domain's events, and of those in a source domain, in this order."""
+ITEM_FEATURE_NAMES = (
+    *(f"popularity in the latest {share:.0%}" for share in RECENT_SHARES),
+    "age",
+)
 LOG_SCALE_THRESHOLDS = {
-    "alike": 1e-5,
-    "together": 1e-4,
-    "next": 1e-4,
-    "alike elsewhere": 1e-5,
-    "together elsewhere": 1e-4,
+    "similar_sessions": 1e-5,
+    "cooccurrence": 1e-4,
+    "transition": 1e-4,
+    "similar_sessions" + SOURCE_SUFFIX: 1e-5,
+    "cooccurrence" + SOURCE_SUFFIX: 1e-4,
 }
-"""The share of what a witness says below which it is as good as nothing."""
+"""Shares around which the logarithmic scale of a feature begins: smaller ones are next to 0."""
 
 
 @dataclass(frozen=True)
 class CandidateFeatures:
-    """What the witnesses say after T support sets: N pairs of a task and an item that one of them
-    names.
-    """
+    """W features of each of N (task, item) pairs; pairs that are absent have zeros alone."""
 
     task: Int64[np.ndarray, "N"]
     item: Int64[np.ndarray, "N"]
@@ -53,171 +52,179 @@ class CandidateFeatures:
 
 @dataclass(frozen=True)
 class CountFeatures:
-    """Past tasks over a catalogue of `items`, those that happened first in front.
+    """Counts over past tasks, in time order, of a catalogue of `items`.
 
-    Where events are not `ordered`, nothing is said of what followed what. Where only some items may
-    be an answer, the others, which are `elsewhere`, have witnesses of their own: what they tell is
-    heard less before they are trusted.
+    Without a time order (`ordered`) there are no transitions. Where only items of a target domain
+    may be an answer, events on all others (`source_items`) have features of their own, so that the
+    combiner can weigh them apart.
     """
 
     ordered: bool
     source_items: Bool[np.ndarray, "I"]
     session_knn: SessionKNN
-    """The past tasks, and which of them are like a support set."""
+    """The past tasks, and which of them are similar to a support set."""
     popularity_counts: Float32[np.ndarray, "I"]
-    """How many past tasks met each item."""
+    """Past tasks with each item."""
     cooccurrence: sp.csr_array
-    """How many past tasks met both of two different items: (I, I)."""
+    """Past tasks with both of two different items: (I, I)."""
     transitions: sp.csr_array
-    """How often an item was met right after another: (I, I)."""
+    """How often an item came right after another: (I, I)."""
 
     @classmethod
     def fit(
-        cls, past: Examples, ordered: bool, elsewhere: Bool[np.ndarray, "I"]
+        cls, past: Examples, ordered: bool, source_items: Bool[np.ndarray, "I"]
     ) -> "CountFeatures":
-        nobody = np.zeros(len(elsewhere), dtype=np.float32)
-        alike = SessionKNN(
-            past, nobody, neighbours=100, sample=500, decay=DECAY if ordered else 1.0
-        )
-        return cls(ordered, elsewhere, alike, *_counted(past, len(elsewhere)))
+        """Count over past tasks."""
+        popularity = np.zeros(len(source_items), dtype=np.float32)  # no ties to break
+        decay = DECAY if ordered else 1.0
+        similar = SessionKNN(past, popularity, neighbours=100, sample=500, decay=decay)
+        return cls(ordered, source_items, similar, *_count(past, len(source_items)))
 
     @property
     def past(self) -> Examples:
+        """The past tasks."""
         return self.session_knn.past
 
     @property
     def items(self) -> int:
+        """Size of the catalogue."""
         return len(self.source_items)
 
     def with_sessions(self, more: Examples) -> "CountFeatures":
-        """The same with tasks that came since; what was counted is added to."""
-        met, pairs, after = _counted(more, self.items)
+        """The counts with those of later tasks added."""
+        popularity, cooccurrence, transitions = _count(more, self.items)
         return CountFeatures(
             self.ordered,
             self.source_items,
             self.session_knn.with_sessions(more),
-            self.popularity_counts + met,
-            self.cooccurrence + pairs,
-            self.transitions + after,
+            self.popularity_counts + popularity,
+            self.cooccurrence + cooccurrence,
+            self.transitions + transitions,
         )
 
     @cached_property
     def item_features(self) -> Float32[np.ndarray, "I P"]:
-        """How often each item was met of late, and how long ago, in logarithms."""
-        met, columns = self.past.item, []
-        for share in RECENT_SHARES:
-            counts = np.bincount(met[len(met) - round(share * len(met)) :], minlength=self.items)
-            columns.append(np.log((counts + 0.3) / (counts.mean() + 0.3)))
+        """Log popularity of each item in the latest events, and log age of its last event."""
+        events = self.past.item
+        columns = [self._log_popularity(events, share) for share in RECENT_SHARES]
         last = np.full(self.items, -1)
-        last[met] = np.arange(len(met))  # of an item that comes again the latest place stays
-        columns.append(np.log1p(100 * (len(met) - 1 - last) / max(len(met), 1)))
-        return np.stack(columns, axis=1).astype(np.float32)
-
-    def extract(self, support: Examples) -> CandidateFeatures:
-        """What past tasks that are alike met, what was met together, what followed, and what was
-        met already.
-        """
-        elsewhere = self.source_items[support.item]
-        said_by = self._of_shots(support.where(~elsewhere))
-        if elsewhere.any():
-            theirs = self._of_any(support.where(elsewhere))
-            said_by |= {name + SOURCE_SUFFIX: said for name, said in theirs.items()}
-        task, item, weight = (
-            np.concatenate(column) for column in zip(*said_by.values(), strict=True)
-        )
-        pairs, place = np.unique(task * self.items + item, return_inverse=True)
-        witness = np.repeat(
-            [FEATURE_NAMES.index(name) for name in said_by],
-            [len(said.row) for said in said_by.values()],
-        )
-        cells = np.bincount(
-            place * len(FEATURE_NAMES) + witness, weight, minlength=len(pairs) * len(FEATURE_NAMES)
-        )
-        said = cells.reshape(len(pairs), len(FEATURE_NAMES)).astype(np.float32)
-        for name, faint in LOG_SCALE_THRESHOLDS.items():
-            said[:, FEATURE_NAMES.index(name)] = _loud(said[:, FEATURE_NAMES.index(name)], faint)
-        return CandidateFeatures(*np.divmod(pairs, self.items), said)
-
-    @cached_property
-    def _each_pair(self) -> Float32[np.ndarray, "I"]:
-        return _one_over(self.cooccurrence.sum(axis=1))
-
-    @cached_property
-    def _each_next(self) -> Float32[np.ndarray, "I"]:
-        return _one_over(self.transitions.sum(axis=1))
-
-    @cached_property
-    def _root(self) -> Float32[np.ndarray, "I"]:
-        return np.sqrt(_one_over(self.popularity_counts))
+        last[events] = np.arange(len(events))  # of an item that comes again the last position stays
+        age = 100 * (len(events) - 1 - last) / max(len(events), 1)  # percent of all events
+        return np.stack([*columns, np.log1p(age)], axis=1).astype(np.float32)
 
     def shots(self, support: Examples) -> Int64[np.ndarray, "T"]:
-        """How many events of each support set are not elsewhere."""
+        """Events of each support set in the target domain."""
         return np.bincount(support.task[~self.source_items[support.item]], minlength=len(support))
 
-    def _of_any(self, support: Examples) -> dict[str, SparseTriples]:
-        """What the witnesses that are asked of any events give each item after each support set.
+    def extract(self, support: Examples) -> CandidateFeatures:
+        """The features of all items that any of them names, after each support set."""
+        in_source = self.source_items[support.item]
+        features = self._of_target(support.where(~in_source))
+        if in_source.any():
+            of_source = self._of_any(support.where(in_source))
+            features |= {name + SOURCE_SUFFIX: triples for name, triples in of_source.items()}
+        return _log_scaled(self._tabulate(features))
 
-        A cosine is near 1 for two items that hardly anybody meets alone, such as a product that is
-        listed twice.
+    def _tabulate(self, features: dict[str, SparseTriples]) -> CandidateFeatures:
+        """Sparse features as one dense row for each pair of a task and an item."""
+        task, item, value = (
+            np.concatenate(column) for column in zip(*features.values(), strict=True)
+        )  # (M,) each
+        counts = [len(triples.row) for triples in features.values()]
+        column = np.repeat([FEATURE_NAMES.index(name) for name in features], counts)
+        pairs, row = np.unique(task * self.items + item, return_inverse=True)  # (N,), (M,)
+        width = len(FEATURE_NAMES)
+        # bincount adds up the triples of the same pair and feature
+        cells = np.bincount(row * width + column, value, minlength=len(pairs) * width)
+        values = cells.reshape(len(pairs), width).astype(np.float32)  # (N, W)
+        return CandidateFeatures(*np.divmod(pairs, self.items), values)
+
+    def _of_any(self, support: Examples) -> dict[str, SparseTriples]:
+        """Features that events of either domain have: sparse (T, I) each.
+
+        A cosine is near 1 for two items that seldom come alone, such as a product that is listed
+        twice.
         """
         weight = (self.session_knn.settings["decay"] ** events_since(support)).astype(np.float32)
-        heard = SparseTriples(support.task, support.item, weight)
+        weighted, tasks = SparseTriples(support.task, support.item, weight), len(support)
+        shares = weighted.normalise_rows(tasks).scale_columns(self._inverse_pairs)
+        cosines = weighted.scale_columns(self._inverse_root).matmul(self.cooccurrence)
         return {
-            "alike": self.session_knn.named(support).normalise_rows(len(support)),
-            "together": heard.normalise_rows(len(support))
-            .scale_columns(self._each_pair)
-            .matmul(self.cooccurrence),
-            "cosine": heard.scale_columns(self._root)
-            .matmul(self.cooccurrence)
-            .scale_columns(self._root),
+            "similar_sessions": self.session_knn.named(support).normalise_rows(tasks),
+            "cooccurrence": shares.matmul(self.cooccurrence),
+            "cosine": cosines.scale_columns(self._inverse_root),
         }
 
-    def _of_shots(self, support: Examples) -> dict[str, SparseTriples]:
-        """The same with what followed the last of them, and which items they are: of events that
-        are an answer.
-        """
+    def _of_target(self, support: Examples) -> dict[str, SparseTriples]:
+        """Features of events of the target domain, whose items and order matter too."""
         later = events_since(support)
-        last, before_last = (_marked(support, self.ordered & (later == place)) for place in (0, 1))
+        last, before_last = (_indicator(support, self.ordered & (later == n)) for n in (0, 1))
         return {
             **self._of_any(support),
-            "next": last.scale_columns(self._each_next).matmul(self.transitions),
-            "met": _marked(support, _first(support, self.items)),
+            "transition": last.scale_columns(self._inverse_transitions).matmul(self.transitions),
+            "seen": _indicator(support, _first_of_item(support, self.items)),
             "last": last,
             "before_last": before_last,
         }
 
+    def _log_popularity(self, events: Int64[np.ndarray, "N"], share: float) -> np.ndarray:
+        """Log of each item's count in the latest share of all events, over the mean count: (I,)."""
+        recent = events[len(events) - round(share * len(events)) :]
+        counts = np.bincount(recent, minlength=self.items)
+        return np.log((counts + COUNT_SMOOTHING) / (counts.mean() + COUNT_SMOOTHING))
 
-def _counted(past: Examples, items: int) -> tuple[np.ndarray, sp.csr_array, sp.csr_array]:
-    """How many tasks met each item, both of two, if a task met much of what it met last, and how
-    often one followed.
+    @cached_property
+    def _inverse_pairs(self) -> Float32[np.ndarray, "I"]:
+        """One over the row sums of the co-occurrence matrix, which makes its rows shares."""
+        return _reciprocal(self.cooccurrence.sum(axis=1))
+
+    @cached_property
+    def _inverse_transitions(self) -> Float32[np.ndarray, "I"]:
+        """One over the row sums of the transition matrix, which makes its rows shares."""
+        return _reciprocal(self.transitions.sum(axis=1))
+
+    @cached_property
+    def _inverse_root(self) -> Float32[np.ndarray, "I"]:
+        """One over the root of each item's count, which makes co-occurrence a cosine."""
+        return np.sqrt(_reciprocal(self.popularity_counts))
+
+
+def _count(past: Examples, items: int) -> tuple[np.ndarray, sp.csr_array, sp.csr_array]:
+    """Popularity (I,), co-occurrence (I, I) without its diagonal, and transitions (I, I).
+
+    The first two count only the latest events of a task, so that a long one does not cost its
+    square.
     """
     recent = past.latest(MAX_COUNTED_EVENTS).matrix(items)
-    pairs = sp.csr_array(recent.T @ recent)
-    met = pairs.diagonal()
-    pairs.setdiag(0)
-    pairs.eliminate_zeros()
-    return met, pairs, transition_counts(past, np.arange(items), items, 1)
+    cooccurrence = sp.csr_array(recent.T @ recent)
+    popularity = cooccurrence.diagonal()
+    cooccurrence.setdiag(0)
+    cooccurrence.eliminate_zeros()
+    return popularity, cooccurrence, transition_counts(past, np.arange(items), items, window=1)
 
 
-def _marked(support: Examples, kept: Bool[np.ndarray, "N"]) -> SparseTriples:
-    """A one for each event that is kept."""
-    return SparseTriples(
-        support.task[kept], support.item[kept], np.ones(kept.sum(), dtype=np.float32)
-    )
+def _indicator(support: Examples, kept: Bool[np.ndarray, "N"]) -> SparseTriples:
+    """A one at the task and item of each kept event."""
+    ones = np.ones(kept.sum(), dtype=np.float32)
+    return SparseTriples(support.task[kept], support.item[kept], ones)
 
 
-def _first(support: Examples, items: int) -> Bool[np.ndarray, "N"]:
-    """Which events are a task's first with their item."""
+def _first_of_item(support: Examples, items: int) -> Bool[np.ndarray, "N"]:
+    """Which events are the first of their task with their item."""
     first = np.zeros(len(support.item), dtype=bool)
     first[np.unique(support.task * items + support.item, return_index=True)[1]] = True
     return first
 
 
-def _one_over(counts: np.ndarray) -> Float32[np.ndarray, "I"]:
-    """One over each, nothing for nothing."""
+def _reciprocal(counts: np.ndarray) -> Float32[np.ndarray, "I"]:
+    """One over each count, 0 for 0."""
     return np.divide(1, counts, out=np.zeros(len(counts)), where=counts > 0).astype(np.float32)
 
 
-def _loud(shares: Float32[np.ndarray, "_"], faint: float) -> Float32[np.ndarray, "_"]:
-    """How loud a share is: 0 for nothing, about 1 for something, in between by its logarithm."""
-    return np.log1p(shares / faint) / math.log1p(0.1 / faint)
+def _log_scaled(features: CandidateFeatures) -> CandidateFeatures:
+    """The features with shares on a logarithmic scale: 0 for 0, 1 for a share of 0.1."""
+    values = features.values.copy()
+    for name, threshold in LOG_SCALE_THRESHOLDS.items():
+        column = FEATURE_NAMES.index(name)
+        values[:, column] = np.log1p(values[:, column] / threshold) / math.log1p(0.1 / threshold)
+    return CandidateFeatures(features.task, features.item, values)

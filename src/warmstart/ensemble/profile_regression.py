@@ -1,12 +1,14 @@
-"""Foretold: what somebody's columns say of what they will meet, by a ridge regression over all
-training tasks.
+"""Profile regression: item scores from a task's profile columns, by ridge over all training tasks.
 
 As the linear maps from attributes of Gantner et al., ICDM 2010, but to the events themselves, not
-to factors of them.
+to latent factors.
 
-**Left out exactly.** In training a task hears what it would hear had it never been seen, by the
-residual of a regression without one of its rows (Allen, Technometrics 1974). So it is known how
-much more columns foretell than popularity does, which on some data is nothing.
+**Leave-one-out.** In training a task gets the prediction of a fit without it, in closed form by the
+leverage of its row (Allen, Technometrics 1974). So the lift over popularity is known without bias,
+and on some data there is none.
+
+**Deviations.** A profile row is L2-normalised after inverse-frequency weights; only the most
+frequent columns are used.
 """
 
 from collections.abc import Mapping
@@ -14,163 +16,157 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Bool, Float32, Int64, Integer
+from jaxtyping import Float32, Int64
 
 from warmstart.arrays import n_columns
-from warmstart.cooccurrence.gram import GramInverse, gram_inverse, most_frequent
+from warmstart.cooccurrence.gram import MAX_DENSE_ITEMS, GramInverse, gram_inverse, most_frequent
 from warmstart.cooccurrence.similarity import idf_weights, unit_rows
+from warmstart.ensemble.hit_rate import hit_rate
 
 ItemScores = Float32[np.ndarray, "T J"]
-MOST, CELLS = 6000, 40_000_000  # columns that take part, and numbers that are held: 160 MB
+Coefficients = Float32[np.ndarray, "G J"]
+MAX_COLUMNS = 6000  # profile columns that are used
+MAX_COEFFICIENTS = 40_000_000  # columns times items: 160 MB
 RIDGES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
-FEWER, ASKED = 2000, 1000  # columns and training tasks by which a ridge is chosen
-AT = 10  # items among which an event counts as found
-LEAST = 1e-9  # a share as small as that is none
-OWN = ("taken", "rareness", "line")
-"""What is saved: all that is needed to foretell, but not to leave anybody out."""
+RIDGE_SEARCH_COLUMNS = 2000  # columns with which a ridge is chosen
+RIDGE_SEARCH_TASKS = 1000  # training tasks on which a ridge is chosen
+LEAST_HIT_RATE = 1e-9  # so that a lift is finite where nothing is hit
+ARRAYS = {"taken": "selected_columns", "rareness": "idf", "line": "coefficients"}
+"""Name on disk of each field that predictions need; leave-one-out needs the inverse besides."""
 
 
 @dataclass(frozen=True)
 class ProfileRegression:
-    """What each of F columns adds to J items, and what holds for everybody: the last of the rows of
-    `line`.
+    """Ridge coefficients (G, J) from F profile columns and an intercept, G = F + 1, to J items."""
 
-    A row of columns has length 1 after rare ones were given more weight. Only the most common
-    columns take part.
+    selected_columns: Int64[np.ndarray, "F"]
+    idf: Float32[np.ndarray, "F"]
+    coefficients: Coefficients
+    lift_over_popularity: float
+    """Share of the leave-one-out hit rate that popularity does not reach; below 0 where popularity
+    hits more.
     """
-
-    taken: Int64[np.ndarray, "F"]
-    rareness: Float32[np.ndarray, "F"]
-    line: Float32[np.ndarray, "G J"]
-    gain: float
-    """The share of what is found for tasks left out that popularity does not find; below 0 where it
-    finds more.
-    """
-    precision: GramInverse | None
-    """The inverse of how often columns come together, with a ridge; it leaves tasks out."""
+    inverse: GramInverse | None
+    """Inverse Gram matrix (G, G) of the profile rows, for leave-one-out; None after a restore."""
 
     @classmethod
     def fit(
-        cls, profile: sp.csr_array, met: sp.csr_array, *, ridge: float = 0.0
+        cls,
+        profile: sp.csr_array,
+        interactions: sp.csr_array,
+        *,
+        ridge: float = 0.0,
+        max_columns: int = MAX_COLUMNS,
+        max_coefficients: int = MAX_COEFFICIENTS,
+        max_dense_columns: int = MAX_DENSE_ITEMS,
     ) -> "ProfileRegression":
-        """The regression of (T, J) events on (T, F) columns; a ridge of 0 stands for the best on
-        tasks left out.
+        """Regress (T, J) interactions on (T, F) profiles.
+
+        A ridge of 0 stands for the one with the best leave-one-out hit rate.
         """
-        most = min(MOST, CELLS // max(1, n_columns(met)))
-        taken, weight, rows = _read(profile, most)
-        ridge, gain = _tried((ridge,) if ridge else RIDGES, profile, met, min(most, FEWER))
-        inverse = gram_inverse(rows, ridge)
-        return cls(taken, weight, _line(inverse, sp.csr_array(met.T @ rows)), gain, inverse)
+        most = min(max_columns, max_coefficients // max(1, n_columns(interactions)))
+        ridges = (ridge,) if ridge else RIDGES
+        few = min(most, RIDGE_SEARCH_COLUMNS)
+        ridge, lift = _choose_ridge(ridges, profile, interactions, few, max_dense_columns)
+        columns, idf, rows = _design_matrix(profile, most)
+        inverse = gram_inverse(rows, ridge, max_dense_items=max_dense_columns)
+        coefficients = _coefficients(inverse, sp.csr_array(interactions.T @ rows))
+        return cls(columns, idf, coefficients, lift, inverse)
 
     @property
-    def usual(self) -> Float32[np.ndarray, "J"]:
-        """What holds for those of whom nothing is known."""
-        return self.line[-1]
+    def intercept(self) -> Float32[np.ndarray, "J"]:
+        """The prediction for an empty profile."""
+        return self.coefficients[-1]
 
     def predict(self, profile: sp.csr_array) -> ItemScores:
-        """How likely each of the J items is to be met by the T whose columns these are."""
-        return np.asarray(_rows(profile, self.taken, self.rareness) @ self.line)
+        """Scores of J items for T profiles."""
+        return np.asarray(self._rows(profile) @ self.coefficients)
 
-    def predict_left_out(self, profile: sp.csr_array, own: sp.csr_array) -> ItemScores:
-        """The same had these tasks, whose events in training are `own`, not been there."""
-        assert self.precision is not None, "whoever is left out of a fit was in it"
-        return _unseen(_rows(profile, self.taken, self.rareness), own, self.line, self.precision)
+    def predict_left_out(self, profile: sp.csr_array, interactions: sp.csr_array) -> ItemScores:
+        """Leave-one-out scores of training tasks, given their rows of the interactions."""
+        assert self.inverse is not None, "leave-one-out needs the inverse of the fit"
+        return _leave_one_out(self._rows(profile), interactions, self.coefficients, self.inverse)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything that `restore` needs."""
-        return {**{name: getattr(self, name) for name in OWN}, "gain": np.array([self.gain])}
+        fields = {name: getattr(self, field) for name, field in ARRAYS.items()}
+        return {**fields, "gain": np.array([self.lift_over_popularity])}
 
     @classmethod
     def restore(cls, arrays: Mapping[str, np.ndarray]) -> "ProfileRegression":
-        """What foretells as the one did of which these are the arrays."""
-        return cls(
-            **{name: arrays[name] for name in OWN}, gain=float(arrays["gain"][0]), precision=None
-        )
+        """The regression of which these are the arrays, without leave-one-out."""
+        fields = {field: arrays[name] for name, field in ARRAYS.items()}
+        return cls(**fields, lift_over_popularity=float(arrays["gain"][0]), inverse=None)
+
+    def _rows(self, profile: sp.csr_array) -> sp.csr_array:
+        return _with_intercept(profile, self.selected_columns, self.idf)
 
 
-def _read(profile: sp.csr_array, most: int) -> tuple[np.ndarray, np.ndarray, sp.csr_array]:
-    """The most common columns, the weight of each, and what they make of the profiles."""
-    taken = most_frequent(np.bincount(profile.indices, minlength=n_columns(profile)), most)
-    weight = idf_weights(profile[:, taken])
-    return taken, weight, _rows(profile, taken, weight)
+def fit_profile_regression(
+    profile: sp.csr_array | None, interactions: sp.csr_array, ridge: float
+) -> ProfileRegression | None:
+    """The regression on profiles; None where it predicts no better than popularity."""
+    if profile is None:
+        return None
+    regression = ProfileRegression.fit(profile, interactions, ridge=ridge)
+    return regression if regression.lift_over_popularity > 0 else None
 
 
-def _rows(
-    columns: sp.csr_array, taken: Int64[np.ndarray, "F"], weight: Float32[np.ndarray, "F"]
+def _design_matrix(
+    profile: sp.csr_array, max_columns: int
+) -> tuple[np.ndarray, np.ndarray, sp.csr_array]:
+    """The most frequent columns (F,), their weights (F,), and the rows of all tasks (T, G)."""
+    columns = most_frequent(np.bincount(profile.indices, minlength=n_columns(profile)), max_columns)
+    idf = idf_weights(profile[:, columns])
+    return columns, idf, _with_intercept(profile, columns, idf)
+
+
+def _with_intercept(
+    profile: sp.csr_array, columns: Int64[np.ndarray, "F"], idf: Float32[np.ndarray, "F"]
 ) -> sp.csr_array:
-    """The columns that take part as rows of length 1, with a one behind them, which is
-    everybody's.
-    """
-    everybody = sp.csr_array(np.ones((len(columns.indptr) - 1, 1), dtype=np.float32))
-    return sp.csr_array(sp.hstack([unit_rows(columns[:, taken], weight), everybody]))
+    """Weighted unit rows with a column of ones behind them: (T, G)."""
+    ones = sp.csr_array(np.ones((len(profile.indptr) - 1, 1), dtype=np.float32))
+    return sp.csr_array(sp.hstack([unit_rows(profile[:, columns], idf), ones]))
 
 
-def _line(inverse: GramInverse, together: sp.csr_array) -> Float32[np.ndarray, "G J"]:
-    """The coefficients, by how often items and columns come together; the inverse is its own
-    transpose.
-    """
-    return np.ascontiguousarray(inverse.left_multiply(together).T, dtype=np.float32)
+def _coefficients(inverse: GramInverse, cross: sp.csr_array) -> Coefficients:
+    """The ridge solution P X'Y from X'Y transposed, (J, G); P is its own transpose."""
+    return np.ascontiguousarray(inverse.left_multiply(cross).T, dtype=np.float32)
 
 
-def _unseen(
-    rows: sp.csr_array, own: sp.csr_array, line: Float32[np.ndarray, "G J"], inverse: GramInverse
+def _leave_one_out(
+    rows: sp.csr_array, events: sp.csr_array, coefficients: Coefficients, inverse: GramInverse
 ) -> ItemScores:
-    """What is foretold by rows that were fitted, had they with their events not been there."""
-    weight = np.asarray(rows.multiply(inverse.left_multiply(rows)).sum(axis=1), dtype=np.float32)[
-        :, None
-    ]
-    return (rows @ line - weight * own.toarray()) / (
-        1 - weight
-    )  # the weight is below 1 by the ridge
+    """Predictions of a fit without the row: (y_hat - h y) / (1 - h), h the leverage of the row."""
+    quadratic = rows.multiply(inverse.left_multiply(rows)).sum(axis=1)
+    leverage = np.asarray(quadratic, dtype=np.float32)[:, None]  # (T, 1), below 1 by the ridge
+    return (rows @ coefficients - leverage * events.toarray()) / (1 - leverage)
 
 
-def _tried(
-    ridges: tuple[float, ...], profile: sp.csr_array, met: sp.csr_array, most: int
+def _choose_ridge(
+    ridges: tuple[float, ...],
+    profile: sp.csr_array,
+    interactions: sp.csr_array,
+    max_columns: int,
+    max_dense_columns: int,
 ) -> tuple[float, float]:
-    """The ridge with which most of what training tasks met is foretold for them, each left out, and
-    its gain.
+    """The ridge with the best leave-one-out hit rate, and its lift over popularity.
 
-    This is asked of few tasks by few columns.
+    Hits are counted on a sample of tasks with few columns, since each ridge needs an inverse.
     """
-    able = np.flatnonzero(np.diff(met.indptr))
-    asked = able[np.random.default_rng(0).permutation(len(able))[:ASKED]]
-    _, _, rows = _read(profile, most)
-    together, wanted, theirs = (
-        sp.csr_array(met.T @ rows),
-        sp.csr_array(met[asked]),
-        sp.csr_array(rows[asked]),
-    )
-    counts = np.asarray(met.sum(axis=0), dtype=np.float32) - wanted.toarray()
+    usable = np.flatnonzero(np.diff(interactions.indptr))
+    sampled = usable[np.random.default_rng(0).permutation(len(usable))[:RIDGE_SEARCH_TASKS]]
+    _, _, rows = _design_matrix(profile, max_columns)
+    cross = sp.csr_array(interactions.T @ rows)  # (J, G)
+    events, sampled_rows = sp.csr_array(interactions[sampled]), sp.csr_array(rows[sampled])
 
-    def found(ridge: float) -> float:
-        inverse = gram_inverse(rows, ridge)
-        return _found(_unseen(theirs, wanted, _line(inverse, together), inverse), wanted)
+    def rate(ridge: float) -> float:
+        inverse = gram_inverse(rows, ridge, max_dense_items=max_dense_columns)
+        coefficients = _coefficients(inverse, cross)
+        return hit_rate(_leave_one_out(sampled_rows, events, coefficients, inverse), events)
 
-    shares = [found(ridge) for ridge in ridges]
-    best, by_counts = max(shares), _found(counts, wanted)
-    return ridges[shares.index(best)], (best - by_counts) / max(best, by_counts, LEAST)
-
-
-def _found(said: ItemScores, wanted: sp.csr_array) -> float:
-    """The share of what each task met, or of as much as could be found, that is among the first
-    ten.
-    """
-    counts = np.diff(wanted.indptr)
-    task = np.repeat(np.arange(len(said)), counts)
-    found = np.bincount(task, in_top_k(said, task, wanted.indices), minlength=len(said))
-    return float((found / np.minimum(counts, _first(said))).mean())
-
-
-def in_top_k(
-    said: ItemScores, task: Integer[np.ndarray, "N"], item: Integer[np.ndarray, "N"]
-) -> Bool[np.ndarray, "N"]:
-    """Which of the items are among the first ten of their tasks; in small catalogues, in their
-    first half.
-    """
-    at = _first(said)
-    tenth = -np.partition(-said, at - 1, axis=1)[:, at - 1]
-    return said[task, item] >= tenth[task]
-
-
-def _first(said: ItemScores) -> int:
-    return max(1, min(AT, said.shape[1] // 2))
+    rates = [rate(ridge) for ridge in ridges]
+    popularity = np.asarray(interactions.sum(axis=0), dtype=np.float32) - events.toarray()
+    best, by_popularity = max(rates), hit_rate(popularity, events)
+    lift = (best - by_popularity) / max(best, by_popularity, LEAST_HIT_RATE)
+    return ridges[rates.index(best)], lift

@@ -2,14 +2,15 @@
 that is known.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int64
 
 from warmstart.arrays import strip_prefix
-from warmstart.scorer import Candidates, Scorer, Scores, State
+from warmstart.scorer import Candidates, Capabilities, Scorer, Scores, State
 from warmstart.tasks.tasks import Examples, Profile
 
 
@@ -51,11 +52,24 @@ class ShotSwitch:
         return SwitchState(tuple(parts), len(support))
 
     def score(self, state: SwitchState, items: Candidates) -> Scores:
-        found = np.empty((state.tasks, items.shape[-1]), dtype=np.float32)
-        for part in state.parts:
-            own = items if items.ndim == 1 else items[part.tasks]
-            found[part.tasks] = self.scorers[part.scorer].score(part.state, own)
-        return found
+        return _by_part([scorer.score for scorer in self.scorers], state, items)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The scorer for a number of shots; and what all can do that batches of states need."""
+        return self._capabilities
+
+    @cached_property
+    def _capabilities(self) -> Capabilities:
+        members = [scorer.capabilities for scorer in self.scorers]
+        deviations = [one.standard_deviation for one in members if one.standard_deviation]
+        return Capabilities(
+            standard_deviation=partial(_by_part, deviations)
+            if len(deviations) == len(members)
+            else None,
+            log_probabilities=all(one.log_probabilities for one in members),
+            delegate=self._scorer_for,
+        )
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays of all scorers, each name after the number of its scorer."""
@@ -65,11 +79,27 @@ class ShotSwitch:
             for name, array in one.arrays().items()
         }
 
+    def _scorer_for(self, shots: int) -> Scorer:
+        return self.scorers[int(np.searchsorted(self.first, shots, side="right")) - 1]
+
     def _part(
         self, scorer: int, tasks: Int64[np.ndarray, "K"], support: Examples, profile: Profile
     ) -> ScorerPart:
         own = None if profile is None else profile[tasks]
         return ScorerPart(scorer, tasks, self.scorers[scorer].adapt(support.take(tasks), own))
+
+
+def _by_part(
+    functions: Sequence[Callable[[State, Candidates], Scores]],
+    state: SwitchState,
+    items: Candidates,
+) -> Scores:
+    """(T, Q): the results of each task's own function, for items (Q,) or (T, Q)."""
+    found = np.empty((state.tasks, items.shape[-1]), dtype=np.float32)
+    for part in state.parts:
+        candidates = items if items.ndim == 1 else items[part.tasks]
+        found[part.tasks] = functions[part.scorer](part.state, candidates)
+    return found
 
 
 def arrays_of_scorer(arrays: Mapping[str, np.ndarray], scorer: int) -> dict[str, np.ndarray]:

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from warmstart.arrays import strip_prefix
-from warmstart.ensemble.base_scorers import BaseScorers
-from warmstart.ensemble.combiner import fit_combiner
+from warmstart.ensemble.combiner_training import fit_combiner
 from warmstart.ensemble.count_features import CountFeatures
-from warmstart.ensemble.stacked import BASE_PREFIX, StackedScorer
+from warmstart.ensemble.stacked import BASE_PREFIX, BaseScorers, StackedScorer
 from warmstart.evaluation.evaluate import Objective
 from warmstart.evaluation.validation import quality
 from warmstart.scorer import Scorer

@@ -11,12 +11,12 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool
 
+from warmstart.arrays import top_k
 from warmstart.data.interactions import Id
 from warmstart.explain.reasons import title_column
 from warmstart.recommend.filters import matching
 from warmstart.recommend.history import History
 from warmstart.recommend.recommender import Recommender
-from warmstart.scorer import highest
 from warmstart.service.answering.background import Repeating
 from warmstart.service.models.active import Models, Serving
 from warmstart.service.store.records import Stamp
@@ -161,7 +161,7 @@ def found_in(catalogue: Catalogue, text: str, count: int) -> list[dict[str, Any]
     allowed = np.broadcast_to(held.to_numpy(), len(ids)) & (
         True if catalogue.shown is None else catalogue.shown
     )
-    best = highest(
+    best = top_k(
         np.where(allowed, model.popular, -1).astype(np.float32), min(count, int(allowed.sum()))
     )
     return [
