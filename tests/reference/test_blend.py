@@ -1,4 +1,4 @@
-"""Blend against its parts put together by hand, and the model's sum of network and witnesses
+"""Blend against its parts put together by hand, and the model's sum of network and experts
 against both alone.
 """
 
@@ -19,7 +19,7 @@ from warmstart.training.registry import RECIPES
 from warmstart.training.tuning import Order
 
 DIM, COUNTS = 5, (4, 0, 2)
-CATALOGUE = CandidateSet(torch.zeros(1, DIM), torch.zeros(1))  # it does not look at it
+CANDIDATES = CandidateSet(torch.zeros(1, DIM), torch.zeros(1))  # it does not look at it
 SETTINGS = {"dim": 8, "objective": "ranking", "spectral": True}
 
 
@@ -44,9 +44,9 @@ def untrained(split):
 
 
 @torch.no_grad()
-def test_training_starts_at_the_prior_with_the_same_trust_in_all():
+def test_training_starts_at_the_prior_with_the_same_weight_for_all_experts():
     learner = Blend(DIM, ordered=True, witnesses=3, first_trust=0.3).eval()
-    assert_close(learner.adapt(support(), CATALOGUE), support().prior)
+    assert_close(learner.adapt(support(), CANDIDATES), support().prior)
     assert_close(learner.expert_weights(support()), torch.full((3, 3), 0.3))
 
 
@@ -57,20 +57,20 @@ def test_without_an_order_it_reads_as_the_in_context_encoder_does():
         InContext(DIM, hidden=7, width=6).eval(),
     )
     alone.read.load_state_dict(learner.read.state_dict())
-    assert_close(learner.adapt(support(), CATALOGUE), alone.adapt(support(), CATALOGUE))
+    assert_close(learner.adapt(support(), CANDIDATES), alone.adapt(support(), CANDIDATES))
 
 
 @torch.no_grad()
 def test_with_an_order_what_the_recurrent_network_expects_is_added():
     learner, given = randomised(Blend(DIM, ordered=True)), support()
-    found = learner.adapt(given, CATALOGUE)
+    found = learner.adapt(given, CANDIDATES)
     for t, count in enumerate(COUNTS):
         expected = learner.recurrence(given.x[t : t + 1, :count])[0, count]
         assert_close(found[t], given.prior[t] + learner.read(given)[t] + expected)
 
 
 @torch.no_grad()
-def test_trust_is_read_off_the_number_of_shots_and_how_alike_they_are():
+def test_expert_weights_depend_on_the_number_of_shots_and_their_spread():
     learner, given = randomised(Blend(DIM, witnesses=2)), support()
     found = learner.expert_weights(given)
     for t, count in enumerate(COUNTS):
@@ -84,28 +84,32 @@ def test_trust_is_read_off_the_number_of_shots_and_how_alike_they_are():
         assert_close(found[t], 10 * by_hand)
 
 
-def test_focus_weighs_an_example_by_a_power_of_the_chance_it_is_given():
+def test_the_focal_exponent_weights_an_example_by_a_power_of_its_probability():
     torch.manual_seed(0)
     x, pool, w = torch.randn(3, 4), torch.randn(6, 4), torch.randn(4)
-    mask, known = torch.tensor([True, True, False]), torch.tensor([0.5, -1.0, 9.0])
+    mask, offset = torch.tensor([True, True, False]), torch.tensor([0.5, -1.0, 9.0])
     found = ranking(
         lambda z: z @ w,
         x,
         torch.ones(3),
         mask,
         CandidateSet(pool, torch.zeros(6)),
-        known,
+        offset,
         focal_exponent=0.5,
     )
-    chances = [
-        float((x[i] @ w + known[i]).exp() / ((x[i] @ w + known[i]).exp() + (pool @ w).exp().sum()))
+    probabilities = [
+        float(
+            (x[i] @ w + offset[i]).exp() / ((x[i] @ w + offset[i]).exp() + (pool @ w).exp().sum())
+        )
         for i in (0, 1)
     ]
-    assert float(found) == pytest.approx(np.mean([-np.log(p) * p**0.5 for p in chances]), rel=1e-5)
+    assert float(found) == pytest.approx(
+        np.mean([-np.log(p) * p**0.5 for p in probabilities]), rel=1e-5
+    )
 
 
 @torch.no_grad()
-def test_a_score_is_that_of_the_network_and_what_the_trusted_witnesses_say(split, examples):
+def test_a_score_is_that_of_the_network_plus_the_weighted_expert_scores(split, examples):
     model = untrained(split)
     given = examples([[4, 2, 9], [], [7]])
     scorer = FittedModel(model)
@@ -115,38 +119,38 @@ def test_a_score_is_that_of_the_network_and_what_the_trusted_witnesses_say(split
     mask = torch.from_numpy(padded.mask)
     x = scorer.vectors[torch.from_numpy(padded.item)]
     prior = model.encoder.priors(None, 3)
-    trust = model.learner.expert_weights(Support(x, torch.ones(mask.shape), mask, prior))
-    said = torch.from_numpy(model.experts.scores(given)) @ trust.unsqueeze(-1)
+    expert_weights = model.learner.expert_weights(Support(x, torch.ones(mask.shape), mask, prior))
+    expert_scores = torch.from_numpy(model.experts.scores(given)) @ expert_weights.unsqueeze(-1)
     network = state.state @ scorer.vectors.mT
-    network[:, torch.from_numpy(model.experts.taken)] += said.squeeze(-1)
+    network[:, torch.from_numpy(model.experts.kept_items)] += expert_scores.squeeze(-1)
     assert_close(torch.from_numpy(scorer.score(state, np.arange(30))), network)
 
 
 @torch.no_grad()
-def test_in_training_the_witnesses_have_not_seen_the_task(split):
-    """The loss of a batch by hand: each task's own events left out of what the witnesses know."""
+def test_in_training_the_experts_leave_the_task_out(split):
+    """The loss of a batch by hand: each task's own events left out of the experts."""
     model = untrained(split)
     batch = split.train.episodes(np.random.default_rng(0), 5, most_shots=4, queries=6)
     found = model(batch, np.random.default_rng(1))
     vectors = model.encoder()
     padded, query = batch.support.padded(), batch.query.padded()
-    mask, asked = torch.from_numpy(padded.mask), torch.from_numpy(query.mask)
+    mask, query_mask = torch.from_numpy(padded.mask), torch.from_numpy(query.mask)
     x = vectors[torch.from_numpy(padded.item)]
     given = Support(x, torch.ones(mask.shape), mask, model.encoder.priors(batch.profile, 5))
-    scores = model.learner.adapt(given, CATALOGUE) @ vectors.mT
+    scores = model.learner.adapt(given, CANDIDATES) @ vectors.mT
     witnesses = torch.from_numpy(model.experts.scores(batch.support, batch.own, batch.profile))
-    scores[:, torch.from_numpy(model.experts.taken)] += (
+    scores[:, torch.from_numpy(model.experts.kept_items)] += (
         witnesses @ model.learner.expert_weights(given).unsqueeze(-1)
     ).squeeze(-1)
     losses, weights = [], []
     for t in range(5):
-        met = [*padded.item[t][padded.mask[t]], *query.item[t][query.mask[t]]]
+        seen = [*padded.item[t][padded.mask[t]], *query.item[t][query.mask[t]]]
         rest = scores[t].clone()
-        rest[met] = -torch.inf
+        rest[seen] = -torch.inf
         own = scores[t][query.item[t][query.mask[t]]]
-        surprise = torch.nn.functional.softplus(rest.logsumexp(0) - own)
-        losses.append((surprise * torch.exp(-0.25 * surprise)).mean())
-        weights.append(min(int(asked[t].sum()), 20))
+        nll = torch.nn.functional.softplus(rest.logsumexp(0) - own)
+        losses.append((nll * torch.exp(-0.25 * nll)).mean())
+        weights.append(min(int(query_mask[t].sum()), 20))
     assert_close(
         found,
         torch.tensor([float(one) * w for one, w in zip(losses, weights, strict=True)]).sum()
@@ -154,7 +158,7 @@ def test_in_training_the_witnesses_have_not_seen_the_task(split):
     )
 
 
-def test_ratings_have_no_witnesses(split):
+def test_ratings_have_no_experts(split):
     recipe = RECIPES["blend"]
     settings = {**recipe.preset, **SETTINGS, "objective": "rating"}
     assert recipe.start(split, settings).experts is None
@@ -164,16 +168,16 @@ def test_ratings_have_no_witnesses(split):
 def test_the_loss_counts_what_is_known_from_elsewhere():
     learner, given = Blend(DIM).eval(), support()
     query = Query(torch.randn(3, 2, DIM), torch.ones(3, 2), torch.ones(3, 2, dtype=torch.bool))
-    rivals = CandidateSet(torch.randn(6, DIM), torch.zeros(6))
-    known = Query(query.x, query.y, query.mask, torch.full((3, 2), 2.0))
-    shifted = CandidateSet(rivals.x, torch.full((3, 6), 2.0))
+    negatives = CandidateSet(torch.randn(6, DIM), torch.zeros(6))
+    offset = Query(query.x, query.y, query.mask, torch.full((3, 2), 2.0))
+    shifted = CandidateSet(negatives.x, torch.full((3, 6), 2.0))
     assert_close(
-        learner.loss(given, known, CATALOGUE, shifted),
-        learner.loss(given, query, CATALOGUE, rivals),
+        learner.loss(given, offset, CANDIDATES, shifted),
+        learner.loss(given, query, CANDIDATES, negatives),
     )
 
 
-def test_the_appeal_that_the_data_say_stays(split):
+def test_a_fixed_item_bias_is_not_trained(split):
     settings = {**SETTINGS, "steps": 5, "tasks": 8, "validate_every": 5}
     one = recipes.fit(
         "blend", Order(split, settings={k: v for k, v in settings.items() if k != "objective"})
@@ -186,7 +190,7 @@ def test_the_appeal_that_the_data_say_stays(split):
 
 
 @torch.no_grad()
-def test_the_rate_of_the_profile_multiplies_what_it_says():
+def test_the_rate_of_the_profile_multiplies_its_shift():
     profile = sp.csr_array(np.array([[1.0, 0.0], [0.5, 2.0]], dtype=np.float32))
     slow, fast = (
         Encoder(np.zeros(3, dtype=np.float32), dim=6, profile_width=2, profile_rate=rate)

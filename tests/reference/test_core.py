@@ -11,7 +11,7 @@ from warmstart.learners.core import NORM_FLOOR
 from warmstart.learners.objectives import CandidateSet
 
 DIM, COUNTS = 7, (5, 0, 3)
-CATALOGUE = CandidateSet(torch.zeros(1, DIM), torch.zeros(1))  # it does not look at it
+CANDIDATES = CandidateSet(torch.zeros(1, DIM), torch.zeros(1))  # it does not look at it
 
 
 @pytest.fixture
@@ -48,36 +48,38 @@ def expected(learner: CORE, events: torch.Tensor, prior: torch.Tensor) -> torch.
 
 @torch.no_grad()
 def test_the_state_is_the_sum_written_out(learner, support):
-    found = learner.adapt(support, CATALOGUE)
+    found = learner.adapt(support, CANDIDATES)
     for t, count in enumerate(COUNTS):
         last_four = support.x[t, max(count - 4, 0) : count]
         assert_close(found[t], expected(learner, last_four, support.prior[t]))
 
 
 @torch.no_grad()
-def test_the_loss_asks_for_each_event_by_those_before_it(learner, support):
+def test_the_loss_predicts_each_event_from_those_before_it(learner, support):
     torch.manual_seed(3)
     query = Query(
         torch.randn(3, 2, DIM),
         torch.ones(3, 2),
         torch.tensor([[True, True], [True, False], [False, False]]),
     )
-    rivals = CandidateSet(torch.randn(9, DIM), torch.randn(3, 9))
-    found = learner.loss(support, query, CATALOGUE, rivals)
+    negatives = CandidateSet(torch.randn(9, DIM), torch.randn(3, 9))
+    found = learner.loss(support, query, CANDIDATES, negatives)
     for t, count in enumerate(COUNTS):
         events = torch.cat([support.x[t, :count], query.x[t][query.mask[t]]])[:5]
-        surprise = []
-        for place, event in enumerate(events):
-            state = expected(learner, events[:place], support.prior[t])
-            surprise.append(
-                softplus((rivals.x @ state + rivals.log_weight[t]).logsumexp(0) - event @ state)
+        nll = []
+        for position, event in enumerate(events):
+            state = expected(learner, events[:position], support.prior[t])
+            nll.append(
+                softplus(
+                    (negatives.x @ state + negatives.log_weight[t]).logsumexp(0) - event @ state
+                )
             )
-        assert_close(found[t], torch.stack(surprise).mean(), rtol=1e-4, atol=1e-5)
+        assert_close(found[t], torch.stack(nll).mean(), rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
-def test_at_first_only_somebody_new_hears_the_prior(support):
+def test_at_first_only_a_task_without_events_uses_the_prior(support):
     one = CORE(DIM, units=6, max_length=5).eval()
-    found = one.adapt(support, CATALOGUE)
+    found = one.adapt(support, CANDIDATES)
     assert_close(found[1], support.prior[1])
     assert (found[[0, 2]][:, :FIXED_COORDINATES] == 0).all()

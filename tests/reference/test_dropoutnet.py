@@ -9,7 +9,7 @@ from warmstart.learners.base import Query, Support
 from warmstart.learners.objectives import CandidateSet
 
 DIM, COUNTS = 5, (3, 1, 0)
-CATALOGUE = CandidateSet(torch.zeros(1, DIM), torch.zeros(1))
+CANDIDATES = CandidateSet(torch.zeros(1, DIM), torch.zeros(1))
 
 
 @pytest.fixture
@@ -30,13 +30,13 @@ def made(forgets: float) -> DropoutNet:
 @torch.no_grad()
 def test_the_network_reads_the_prior_and_the_mean_event(support):
     learner = made(0.5)
-    found = learner.adapt(support, CATALOGUE)
+    found = learner.adapt(support, CANDIDATES)
     for t, count in enumerate(COUNTS):
         events = [y * x for y, x in zip(support.y[t, :count], support.x[t, :count], strict=True)]
         mean = sum(events, torch.zeros(DIM)) / max(count, 1)
         hidden = torch.cat([support.prior[t], mean])
-        for place in (0, 2):
-            layer = learner.network[place]
+        for index in (0, 2):
+            layer = learner.network[index]
             hidden = torch.tanh(layer.weight @ hidden + layer.bias)
         wanted = support.prior[t] + learner.network[4].weight @ hidden + learner.network[4].bias
         assert_close(found[t], wanted, rtol=1e-4, atol=1e-5)
@@ -44,11 +44,13 @@ def test_the_network_reads_the_prior_and_the_mean_event(support):
 
 @torch.no_grad()
 @pytest.mark.parametrize("forgets", [0.0, 1.0])
-def test_in_training_events_are_forgotten_by_chance(support, forgets):
+def test_in_training_events_are_dropped_at_random(support, forgets):
     query = Query(torch.randn(3, 2, DIM), torch.ones(3, 2), torch.ones(3, 2, dtype=torch.bool))
-    rivals = CandidateSet(torch.randn(9, DIM), torch.zeros(9))
+    negatives = CandidateSet(torch.randn(9, DIM), torch.zeros(9))
     nothing = Support(support.x, support.y, torch.zeros_like(support.mask), support.prior)
     learner, plain = made(forgets), made(0.0)
-    wanted = plain.loss(nothing if forgets else support, query, CATALOGUE, rivals)
-    assert_close(learner.loss(support, query, CATALOGUE, rivals), wanted)
-    assert_close(learner.adapt(support, CATALOGUE), plain.adapt(support, CATALOGUE))  # in use never
+    wanted = plain.loss(nothing if forgets else support, query, CANDIDATES, negatives)
+    assert_close(learner.loss(support, query, CANDIDATES, negatives), wanted)
+    assert_close(
+        learner.adapt(support, CANDIDATES), plain.adapt(support, CANDIDATES)
+    )  # in use never

@@ -41,7 +41,7 @@ def support():
 
 
 @pytest.fixture
-def catalogue():
+def candidates():
     torch.manual_seed(1)
     return CandidateSet(doubles(7, DIM), doubles(7))
 
@@ -67,14 +67,14 @@ def forward(weights, x):
     return second @ weights["output"] + x @ weights["prior"]
 
 
-def loss_of(objective, weights, support, catalogue, t):
+def loss_of(objective, weights, support, candidates, t):
     """One task's mean loss over its own unpadded rows."""
     x, y = support.x[t, : COUNTS[t]], support.y[t, : COUNTS[t]]
     if len(x) == 0:
-        return 0.0 * forward(weights, catalogue.x).sum()
+        return 0.0 * forward(weights, candidates.x).sum()
     if objective == "rating":
         return ((forward(weights, x) - y) ** 2).mean()
-    rest = (forward(weights, catalogue.x) + catalogue.log_weight).exp().sum()
+    rest = (forward(weights, candidates.x) + candidates.log_weight).exp().sum()
     return torch.stack([torch.log(rest + own.exp()) - own for own in forward(weights, x)]).mean()
 
 
@@ -120,43 +120,45 @@ def test_scores_are_those_of_each_task_alone_for_own_and_shared_items(weights):
 
 
 @BOTH
-def test_the_support_loss_is_that_of_each_task_alone(objective, weights, support, catalogue):
-    found = support_loss(OBJECTIVES[objective], weights, support, catalogue)
-    expected = [loss_of(objective, one(weights, t), support, catalogue, t) for t in range(TASKS)]
+def test_the_support_loss_is_that_of_each_task_alone(objective, weights, support, candidates):
+    found = support_loss(OBJECTIVES[objective], weights, support, candidates)
+    expected = [loss_of(objective, one(weights, t), support, candidates, t) for t in range(TASKS)]
     assert_close(found, torch.stack(expected))
 
 
 @BOTH
 @pytest.mark.parametrize("layers", ADAPTED_LAYERS)
 def test_the_slope_of_the_adapted_layers_is_that_of_each_task_alone(
-    objective, layers, weights, support, catalogue
+    objective, layers, weights, support, candidates
 ):
     found = support_gradient(
-        OBJECTIVES[objective], weights, ADAPTED_LAYERS[layers], support, catalogue
+        OBJECTIVES[objective], weights, ADAPTED_LAYERS[layers], support, candidates
     )
     assert tuple(found) == ADAPTED_LAYERS[layers]
     for t in range(TASKS):
         own = one(weights, t)
-        loss = loss_of(objective, own, support, catalogue, t)
+        loss = loss_of(objective, own, support, candidates, t)
         expected = torch.autograd.grad(loss, [own[name] for name in ADAPTED_LAYERS[layers]])
         assert_close([found[name][t] for name in ADAPTED_LAYERS[layers]], list(expected))
 
 
 @BOTH
-def test_the_slope_can_itself_be_differentiated(objective, weights, support, catalogue):
+def test_the_slope_can_itself_be_differentiated(objective, weights, support, candidates):
     torch.manual_seed(4)
     directions = {name: doubles(*weight.shape) for name, weight in weights.items()}
     leaves = {name: weight.clone().requires_grad_() for name, weight in weights.items()}
-    asking = Support(support.x.clone().requires_grad_(), support.y, support.mask, support.prior)
+    support_with_gradient = Support(
+        support.x.clone().requires_grad_(), support.y, support.mask, support.prior
+    )
     found = support_gradient(
-        OBJECTIVES[objective], leaves, ADAPTED_LAYERS["all"], asking, catalogue
+        OBJECTIVES[objective], leaves, ADAPTED_LAYERS["all"], support_with_gradient, candidates
     )
     along = sum((found[name] * directions[name]).sum() for name in found)
-    curves = torch.autograd.grad(along, [*leaves.values(), asking.x])
+    curves = torch.autograd.grad(along, [*leaves.values(), support_with_gradient.x])
     for t in range(TASKS):
         own, x = one(weights, t), support.x.clone().requires_grad_()
         loss = loss_of(
-            objective, own, Support(x, support.y, support.mask, support.prior), catalogue, t
+            objective, own, Support(x, support.y, support.mask, support.prior), candidates, t
         )
         slopes = torch.autograd.grad(loss, list(own.values()), create_graph=True)
         expected = torch.autograd.grad(
@@ -169,11 +171,11 @@ def test_the_slope_can_itself_be_differentiated(objective, weights, support, cat
 
 @BOTH
 def test_the_slope_needs_no_graph_around_it_and_is_known_to_the_transforms_of_torch(
-    objective, weights, support, catalogue
+    objective, weights, support, candidates
 ):
     def down(weights):
         return support_gradient(
-            OBJECTIVES[objective], weights, ADAPTED_LAYERS["all"], support, catalogue
+            OBJECTIVES[objective], weights, ADAPTED_LAYERS["all"], support, candidates
         )
 
     leaves = {name: weight.clone().requires_grad_() for name, weight in weights.items()}
@@ -214,7 +216,7 @@ def test_bent_has_the_gradients_of_tanh():
     assert_close(torch.autograd.grad(FastTanh.apply(x).sum(), x)[0], 1 - x.tanh() ** 2)
 
 
-def test_bent_leaves_its_argument_alone_and_its_twin_in_place_does_not():
+def test_fast_tanh_copies_its_argument_and_its_in_place_form_does_not():
     x = torch.tensor([0.5, -1.0])
     before = x.clone()
     FastTanh.apply(x)

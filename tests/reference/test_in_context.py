@@ -11,7 +11,7 @@ from warmstart.learners.base import Support
 from warmstart.learners.objectives import CandidateSet
 
 DIM, COUNTS = 5, (4, 0, 2)
-CATALOGUE = CandidateSet(torch.zeros(1, DIM), torch.zeros(1))  # it does not look at it
+CANDIDATES = CandidateSet(torch.zeros(1, DIM), torch.zeros(1))  # it does not look at it
 
 
 def by_hand(
@@ -35,7 +35,7 @@ def test_the_weights_are_read_off_a_scaled_sum_of_the_examples():
     mask = torch.arange(4) < torch.tensor(COUNTS)[:, None]
     support = Support(torch.randn(3, 4, DIM), torch.randn(3, 4), mask, torch.randn(3, DIM))
     learner = InContext(DIM, objective="rating", hidden=7, width=6).eval()
-    weights = learner.adapt(support, CATALOGUE)
+    weights = learner.adapt(support, CANDIDATES)
     for t, count in enumerate(COUNTS):
         assert_close(
             weights[t],
@@ -50,7 +50,7 @@ def test_in_training_the_sum_of_the_examples_is_dropped_too():
         torch.randn(2, 3, DIM), torch.ones(2, 3), torch.ones(2, 3).bool(), torch.randn(2, DIM)
     )
     learner = InContext(DIM, hidden=7, width=6, dropout=1.0).train()
-    assert_close(learner.adapt(support, CATALOGUE), support.prior + learner.read.mixing[-1].bias)
+    assert_close(learner.adapt(support, CANDIDATES), support.prior + learner.read.mixing[-1].bias)
 
 
 @torch.no_grad()
@@ -63,7 +63,7 @@ def test_in_training_hidden_units_are_dropped_and_the_others_doubled():
         torch.zeros(20, 0, DIM), torch.zeros(20, 0), torch.zeros(20, 0).bool(), torch.zeros(20, DIM)
     )
     learner = InContext(DIM, hidden=1, width=6, dropout=0.5).train()
-    weights = learner.adapt(support, CATALOGUE)
+    weights = learner.adapt(support, CANDIDATES)
     inside, outside = learner.read.mixing[0], learner.read.mixing[-1]
     kept = (weights - outside.bias).abs().sum(dim=1) > 1e-6
     assert 0 < kept.sum() < 20

@@ -36,9 +36,9 @@ def world():
     query = Query(
         doubles(3, 5, DIM), doubles(3, 5), torch.arange(5) < torch.tensor(QUERIES)[:, None]
     )
-    catalogue = CandidateSet(doubles(7, DIM), doubles(7))
-    rivals = CandidateSet(doubles(6, DIM), doubles(3, 6))
-    return support, query, catalogue, rivals
+    candidates = CandidateSet(doubles(7, DIM), doubles(7))
+    negatives = CandidateSet(doubles(6, DIM), doubles(3, 6))
+    return support, query, candidates, negatives
 
 
 def make(cls, **settings):
@@ -56,13 +56,13 @@ def forward(weights, x):
     return second @ weights["output"] + x @ weights["prior"]
 
 
-def loss_of(objective, score, x, y, rivals_x, log_weight):
+def loss_of(objective, score, x, y, negatives_x, log_weight):
     """One task's mean loss over its own unpadded examples."""
     if len(x) == 0:
-        return 0.0 * score(rivals_x).sum()
+        return 0.0 * score(negatives_x).sum()
     if objective == "rating":
         return ((score(x) - y) ** 2).mean()
-    rest = (score(rivals_x) + log_weight).exp().sum()
+    rest = (score(negatives_x) + log_weight).exp().sum()
     return torch.stack([torch.log(rest + own.exp()) - own for own in score(x)]).mean()
 
 
@@ -83,12 +83,13 @@ def gradients(loss, weights):
 
 def descended(learner, weights, batches, rate, objective):
     """Plain gradient descent, a batch for each step."""
-    for x, y, rivals_x, log_weight in batches:
-        here = {name: weight.detach().requires_grad_() for name, weight in weights.items()}
-        down = gradients(
-            loss_of(objective, lambda q, w=here: forward(w, q), x, y, rivals_x, log_weight), here
+    for x, y, negatives_x, log_weight in batches:
+        current = {name: weight.detach().requires_grad_() for name, weight in weights.items()}
+        gradient_by_name = gradients(
+            loss_of(objective, lambda q, w=current: forward(w, q), x, y, negatives_x, log_weight),
+            current,
         )
-        weights = {name: here[name].detach() - rate * down[name] for name in here}
+        weights = {name: current[name].detach() - rate * gradient_by_name[name] for name in current}
     return weights
 
 
@@ -98,12 +99,12 @@ BOTH = pytest.mark.parametrize("objective", ["ranking", "rating"])
 
 @BOTH
 def test_reptile_adapts_by_plain_gradient_descent_on_the_support(objective):
-    support, _, catalogue, _ = world()
+    support, _, candidates, _ = world()
     learner = make(Reptile, objective=objective, hidden=HIDDEN, inner_steps=3, inner_rate=0.6)
-    state = learner.adapt(support, catalogue)
+    state = learner.adapt(support, candidates)
     items = doubles(2, DIM)
     for t, count in enumerate(COUNTS):
-        batch = (support.x[t, :count], support.y[t, :count], catalogue.x, catalogue.log_weight)
+        batch = (support.x[t, :count], support.y[t, :count], candidates.x, candidates.log_weight)
         start = leaves(learner, support.prior[t])
         end = descended(learner, start, [batch] * 3, 0.6 * RATES[objective], objective)
         for name in NAMES:
@@ -113,12 +114,12 @@ def test_reptile_adapts_by_plain_gradient_descent_on_the_support(objective):
 
 @BOTH
 def test_reptiles_outer_gradient_is_how_far_the_inner_loop_went(objective):
-    support, query, catalogue, rivals = world()
+    support, query, candidates, negatives = world()
     learner = make(Reptile, objective=objective, hidden=HIDDEN, inner_steps=3)
     rate = RATES[objective]
     prior = support.prior.clone().requires_grad_()
     loss = learner.loss(
-        Support(support.x, support.y, support.mask, prior), query, catalogue, rivals
+        Support(support.x, support.y, support.mask, prior), query, candidates, negatives
     )
     loss.sum().backward()
     moved = {name: torch.zeros_like(weight) for name, weight in learner.head.items()}
@@ -127,7 +128,7 @@ def test_reptiles_outer_gradient_is_how_far_the_inner_loop_went(objective):
         y = torch.cat([support.y[t, : COUNTS[t]], query.y[t, : QUERIES[t]]])
         order = torch.arange(1, len(x) + 1) % 3
         batches = [
-            (x[order == part], y[order == part], catalogue.x, catalogue.log_weight)
+            (x[order == part], y[order == part], candidates.x, candidates.log_weight)
             for part in range(3)
         ]
         start = leaves(learner, support.prior[t])
@@ -147,11 +148,11 @@ def test_reptiles_outer_gradient_is_how_far_the_inner_loop_went(objective):
 
 
 def test_reptiles_item_vectors_get_the_mean_gradient_along_the_way():
-    support, query, catalogue, rivals = world()
+    support, query, candidates, negatives = world()
     learner = make(Reptile, objective="rating", hidden=HIDDEN, inner_steps=2)
     x = support.x.clone().requires_grad_()
     learner.loss(
-        Support(x, support.y, support.mask, support.prior), query, catalogue, rivals
+        Support(x, support.y, support.mask, support.prior), query, candidates, negatives
     ).sum().backward()
     count = COUNTS[0]
     own = torch.cat([support.x[0, :count], query.x[0, : QUERIES[0]]]).requires_grad_()
@@ -161,7 +162,7 @@ def test_reptiles_item_vectors_get_the_mean_gradient_along_the_way():
     for part in range(2):
         fixed = {name: weight.detach() for name, weight in weights.items()}
         total = total + ((forward(fixed, own[order == part]) - y[order == part]) ** 2).mean()
-        batch = (own[order == part].detach(), y[order == part], catalogue.x, catalogue.log_weight)
+        batch = (own[order == part].detach(), y[order == part], candidates.x, candidates.log_weight)
         weights = descended(learner, weights, [batch], 0.1, "rating")
     expected = torch.autograd.grad(total / 2, own)[0]
     assert_close(x.grad[0, :count], expected[:count])
@@ -200,13 +201,13 @@ def test_conjugate_gradients_stop_for_good_where_the_loss_bends_down():
     def solved(steps):
         return conjugate_gradients(lambda v: {"a": bends * v["a"]}, {"a": right}, steps)["a"]
 
-    first = 5 / 11 * right[0]  # along the right side, whose bend is 3 * 4 - 1 = 11
+    first = 5 / 11 * right[0]  # along the right side, whose curvature is 3 * 4 - 1 = 11
     for steps in (1, 2, 9):
         assert_close(solved(steps)[0], first)
     assert_close(solved(2)[1], right[1] / bends[1])
 
 
-def test_conjugate_gradients_do_not_trust_a_loss_that_hardly_bends():
+def test_conjugate_gradients_stop_at_too_little_curvature():
     right = {"a": torch.ones(2, 1)}
     solution = conjugate_gradients(
         lambda v: {"a": torch.tensor([[0.04], [0.06]]) * v["a"]}, right, 3
@@ -216,32 +217,32 @@ def test_conjugate_gradients_do_not_trust_a_loss_that_hardly_bends():
 
 @BOTH
 def test_imaml_adapts_by_descent_with_a_pull_to_the_start(objective):
-    support, _, catalogue, _ = world()
+    support, _, candidates, _ = world()
     learner = make(
         IMAML, objective=objective, hidden=HIDDEN, inner_steps=2, inner_rate=0.7, pull=0.4
     )
-    state = learner.adapt(support, catalogue)
+    state = learner.adapt(support, candidates)
     rate = 0.7 * RATES[objective]
     for t, count in enumerate(COUNTS):
         start = leaves(learner, support.prior[t])
         weights = start
         for _ in range(2):
-            here = {name: weight.detach().requires_grad_() for name, weight in weights.items()}
+            current = {name: weight.detach().requires_grad_() for name, weight in weights.items()}
             inner = loss_of(
                 objective,
-                lambda q, w=here: forward(w, q),
+                lambda q, w=current: forward(w, q),
                 support.x[t, :count],
                 support.y[t, :count],
-                catalogue.x,
-                catalogue.log_weight,
-            ) + 0.2 * sum(((here[name] - start[name].detach()) ** 2).sum() for name in here)
-            down = gradients(inner, here)
-            weights = {name: here[name] - rate * down[name] for name in here}
+                candidates.x,
+                candidates.log_weight,
+            ) + 0.2 * sum(((current[name] - start[name].detach()) ** 2).sum() for name in current)
+            gradient_by_name = gradients(inner, current)
+            weights = {name: current[name] - rate * gradient_by_name[name] for name in current}
         for name in NAMES:
             assert_close(state[name][t], weights[name].detach())
 
 
-def minimum(learner, pull, start, x, y, catalogue, objective):
+def minimum(learner, pull, start, x, y, candidates, objective):
     """One task's inner minimum by a quasi-Newton method on all weights as one vector."""
     shapes = {name: start[name].shape for name in NAMES}
 
@@ -255,13 +256,15 @@ def minimum(learner, pull, start, x, y, catalogue, objective):
     def value(flat):
         weights = {name: part.clone().requires_grad_() for name, part in named(flat).items()}
         total = loss_of(
-            objective, lambda q: forward(weights, q), x, y, catalogue.x, catalogue.log_weight
+            objective, lambda q: forward(weights, q), x, y, candidates.x, candidates.log_weight
         )
         total = total + 0.5 * pull * sum(
             ((weights[name] - start[name]) ** 2).sum() for name in NAMES
         )
-        down = gradients(total, weights)
-        return total.item(), np.concatenate([down[name].numpy().ravel() for name in NAMES])
+        gradient_by_name = gradients(total, weights)
+        return total.item(), np.concatenate(
+            [gradient_by_name[name].numpy().ravel() for name in NAMES]
+        )
 
     first = np.concatenate([start[name].numpy().ravel() for name in NAMES])
     found = minimize(
@@ -275,7 +278,7 @@ def test_imamls_outer_gradient_is_that_of_the_query_loss_at_the_minimum(objectiv
     """Against finite differences of the whole: solve the inner problem anew from a start moved a
     little.
     """
-    support, query, catalogue, rivals = world()
+    support, query, candidates, negatives = world()
     pull = 2.0
     learner = make(
         IMAML,
@@ -287,7 +290,7 @@ def test_imamls_outer_gradient_is_that_of_the_query_loss_at_the_minimum(objectiv
         solver_steps=60,
     )
     prior, x = support.prior.clone().requires_grad_(), support.x.clone().requires_grad_()
-    loss = learner.loss(Support(x, support.y, support.mask, prior), query, catalogue, rivals)
+    loss = learner.loss(Support(x, support.y, support.mask, prior), query, candidates, negatives)
     loss[0].backward()
     first = {
         name: weight.detach().clone()
@@ -295,9 +298,14 @@ def test_imamls_outer_gradient_is_that_of_the_query_loss_at_the_minimum(objectiv
     }
 
     def outer(start, x):
-        best = minimum(learner, pull, start, x, support.y[0], catalogue, objective)
-        asked = (query.x[0, : QUERIES[0]], query.y[0, : QUERIES[0]], rivals.x, rivals.log_weight[0])
-        return loss_of(objective, lambda q: forward(best, q), *asked).item()
+        best = minimum(learner, pull, start, x, support.y[0], candidates, objective)
+        query_batch = (
+            query.x[0, : QUERIES[0]],
+            query.y[0, : QUERIES[0]],
+            negatives.x,
+            negatives.log_weight[0],
+        )
+        return loss_of(objective, lambda q: forward(best, q), *query_batch).item()
 
     assert loss[0].item() == pytest.approx(outer(first, support.x[0]), abs=1e-7)
     found = {**{name: weight.grad for name, weight in learner.head.items()}, "prior": prior.grad[0]}
@@ -314,49 +322,58 @@ def test_imamls_outer_gradient_is_that_of_the_query_loss_at_the_minimum(objectiv
 
 
 @BOTH
-def test_imamls_outer_gradient_knows_where_the_descent_ended_and_not_the_way(objective):
+def test_imamls_outer_gradient_depends_on_the_end_of_the_descent_alone(objective):
     """After two steps, far from the minimum, against a system of equations with the whole
     curvature.
     """
-    support, query, catalogue, rivals = world()
+    support, query, candidates, negatives = world()
     pull = 8.0  # enough of it for a bowl
     learner = make(
         IMAML, objective=objective, hidden=HIDDEN, inner_steps=2, pull=pull, solver_steps=80
     )
-    place = {name: weight[0].detach() for name, weight in learner.adapt(support, catalogue).items()}
-    loss = learner.loss(support, query, catalogue, rivals)[0]
+    optimum = {
+        name: weight[0].detach() for name, weight in learner.adapt(support, candidates).items()
+    }
+    loss = learner.loss(support, query, candidates, negatives)[0]
     loss.backward()
 
     def of_query(*weights):
-        asked = (query.x[0, : QUERIES[0]], query.y[0, : QUERIES[0]], rivals.x, rivals.log_weight[0])
+        query_batch = (
+            query.x[0, : QUERIES[0]],
+            query.y[0, : QUERIES[0]],
+            negatives.x,
+            negatives.log_weight[0],
+        )
         return loss_of(
-            objective, lambda q: forward(dict(zip(NAMES, weights, strict=True)), q), *asked
+            objective, lambda q: forward(dict(zip(NAMES, weights, strict=True)), q), *query_batch
         )
 
     def of_support(flat):
-        parts = torch.split(flat, [place[name].numel() for name in NAMES])
+        parts = torch.split(flat, [optimum[name].numel() for name in NAMES])
         weights = {
-            name: part.view(place[name].shape) for name, part in zip(NAMES, parts, strict=True)
+            name: part.view(optimum[name].shape) for name, part in zip(NAMES, parts, strict=True)
         }
         return loss_of(
             objective,
             lambda q: forward(weights, q),
             support.x[0],
             support.y[0],
-            catalogue.x,
-            catalogue.log_weight,
+            candidates.x,
+            candidates.log_weight,
         )
 
-    here = [place[name].requires_grad_() for name in NAMES]
-    assert_close(loss, of_query(*here))
-    uphill = torch.cat([slope.flatten() for slope in torch.autograd.grad(of_query(*here), here)])
+    current = [optimum[name].requires_grad_() for name in NAMES]
+    assert_close(loss, of_query(*current))
+    outer_gradient = torch.cat(
+        [derivative.flatten() for derivative in torch.autograd.grad(of_query(*current), current)]
+    )
     curvature = torch.autograd.functional.hessian(
-        of_support, torch.cat([part.detach().flatten() for part in here])
+        of_support, torch.cat([part.detach().flatten() for part in current])
     )
-    lever = torch.linalg.solve(
-        curvature + pull * torch.eye(len(uphill), dtype=torch.float64), uphill
+    adjoint = torch.linalg.solve(
+        curvature + pull * torch.eye(len(outer_gradient), dtype=torch.float64), outer_gradient
     )
-    expected = torch.split(pull * lever, [part.numel() for part in here])
+    expected = torch.split(pull * adjoint, [part.numel() for part in current])
     for name, part in zip(NAMES[:-1], expected[:-1], strict=True):
         assert_close(learner.head[name].grad.flatten(), part, rtol=1e-5, atol=1e-8)
 
@@ -378,11 +395,11 @@ def compressed(signal):
 
 
 @BOTH
-def test_meta_rnn_is_an_lstm_whose_gates_see_gradient_loss_weight_and_gate_before(objective):
+def test_meta_rnn_is_an_lstm_whose_gates_read_gradient_loss_weight_and_gate_before(objective):
     """One weight of each layer at a time, one task at a time, over two steps."""
-    support, _, catalogue, _ = world()
+    support, _, candidates, _ = world()
     learner = make(MetaRNN, objective=objective, hidden=HIDDEN, inner_steps=2)
-    state = learner.adapt(support, catalogue)
+    state = learner.adapt(support, candidates)
     reach = learner.log_reach.exp().item()
     for t, count in enumerate(COUNTS):
         weights = {
@@ -390,12 +407,17 @@ def test_meta_rnn_is_an_lstm_whose_gates_see_gradient_loss_weight_and_gate_befor
         }
         before = {name: (np.zeros(w.numel()), np.zeros(w.numel())) for name, w in weights.items()}
         for _ in range(2 if count else 0):
-            here = {name: weight.clone().requires_grad_() for name, weight in weights.items()}
-            batch = (support.x[t, :count], support.y[t, :count], catalogue.x, catalogue.log_weight)
-            loss = loss_of(objective, lambda q, w=here: forward(w, q), *batch)
-            down = gradients(loss, here)
+            current = {name: weight.clone().requires_grad_() for name, weight in weights.items()}
+            batch = (
+                support.x[t, :count],
+                support.y[t, :count],
+                candidates.x,
+                candidates.log_weight,
+            )
+            loss = loss_of(objective, lambda q, w=current: forward(w, q), *batch)
+            gradient_by_name = gradients(loss, current)
             for name, weight in weights.items():
-                flat, slopes = weight.flatten().clone(), down[name].flatten()
+                flat, slopes = weight.flatten().clone(), gradient_by_name[name].flatten()
                 for i in range(len(flat)):
                     signals = [
                         *compressed(slopes[i].item()),
@@ -418,7 +440,7 @@ def opened(gate, signals):
 
 @BOTH
 def test_meta_rnn_with_gates_at_rate_and_one_is_gradient_descent_step_for_step(objective):
-    support, _, catalogue, _ = world()
+    support, _, candidates, _ = world()
     rate = 0.2
     for steps in (1, 2, 5):
         learner = make(MetaRNN, objective=objective, hidden=HIDDEN, inner_steps=steps)
@@ -434,9 +456,14 @@ def test_meta_rnn_with_gates_at_rate_and_one_is_gradient_descent_step_for_step(o
             MetaRNN, objective=objective, hidden=HIDDEN, inner_steps=steps, fixed_rate=rate
         )
         plain.load_state_dict(learner.state_dict(), strict=False)
-        gated, fixed = learner.adapt(support, catalogue), plain.adapt(support, catalogue)
+        gated, fixed = learner.adapt(support, candidates), plain.adapt(support, candidates)
         for t, count in enumerate(COUNTS):
-            batch = (support.x[t, :count], support.y[t, :count], catalogue.x, catalogue.log_weight)
+            batch = (
+                support.x[t, :count],
+                support.y[t, :count],
+                candidates.x,
+                candidates.log_weight,
+            )
             end = descended(
                 learner, leaves(learner, support.prior[t]), [batch] * steps, rate, objective
             )
@@ -458,10 +485,10 @@ def test_untrained_meta_rnn_starts_near_gradient_descent_at_the_usual_rate(objec
 
 
 def test_meta_rnn_compresses_signals_by_size_and_sign():
-    from warmstart.learners.meta_rnn import _compressed
+    from warmstart.learners.meta_rnn import _log_and_sign
 
     signals = [3.0, -0.5, 2e-5, -2e-5, 0.0, math.exp(-10), -1e-3]
-    size, sign = _compressed(torch.tensor(signals, dtype=torch.float64))
+    size, sign = _log_and_sign(torch.tensor(signals, dtype=torch.float64))
     expected = [compressed(signal) for signal in signals]
     assert_close(size, torch.tensor([e[0] for e in expected], dtype=torch.float64))
     assert_close(sign, torch.tensor([e[1] for e in expected], dtype=torch.float64))
@@ -469,10 +496,10 @@ def test_meta_rnn_compresses_signals_by_size_and_sign():
 
 @pytest.mark.parametrize("fixed_rate", [0.0, 0.1])
 def test_meta_rnn_takes_loss_and_gradient_for_constants(fixed_rate):
-    support, _, catalogue, _ = world()
+    support, _, candidates, _ = world()
     learner = make(MetaRNN, objective="rating", hidden=HIDDEN, inner_steps=1, fixed_rate=fixed_rate)
     x = support.x.clone().requires_grad_()
-    state = learner.adapt(Support(x, support.y, support.mask, support.prior), catalogue)
+    state = learner.adapt(Support(x, support.y, support.mask, support.prior), candidates)
     assert not any(
         g is not None for g in torch.autograd.grad(state["output"].sum(), x, allow_unused=True)
     )
@@ -480,19 +507,26 @@ def test_meta_rnn_takes_loss_and_gradient_for_constants(fixed_rate):
 
 @BOTH
 def test_fine_tuning_is_plain_gradient_descent_on_a_linear_head(objective):
-    support, _, catalogue, _ = world()
+    support, _, candidates, _ = world()
     learner = make(FineTune, objective=objective, inner_steps=3, inner_rate=0.15)
-    state = learner.adapt(support, catalogue)
+    state = learner.adapt(support, candidates)
     items = doubles(2, DIM)
     for t, count in enumerate(COUNTS):
         weights = support.prior[t]
         for _ in range(3):
-            here = weights.detach().clone().requires_grad_()
-            batch = (support.x[t, :count], support.y[t, :count], catalogue.x, catalogue.log_weight)
+            current = weights.detach().clone().requires_grad_()
+            batch = (
+                support.x[t, :count],
+                support.y[t, :count],
+                candidates.x,
+                candidates.log_weight,
+            )
             weights = (
-                here
+                current
                 - 0.15
-                * torch.autograd.grad(loss_of(objective, lambda q, w=here: q @ w, *batch), here)[0]
+                * torch.autograd.grad(
+                    loss_of(objective, lambda q, w=current: q @ w, *batch), current
+                )[0]
             )
         assert_close(state[t], weights.detach())
         assert_close(learner.score(state, items)[t], items @ weights.detach())
@@ -500,25 +534,32 @@ def test_fine_tuning_is_plain_gradient_descent_on_a_linear_head(objective):
 
 @BOTH
 def test_pre_training_predicts_the_query_from_the_last_known_event_and_from_none(objective):
-    support, query, catalogue, rivals = world()
+    support, query, candidates, negatives = world()
     learner = make(FineTune, objective=objective)
-    loss = learner.loss(support, query, catalogue, rivals)
+    loss = learner.loss(support, query, candidates, negatives)
     for t, (count, queries) in enumerate(zip(COUNTS, QUERIES, strict=True)):
         weights = support.prior[t].clone()
         if count:
             x, y = support.x[t, count - 1], support.y[t, count - 1]
-            surprise = y if objective == "ranking" else y - x @ support.prior[t]
-            weights += learner.log_gain.exp().item() * surprise * x
-        asked = (query.x[t, :queries], query.y[t, :queries], rivals.x, rivals.log_weight[t])
+            residual = y if objective == "ranking" else y - x @ support.prior[t]
+            weights += learner.log_gain.exp().item() * residual * x
+        query_batch = (
+            query.x[t, :queries],
+            query.y[t, :queries],
+            negatives.x,
+            negatives.log_weight[t],
+        )
         informed, bare = (
-            loss_of(objective, lambda q, w=w: q @ w, *asked) for w in (weights, support.prior[t])
+            loss_of(objective, lambda q, w=w: q @ w, *query_batch)
+            for w in (weights, support.prior[t])
         )
         assert_close(loss[t], 0.75 * informed + 0.25 * bare)
 
 
 def test_fine_tuning_leaves_the_inner_loop_out_of_its_training():
-    support, query, catalogue, rivals = world()
+    support, query, candidates, negatives = world()
     few, many = make(FineTune, inner_steps=1), make(FineTune, inner_steps=9, inner_rate=3.0)
     assert_close(
-        few.loss(support, query, catalogue, rivals), many.loss(support, query, catalogue, rivals)
+        few.loss(support, query, candidates, negatives),
+        many.loss(support, query, candidates, negatives),
     )

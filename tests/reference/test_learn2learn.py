@@ -1,4 +1,4 @@
-"""learn2learn's algorithms against our own, and what is said where that package is not
+"""learn2learn's algorithms against our own, and the errors where that package is not
 installed.
 """
 
@@ -21,7 +21,7 @@ from warmstart.learners.objectives import CandidateSet
 from warmstart.training.registry import RECIPES, fit, recipe
 from warmstart.training.tuning import Order
 
-here = pytest.mark.skipif(
+installed = pytest.mark.skipif(
     find_spec("learn2learn") is None,
     reason="learn2learn is not installed; see benchmarks/speed_meta.py",
 )
@@ -35,9 +35,7 @@ def doubles(*shape):
 
 @pytest.fixture
 def world():
-    """Three tasks with ragged support and query, a catalogue, and rivals that differ from task to
-    task.
-    """
+    """Three tasks with ragged support and query, candidates, and negatives of each task."""
     torch.manual_seed(0)
     support_mask = torch.arange(5) < torch.tensor([5, 0, 2])[:, None]
     query_mask = torch.arange(6) < torch.tensor([4, 6, 1])[:, None]
@@ -78,7 +76,7 @@ def pair(objective, algorithm="maml", *, first_order=False, learn_rates="one"):
 
 def gradients(learner, world):
     """The loss, and its gradients by the head, the priors and all vectors."""
-    support, query, catalogue, rivals = world
+    support, query, candidates, negatives = world
     loss = learner.loss(*world)
     head = learner.head if isinstance(learner, MAML) else learner.algorithm.module
     names = ("represent", "bend", "hidden", "offset", "output")
@@ -87,28 +85,34 @@ def gradients(learner, world):
         support.x,
         support.prior,
         query.x,
-        catalogue.x,
-        rivals.x,
+        candidates.x,
+        negatives.x,
     ]
     return loss, torch.autograd.grad(loss.sum(), wanted, allow_unused=True, retain_graph=True)
 
 
-@here
+@installed
 @both
 @pytest.mark.parametrize("first_order", [False, True])
 def test_loss_and_outer_gradients_of_their_maml_are_those_of_ours(objective, first_order, world):
     ours, theirs = pair(objective, first_order=first_order)
-    (loss, slopes), (their_loss, their_slopes) = gradients(ours, world), gradients(theirs, world)
+    (loss, derivatives), (their_loss, their_derivatives) = (
+        gradients(ours, world),
+        gradients(theirs, world),
+    )
     assert_close(their_loss, loss)
-    assert_close([_or_none(slope) for slope in their_slopes], [_or_none(slope) for slope in slopes])
+    assert_close(
+        [_or_none(derivative) for derivative in their_derivatives],
+        [_or_none(derivative) for derivative in derivatives],
+    )
 
 
-def _or_none(slope):
+def _or_none(derivative):
     """A gradient that nothing sends and one of zeros are the same."""
-    return torch.zeros(()) if slope is None or not slope.any() else slope
+    return torch.zeros(()) if derivative is None or not derivative.any() else derivative
 
 
-@here
+@installed
 @both
 def test_the_shift_is_a_change_of_every_prior(objective, world):
     _, theirs = pair(objective)
@@ -116,13 +120,19 @@ def test_the_shift_is_a_change_of_every_prior(objective, world):
     assert_close(theirs.algorithm.module.shift.grad, world[0].prior.grad.sum(dim=0))
 
 
-@here
+@installed
 @both
 def test_their_meta_sgd_learns_the_rates_that_ours_learns(objective, world):
     ours, theirs = pair(objective, "meta-sgd", learn_rates="each")
-    (loss, slopes), (their_loss, their_slopes) = gradients(ours, world), gradients(theirs, world)
+    (loss, derivatives), (their_loss, their_derivatives) = (
+        gradients(ours, world),
+        gradients(theirs, world),
+    )
     assert_close(their_loss, loss)
-    assert_close([_or_none(slope) for slope in their_slopes], [_or_none(slope) for slope in slopes])
+    assert_close(
+        [_or_none(derivative) for derivative in their_derivatives],
+        [_or_none(derivative) for derivative in derivatives],
+    )
     loss.sum().backward()
     their_loss.sum().backward()
     names = [
@@ -132,13 +142,19 @@ def test_their_meta_sgd_learns_the_rates_that_ours_learns(objective, world):
         assert_close(ours.log_rate[name].grad, rate.grad * rate)  # ours are logarithms
 
 
-@here
+@installed
 @both
 def test_their_gbml_is_maml_until_its_transforms_move(objective, world):
     ours, theirs = pair(objective, "gbml")
-    (loss, slopes), (their_loss, their_slopes) = gradients(ours, world), gradients(theirs, world)
+    (loss, derivatives), (their_loss, their_derivatives) = (
+        gradients(ours, world),
+        gradients(theirs, world),
+    )
     assert_close(their_loss, loss)
-    assert_close([_or_none(slope) for slope in their_slopes], [_or_none(slope) for slope in slopes])
+    assert_close(
+        [_or_none(derivative) for derivative in their_derivatives],
+        [_or_none(derivative) for derivative in derivatives],
+    )
     names = [name for name, _ in theirs.algorithm.module.named_parameters()]
     with torch.no_grad():  # a transform is the square of its factors
         theirs.algorithm.compute_update.transforms_modules[
@@ -148,7 +164,7 @@ def test_their_gbml_is_maml_until_its_transforms_move(objective, world):
     assert_close(theirs.loss(*world), ours.loss(*world))
 
 
-@here
+@installed
 @both
 @pytest.mark.parametrize("algorithm", ["maml", "meta-sgd", "gbml"])
 def test_the_outer_loop_reaches_all_that_an_algorithm_learns(algorithm, objective, world):
@@ -161,20 +177,20 @@ def test_the_outer_loop_reaches_all_that_an_algorithm_learns(algorithm, objectiv
     ] == []
 
 
-@here
+@installed
 @pytest.mark.parametrize("algorithm", ["maml", "meta-sgd", "gbml"])
 def test_in_use_the_scores_are_the_same_and_no_graph_is_kept(algorithm, world):
     _, theirs = pair("rating", algorithm)
-    support, query, catalogue, _ = world
-    expected = theirs.score(theirs.adapt(support, catalogue), query.x)
+    support, query, candidates, _ = world
+    expected = theirs.score(theirs.adapt(support, candidates), query.x)
     with torch.no_grad():
-        state = theirs.adapt(support, catalogue)
+        state = theirs.adapt(support, candidates)
         scores = theirs.score(state, query.x)
     assert not any(weight.requires_grad for weight in state.values())
     assert_close(scores, expected.detach())
 
 
-@here
+@installed
 def test_by_default_it_is_maml_of_second_order_with_two_steps_at_the_usual_rate():
     learner = Learn2Learn(DIM)
     assert (
@@ -194,7 +210,10 @@ def absent(monkeypatch):
 
 
 def test_where_it_is_absent_the_learner_says_what_to_do(absent):
-    message = r'learner "learn2learn" runs the package of that name, which cannot be imported here \(.+\); benchmarks'
+    message = (
+        r'learner "learn2learn" runs the package of that name, '
+        r"which cannot be imported here \(.+\); benchmarks"
+    )
     with pytest.raises(Misuse, match=message):
         recipe("learn2learn", "rating")
 
@@ -211,7 +230,7 @@ def test_where_it_does_not_fit_the_learner_says_what_is_wrong(monkeypatch, tmp_p
         recipe("learn2learn", "ranking")
 
 
-def test_a_comparison_says_so_before_it_fits_anything(absent, log):
+def test_a_comparison_fails_before_it_fits_anything(absent, log):
     started = []
     with pytest.raises(Misuse, match="or leave this learner out"):
         ws.evaluate(
@@ -220,7 +239,7 @@ def test_a_comparison_says_so_before_it_fits_anything(absent, log):
     assert started == []
 
 
-def test_a_saved_model_that_needs_it_says_so_too(absent, split):
+def test_a_saved_model_that_needs_it_fails_too(absent, split):
     other = fit(
         "ridge", Order(split, settings={"dim": 4, "steps": 2, "tasks": 4, "validate_every": 2})
     )

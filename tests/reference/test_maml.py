@@ -30,22 +30,22 @@ def forward(weights, x):
     return second @ weights["output"] + x @ weights["prior"]
 
 
-def loss_of(objective, weights, x, y, rivals, log_weight):
+def loss_of(objective, weights, x, y, negatives, log_weight):
     """One task's mean loss over its own unpadded rows."""
     if len(x) == 0:
-        return 0.0 * forward(weights, rivals).sum()
+        return 0.0 * forward(weights, negatives).sum()
     if objective == "rating":
         return ((forward(weights, x) - y) ** 2).mean()
-    rest = (forward(weights, rivals) + log_weight).exp().sum()
+    rest = (forward(weights, negatives) + log_weight).exp().sum()
     return torch.stack([torch.log(rest + own.exp()) - own for own in forward(weights, x)]).mean()
 
 
-def by_hand(learner, objective, x, y, prior, catalogue):
+def by_hand(learner, objective, x, y, prior, candidates):
     """One task's weights after its steps, by torch.autograd on those that it adapts."""
     weights = dict(learner.head.items()) | {"prior": prior}
     for _ in range(learner.inner_steps):
         leaves = [weights[name] for name in learner.adapted]
-        loss = loss_of(objective, weights, x, y, catalogue.x, catalogue.log_weight)
+        loss = loss_of(objective, weights, x, y, candidates.x, candidates.log_weight)
         slopes = torch.autograd.grad(
             loss, leaves, create_graph=not learner.first_order, retain_graph=True
         )
@@ -65,7 +65,7 @@ def doubles(*shape):
 @pytest.fixture
 def world():
     """Tasks of 4, 0, 1 and 3 examples, the last with a gap among them; all tensors that have a
-    gradient ask for it.
+    gradient need it.
     """
     torch.manual_seed(0)
     mask = torch.arange(5) < torch.tensor(COUNTS)[:, None]
@@ -75,8 +75,8 @@ def world():
         doubles(4, 5, DIM).requires_grad_(), doubles(4, 5), mask, doubles(4, DIM).requires_grad_()
     )
     query = Query(doubles(4, 6, DIM).requires_grad_(), doubles(4, 6), asked)
-    catalogue = CandidateSet(doubles(7, DIM).requires_grad_(), doubles(7))
-    return support, query, catalogue, CandidateSet(doubles(8, DIM).requires_grad_(), doubles(4, 8))
+    candidates = CandidateSet(doubles(7, DIM).requires_grad_(), doubles(7))
+    return support, query, candidates, CandidateSet(doubles(8, DIM).requires_grad_(), doubles(4, 8))
 
 
 def make(objective="rating", *, inner_steps=3, **switches):
@@ -95,26 +95,26 @@ def make(objective="rating", *, inner_steps=3, **switches):
     return learner
 
 
-def of_task(t, support, query, rivals):
+def of_task(t, support, query, negatives):
     """One task's support and query without padding, and what the query competes with."""
     known, asked = support.mask[t], query.mask[t]
     return (support.x[t][known], support.y[t][known], support.prior[t]), (
         query.x[t][asked],
         query.y[t][asked],
-        rivals.x,
-        rivals.log_weight[t],
+        negatives.x,
+        negatives.log_weight[t],
     )
 
 
 def gradients(loss, learner, world):
     """Of all parameters and of all vectors, by name; zero where none arrives."""
-    support, query, catalogue, rivals = world
+    support, query, candidates, negatives = world
     vectors = {
         "x": support.x,
         "priors": support.prior,
         "items": query.x,
-        "catalogue": catalogue.x,
-        "rivals": rivals.x,
+        "candidates": candidates.x,
+        "negatives": negatives.x,
     }
     wanted = dict(learner.named_parameters()) | vectors
     found = torch.autograd.grad(loss, list(wanted.values()), allow_unused=True, retain_graph=True)
@@ -130,18 +130,18 @@ def gradients(loss, learner, world):
 def test_loss_and_all_outer_gradients_equal_those_of_the_loop_by_hand(
     member, objective, steps, world
 ):
-    support, query, catalogue, rivals = world
+    support, query, candidates, negatives = world
     learner = make(objective, inner_steps=steps, **MEMBERS[member])
     losses = []
     for t in range(len(COUNTS)):
-        known, asked = of_task(t, support, query, rivals)
-        losses.append(loss_of(objective, by_hand(learner, objective, *known, catalogue), *asked))
+        known, asked = of_task(t, support, query, negatives)
+        losses.append(loss_of(objective, by_hand(learner, objective, *known, candidates), *asked))
     expected = torch.stack(losses)
     loss = learner.loss(*world)
     assert_close(loss, expected)
     share = torch.tensor(
         [0.3, 1.0, -0.7, 2.0], dtype=torch.float64
-    )  # so that tasks cannot change places
+    )  # so that tasks cannot be swapped
     assert_close(
         gradients((share * loss).sum(), learner, world),
         gradients((share * expected).sum(), learner, world),
@@ -151,15 +151,15 @@ def test_loss_and_all_outer_gradients_equal_those_of_the_loop_by_hand(
 @BOTH
 @ALL
 def test_the_state_scores_as_the_weights_of_the_loop_by_hand(member, objective, world):
-    support, query, catalogue, rivals = world
+    support, query, candidates, negatives = world
     learner = make(objective, **MEMBERS[member])
-    state = learner.adapt(support, catalogue)
-    own, shared = learner.score(state, query.x), learner.score(state, rivals.x)
+    state = learner.adapt(support, candidates)
+    own, shared = learner.score(state, query.x), learner.score(state, negatives.x)
     for t in range(len(COUNTS)):
-        known, _ = of_task(t, support, query, rivals)
-        weights = by_hand(learner, objective, *known, catalogue)
+        known, _ = of_task(t, support, query, negatives)
+        weights = by_hand(learner, objective, *known, candidates)
         assert_close(own[t], forward(weights, query.x[t]))
-        assert_close(shared[t], forward(weights, rivals.x))
+        assert_close(shared[t], forward(weights, negatives.x))
     assert_close(gradients(own.sum(), learner, world)["items"].isfinite().all(), torch.tensor(True))
 
 
@@ -189,14 +189,14 @@ def test_the_outer_gradient_agrees_with_finite_differences(objective, world):
         "output": (1,),
     }.items():
         weight, step = learner.head[name], 1e-5
-        slope = torch.autograd.grad(loss(), weight)[0][index]
+        derivative = torch.autograd.grad(loss(), weight)[0][index]
         with torch.no_grad():
             weight[index] += step
             above = loss()
             weight[index] -= 2 * step
             below = loss()
             weight[index] += step
-        assert_close(slope, (above - below) / (2 * step), rtol=1e-6, atol=1e-8)
+        assert_close(derivative, (above - below) / (2 * step), rtol=1e-6, atol=1e-8)
 
 
 def test_meta_sgd_has_a_rate_for_each_weight_and_maml_one_for_each_layer():
@@ -260,12 +260,12 @@ def test_what_the_caller_freezes_gets_no_gradient_and_changes_no_other(world):
     learner = make()
     expected = gradients(learner.loss(*world).sum(), learner, world)
     learner.log_rate.requires_grad_(False)
-    support, query, catalogue, rivals = world
+    support, query, candidates, negatives = world
     still = (
         Support(support.x.detach(), support.y, support.mask, support.prior),
         query,
-        catalogue,
-        rivals,
+        candidates,
+        negatives,
     )
     learner.loss(*still).sum().backward()
     assert all(rate.grad is None for rate in learner.log_rate.values())
@@ -285,8 +285,8 @@ def test_going_back_twice_gives_the_same_gradient(world):
 
 def test_the_gradient_of_the_shortcut_is_not_differentiated_again(world):
     learner = make()
-    slope = torch.autograd.grad(
+    derivative = torch.autograd.grad(
         learner.loss(*world).sum(), learner.head["hidden"], create_graph=True
     )[0]
     with pytest.raises(RuntimeError, match="once_differentiable"):
-        slope.sum().backward()
+        derivative.sum().backward()

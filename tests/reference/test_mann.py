@@ -19,9 +19,7 @@ from warmstart.training import registry as recipes
 from warmstart.training.tuning import Order
 
 DIM, WIDTH, SLOTS, DECAY = 5, 4, 3, 0.9
-NOBODY = CandidateSet(
-    torch.zeros(1, DIM), torch.zeros(1)
-)  # the catalogue says nothing to this learner
+NOBODY = CandidateSet(torch.zeros(1, DIM), torch.zeros(1))  # unused by this learner
 MASK = [[1, 1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0, 0], [1, 0, 1, 1, 0, 1, 0], [1, 1, 0, 0, 0, 0, 0]]
 SMALL = {
     "dim": 16,
@@ -293,7 +291,7 @@ def test_what_was_expected_of_an_event_enters_the_memory():
     assert_close(deaf[0], deaf[1])
 
 
-def test_the_order_of_the_events_counts_and_the_learner_says_so():
+def test_the_order_of_the_events_counts_and_the_learner_declares_it():
     support, learner, items = world(), mann(), doubles(6, DIM)
     turned = replace(support, x=support.x.flip(1), y=support.y.flip(1))
     scores = [learner.score(adapted(learner, one), items)[0] for one in (support, turned)]
@@ -345,9 +343,9 @@ def test_after_adaptation_slots_with_things_of_a_kind_resemble_each_other(traine
     slots, held = memory.written[0].max(dim=0).indices[:6], memory.written[0].max(dim=0).values
     assert slots.tolist() == [0, 1, 2, 3, 4, 5] and (held[6:] == 0).all()
     content = torch.nn.functional.normalize(memory.content[0, :6], dim=-1)
-    alike = torch.tensor([0, 0, 1, 1, 0, 1])[:, None] == torch.tensor([0, 0, 1, 1, 0, 1])
+    same_label = torch.tensor([0, 0, 1, 1, 0, 1])[:, None] == torch.tensor([0, 0, 1, 1, 0, 1])
     cosine, apart = content @ content.T, ~torch.eye(6, dtype=torch.bool)
-    assert cosine[alike & apart].mean() > cosine[~alike].mean() + 0.3
+    assert cosine[same_label & apart].mean() > cosine[~same_label].mean() + 0.3
 
 
 def _first(support: Support, count: int) -> Support:

@@ -30,7 +30,7 @@ def support():
 
 
 @pytest.fixture
-def catalogue():
+def candidates():
     return CandidateSet(_doubles(7, DIM), torch.zeros(7, dtype=torch.float64))
 
 
@@ -51,8 +51,8 @@ def make(objective="ranking", **switches):
 
 
 def scores_of(learner, support, items):
-    catalogue = CandidateSet(items, torch.zeros(len(items), dtype=torch.float64))
-    return learner.score(learner.adapt(support, catalogue), items)
+    candidates = CandidateSet(items, torch.zeros(len(items), dtype=torch.float64))
+    return learner.score(learner.adapt(support, candidates), items)
 
 
 def by_hand(learner, support, t, item, keys, query):
@@ -64,8 +64,8 @@ def by_hand(learner, support, t, item, keys, query):
     null, prior = math.exp(learner.null), item @ support.prior[t]
     if learner.is_ranking:
         return prior + learner.log_gain.exp() * math.log((null + sum(attention)) / null)
-    surplus = [support.y[t, s] - support.x[t, s] @ support.prior[t] for s in range(len(keys))]
-    total = sum(weight * amount for weight, amount in zip(attention, surplus, strict=True))
+    residual = [support.y[t, s] - support.x[t, s] @ support.prior[t] for s in range(len(keys))]
+    total = sum(weight * amount for weight, amount in zip(attention, residual, strict=True))
     return prior + learner.log_gain.exp() * total / (null + sum(attention))
 
 
@@ -105,7 +105,7 @@ def both_ways(lstm, sequence):
 
 
 def one_way(lstm, sequence, which):
-    hidden, cell, said = torch.zeros(WIDTH).double(), torch.zeros(WIDTH).double(), []
+    hidden, cell, outputs = torch.zeros(WIDTH).double(), torch.zeros(WIDTH).double(), []
     for x in sequence:
         gates = getattr(lstm, f"weight_ih_{which}") @ x + getattr(lstm, f"bias_ih_{which}")
         gates = (
@@ -114,8 +114,8 @@ def one_way(lstm, sequence, which):
         admit, keep, new, show = (gates[n * WIDTH : (n + 1) * WIDTH] for n in range(4))
         cell = torch.sigmoid(keep) * cell + torch.sigmoid(admit) * torch.tanh(new)
         hidden = torch.sigmoid(show) * torch.tanh(cell)
-        said.append(hidden)
-    return said
+        outputs.append(hidden)
+    return outputs
 
 
 def look_around(learner, plain, keys, reads):
@@ -154,7 +154,7 @@ def test_it_starts_sharp_with_a_null_example_of_its_own_and_unit_gain():
     assert learner.context is None and not learner.order_matters
 
 
-def test_a_candidate_looks_at_the_support_twice_unless_told_otherwise():
+def test_a_candidate_reads_the_support_twice_by_default():
     assert Matching(DIM, full_context=True).context.reads == 2
 
 
@@ -235,11 +235,11 @@ def test_more_tasks_than_pairs_are_scored_one_candidate_at_a_time(monkeypatch, s
 
 @pytest.mark.parametrize("objective", ["ranking", "rating"])
 def test_the_gradient_with_full_context_is_finite_and_reaches_every_parameter(
-    objective, support, catalogue
+    objective, support, candidates
 ):
     learner = make(objective, full_context=True)
     query = Query(_doubles(4, 2, DIM), _doubles(4, 2), torch.ones(4, 2, dtype=torch.bool))
-    learner.loss(support, query, catalogue, catalogue).sum().backward()
+    learner.loss(support, query, candidates, candidates).sum().backward()
     sizes = {
         name: float(parameter.grad.abs().sum()) for name, parameter in learner.named_parameters()
     }

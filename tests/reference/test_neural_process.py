@@ -35,7 +35,7 @@ def query():
 
 
 @pytest.fixture
-def catalogue():
+def candidates():
     torch.manual_seed(2)
     return CandidateSet(_doubles(7, DIM), _doubles(7))
 
@@ -51,21 +51,21 @@ def make(objective, *, dropout=0.0):
     return learner.eval()
 
 
-def evidence(learner, x, y, prior):
+def observation(learner, x, y, prior):
     """What one example says of z: the centre and the precision of a Gaussian."""
     amount = y if learner.is_ranking else y - x @ prior
     hidden = gelu(_affine(learner.example, x) + amount * _affine(learner.strength, x))
-    said = _affine(learner.evidence[-1], hidden)
-    return said[:LATENT], torch.log(1 + torch.exp(said[LATENT:]))
+    encoded = _affine(learner.evidence[-1], hidden)
+    return encoded[:LATENT], torch.log(1 + torch.exp(encoded[LATENT:]))
 
 
-def belief_after(learner, examples, prior):
+def posterior_after(learner, examples, prior):
     """N(0, 1) multiplied by one example's Gaussian after the other: the mean and the standard
     deviation.
     """
     mean, variance = torch.zeros(LATENT).double(), torch.ones(LATENT).double()
     for x, y in examples:
-        centre, precision = evidence(learner, x, y, prior)
+        centre, precision = observation(learner, x, y, prior)
         share = variance / (variance + 1 / precision)
         mean, variance = mean + share * (centre - mean), (1 - share) * variance
     return mean, variance.sqrt()
@@ -84,66 +84,66 @@ def decoded(learner, z, prior):
 @torch.no_grad()
 @pytest.mark.parametrize("objective", ["ranking", "rating"])
 def test_the_belief_is_the_product_of_gaussians_one_for_each_example(
-    objective, support, query, catalogue
+    objective, support, query, candidates
 ):
     learner = make(objective)
-    belief = learner.adapt(support, catalogue)
+    posterior = learner.adapt(support, candidates)
     for t in range(3):
-        mean, spread = belief_after(learner, examples_of(support, query, t)[0], support.prior[t])
-        assert_close(belief.mean[t], mean)
-        assert_close(belief.std[t], spread)
+        mean, std = posterior_after(learner, examples_of(support, query, t)[0], support.prior[t])
+        assert_close(posterior.mean[t], mean)
+        assert_close(posterior.std[t], std)
 
 
 @torch.no_grad()
-def test_nothing_known_is_the_standard_normal(support, catalogue):
-    belief = make("rating").adapt(support, catalogue)
-    assert_close(belief.mean[1], torch.zeros(LATENT).double())
-    assert_close(belief.std[1], torch.ones(LATENT).double())
+def test_nothing_known_is_the_standard_normal(support, candidates):
+    posterior = make("rating").adapt(support, candidates)
+    assert_close(posterior.mean[1], torch.zeros(LATENT).double())
+    assert_close(posterior.std[1], torch.ones(LATENT).double())
 
 
 @torch.no_grad()
-def test_every_example_makes_it_surer(support, catalogue):
+def test_every_example_makes_it_surer(support, candidates):
     learner = make("ranking")
     masks = [support.mask & (torch.arange(4) < count) for count in range(5)]
-    spreads = [learner.adapt(replace(support, mask=mask), catalogue).std[0] for mask in masks]
+    spreads = [learner.adapt(replace(support, mask=mask), candidates).std[0] for mask in masks]
     for before, after in pairwise(spreads):
         assert (after < before).all()
 
 
 @torch.no_grad()
-def test_an_item_scores_by_its_product_with_the_decoded_mean(support, catalogue):
+def test_an_item_scores_by_its_product_with_the_decoded_mean(support, candidates):
     learner, items = make("ranking"), _doubles(ITEMS, DIM)
-    belief = learner.adapt(support, catalogue)
-    scores = learner.score(belief, items)
+    posterior = learner.adapt(support, candidates)
+    scores = learner.score(posterior, items)
     for t in range(3):
-        weights = decoded(learner, belief.mean[t], support.prior[t])
+        weights = decoded(learner, posterior.mean[t], support.prior[t])
         for q in range(ITEMS):
             assert_close(scores[t, q], items[q] @ weights)
 
 
 @torch.no_grad()
-def test_many_draws_have_the_mean_and_the_spread_of_the_belief(support, catalogue):
+def test_many_draws_have_the_mean_and_the_spread_of_the_belief(support, candidates):
     learner, draws = make("rating"), 40_000
-    belief = learner.adapt(support, catalogue)
-    many = type(belief)(*(part.repeat(draws, 1) for part in belief))
+    posterior = learner.adapt(support, candidates)
+    many = type(posterior)(*(part.repeat(draws, 1) for part in posterior))
     drawn = learner.sample(many, torch.Generator().manual_seed(0)).mean.view(draws, 3, LATENT)
-    error = belief.std / math.sqrt(draws)
-    assert ((drawn.mean(dim=0) - belief.mean).abs() < 4 * error).all()
-    assert ((drawn.std(dim=0) - belief.std).abs() < 4 * error).all()
+    error = posterior.std / math.sqrt(draws)
+    assert ((drawn.mean(dim=0) - posterior.mean).abs() < 4 * error).all()
+    assert ((drawn.std(dim=0) - posterior.std).abs() < 4 * error).all()
     correlation = torch.corrcoef(drawn.flatten(1).mT) - torch.eye(3 * LATENT)
     assert correlation.abs().max() < 0.03
 
 
 @torch.no_grad()
-def test_a_draw_comes_from_its_generator_alone_and_is_scored_like_any_state(support, catalogue):
+def test_a_draw_comes_from_its_generator_alone_and_is_scored_like_any_state(support, candidates):
     learner, items = make("ranking"), _doubles(ITEMS, DIM)
-    belief = learner.adapt(support, catalogue)
+    posterior = learner.adapt(support, candidates)
     one, again, other = (
-        learner.sample(belief, torch.Generator().manual_seed(seed)) for seed in (5, 5, 6)
+        learner.sample(posterior, torch.Generator().manual_seed(seed)) for seed in (5, 5, 6)
     )
     assert_close(one, again, rtol=0, atol=0)
     assert not torch.equal(one.mean, other.mean)
-    assert_close(one[1:], belief[1:], rtol=0, atol=0)
+    assert_close(one[1:], posterior[1:], rtol=0, atol=0)
     assert_close(
         learner.score(one, items)[0], items @ decoded(learner, one.mean[0], support.prior[0])
     )
@@ -154,7 +154,7 @@ def test_a_draw_comes_from_its_generator_alone_and_is_scored_like_any_state(supp
 @pytest.mark.parametrize("objective", ["ranking", "rating"])
 @pytest.mark.parametrize("training", [False, True])
 def test_the_loss_is_the_misfit_of_two_draws_and_the_divergence_between_them(
-    objective, training, support, query, catalogue
+    objective, training, support, query, candidates
 ):
     learner = make(objective).train(training)
     torch.manual_seed(4)
@@ -162,51 +162,52 @@ def test_the_loss_is_the_misfit_of_two_draws_and_the_divergence_between_them(
         torch.randn(3, LATENT).double() * training for _ in range(2)
     ]  # before the query is known, and after
     torch.manual_seed(4)
-    found = learner.loss(support, query, catalogue, catalogue)
+    found = learner.loss(support, query, candidates, candidates)
     for t in range(3):
         known, asked = examples_of(support, query, t)
-        beliefs = [
-            belief_after(learner, examples, support.prior[t]) for examples in (known, known + asked)
+        posteriors = [
+            posterior_after(learner, examples, support.prior[t])
+            for examples in (known, known + asked)
         ]
         misfits = []
-        for (mean, spread), shift in zip(beliefs, noise, strict=True):
-            weights = decoded(learner, mean + spread * shift[t], support.prior[t])
+        for (mean, std), shift in zip(posteriors, noise, strict=True):
+            weights = decoded(learner, mean + std * shift[t], support.prior[t])
             misfits.append(
-                sum(misfit_of(learner, x, y, weights, catalogue) for x, y in asked) / len(asked)
+                sum(misfit_of(learner, x, y, weights, candidates) for x, y in asked) / len(asked)
             )
-        before, after = (Normal(*belief) for belief in beliefs)
+        before, after = (Normal(*posterior) for posterior in posteriors)
         divergence = kl_divergence(after, before).sum()
         assert_close(found[t], (misfits[0] + misfits[1]) / 2 + KL * divergence / len(asked))
 
 
-def misfit_of(learner, x, y, weights, catalogue):
+def misfit_of(learner, x, y, weights, candidates):
     """Minus the log-likelihood of one example, without the constant of a Gaussian."""
     if learner.is_ranking:
         odds = sum(
             math.exp(other @ weights + w)
-            for other, w in zip(catalogue.x, catalogue.log_weight, strict=True)
+            for other, w in zip(candidates.x, candidates.log_weight, strict=True)
         )
         return math.log(1 + odds / math.exp(x @ weights))
     return -Normal(x @ weights, learner.noise).log_prob(y) - math.log(math.sqrt(2 * math.pi))
 
 
 @torch.no_grad()
-def test_a_task_without_a_query_has_no_loss(support, query, catalogue):
+def test_a_task_without_a_query_has_no_loss(support, query, candidates):
     nothing = replace(query, mask=torch.zeros_like(query.mask))
-    loss = make("ranking").loss(support, nothing, catalogue, catalogue)
+    loss = make("ranking").loss(support, nothing, candidates, candidates)
     assert_close(loss, torch.zeros(3).double())
 
 
 @torch.no_grad()
-def test_what_it_knows_and_how_it_is_read_both_drop_out_in_training(support, catalogue):
+def test_encoder_and_decoder_both_drop_out_in_training(support, candidates):
     learner, items = make("ranking", dropout=0.5).train(), _doubles(ITEMS, DIM)
-    one, again = (learner.adapt(support, catalogue) for _ in range(2))
+    one, again = (learner.adapt(support, candidates) for _ in range(2))
     assert not torch.equal(one.mean, again.mean)
     assert not torch.equal(learner.score(one, items), learner.score(one, items))
 
 
 @torch.no_grad()
-def test_what_drops_out_is_what_comes_after_the_bend(support, catalogue):
+def test_what_drops_out_is_what_comes_after_the_bend(support, candidates):
     """Were everything doubled in the place of being dropped, the weights after it would count
     double.
     """
@@ -216,8 +217,8 @@ def test_what_drops_out_is_what_comes_after_the_bend(support, catalogue):
         for layer in getattr(found, name):
             if isinstance(layer, torch.nn.Dropout):
                 layer.forward = lambda x: 2 * x
-    state, items = expected.adapt(support, catalogue), _doubles(ITEMS, DIM)
-    assert_close(found.adapt(support, catalogue), state)
+    state, items = expected.adapt(support, candidates), _doubles(ITEMS, DIM)
+    assert_close(found.adapt(support, candidates), state)
     assert_close(found.score(state, items), expected.score(state, items))
 
 

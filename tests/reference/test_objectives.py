@@ -8,8 +8,8 @@ from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
 from warmstart.learners.objectives import CandidateSet, ranking, rating
-from warmstart.model.sampled_softmax import sample_candidates
 from warmstart.model.fitted import logsumexp
+from warmstart.model.sampled_softmax import sample_candidates
 
 
 def test_ranking_is_the_cross_entropy_of_each_example_among_the_catalogue():

@@ -22,7 +22,7 @@ def support():
 
 
 @pytest.fixture
-def catalogue():
+def candidates():
     torch.manual_seed(1)
     return CandidateSet(_doubles(7, DIM), _doubles(7))
 
@@ -43,53 +43,59 @@ def make(objective):
     return learner
 
 
-def shrunken_mean(rows, weights, centre, inertia):
+def shrunken_mean(rows, weights, centre, shrinkage):
     """The weighted mean of the rows and of `centre`, which weighs as much as `inertia` rows."""
-    total, mean = inertia, inertia * centre
+    total, mean = shrinkage, shrinkage * centre
     for row, weight in zip(rows, weights, strict=True):
         total, mean = total + weight, mean + weight * row
     return mean / total
 
 
-def centre_of(learner, catalogue):
-    shares = [math.exp(weight) for weight in catalogue.log_weight]
-    return shrunken_mean([learner.embed(x) for x in catalogue.x], shares, torch.zeros(WIDTH), 0.0)
+def centre_of(learner, candidates):
+    shares = [math.exp(weight) for weight in candidates.log_weight]
+    return shrunken_mean([learner.embed(x) for x in candidates.x], shares, torch.zeros(WIDTH), 0.0)
 
 
 def odds_of(learner, item, first, second):
-    place = learner.embed(item)
-    return learner.log_gain.exp() * (((place - second) ** 2).sum() - ((place - first) ** 2).sum())
+    embedding = learner.embed(item)
+    return learner.log_gain.exp() * (
+        ((embedding - second) ** 2).sum() - ((embedding - first) ** 2).sum()
+    )
 
 
 @torch.no_grad()
-def test_an_item_scores_by_the_odds_of_the_chosen_against_the_rest(support, catalogue, items):
+def test_an_item_scores_by_the_odds_of_the_chosen_against_the_rest(support, candidates, items):
     learner = make("ranking")
-    inertia, rest = learner.log_inertia.exp(), centre_of(learner, catalogue)
-    scores = learner.score(learner.adapt(support, catalogue), items)
+    shrinkage, rest = learner.log_inertia.exp(), centre_of(learner, candidates)
+    scores = learner.score(learner.adapt(support, candidates), items)
     for t, count in enumerate(COUNTS):
-        places = [learner.embed(support.x[t, s]) for s in range(count)]
-        chosen = shrunken_mean(places, [1.0] * count, rest, inertia)
+        embeddings = [learner.embed(support.x[t, s]) for s in range(count)]
+        chosen = shrunken_mean(embeddings, [1.0] * count, rest, shrinkage)
         for q in range(ITEMS):
             expected = items[q] @ support.prior[t] + odds_of(learner, items[q], chosen, rest)
             assert_close(scores[t, q], expected)
 
 
 @torch.no_grad()
-def test_a_rating_is_the_worth_of_the_liked_and_the_disliked_by_the_odds_of_each(
-    support, catalogue, items
-):
+def test_a_rating_is_the_mean_residual_of_both_classes_by_their_odds(support, candidates, items):
     learner = make("rating")
-    inertia, centre = learner.log_inertia.exp(), centre_of(learner, catalogue)
-    scores = learner.score(learner.adapt(support, catalogue), items)
+    shrinkage, centre = learner.log_inertia.exp(), centre_of(learner, candidates)
+    scores = learner.score(learner.adapt(support, candidates), items)
     for t, count in enumerate(COUNTS):
-        places = [learner.embed(support.x[t, s]) for s in range(count)]
-        surplus = [support.y[t, s] - support.x[t, s] @ support.prior[t] for s in range(count)]
-        degrees = [1 / (1 + math.exp(-learner.log_contrast.exp() * amount)) for amount in surplus]
-        others = [1 - degree for degree in degrees]
+        embeddings = [learner.embed(support.x[t, s]) for s in range(count)]
+        residual = [support.y[t, s] - support.x[t, s] @ support.prior[t] for s in range(count)]
+        liked_shares = [
+            1 / (1 + math.exp(-learner.log_contrast.exp() * amount)) for amount in residual
+        ]
+        disliked_shares = [1 - degree for degree in liked_shares]
         liked, disliked = (
-            shrunken_mean(places, weights, centre, inertia) for weights in (degrees, others)
+            shrunken_mean(embeddings, weights, centre, shrinkage)
+            for weights in (liked_shares, disliked_shares)
         )
-        high, low = (shrunken_mean(surplus, weights, 0.0, inertia) for weights in (degrees, others))
+        high, low = (
+            shrunken_mean(residual, weights, 0.0, shrinkage)
+            for weights in (liked_shares, disliked_shares)
+        )
         for q in range(ITEMS):
             chance = 1 / (1 + math.exp(-odds_of(learner, items[q], liked, disliked)))
             expected = items[q] @ support.prior[t] + chance * high + (1 - chance) * low
@@ -98,15 +104,15 @@ def test_a_rating_is_the_worth_of_the_liked_and_the_disliked_by_the_odds_of_each
 
 @torch.no_grad()
 @pytest.mark.parametrize("objective", ["ranking", "rating"])
-def test_an_empty_support_leaves_the_prior_as_it_is(objective, support, catalogue, items):
+def test_an_empty_support_leaves_the_prior_as_it_is(objective, support, candidates, items):
     learner = make(objective)
     nothing = replace(support, mask=torch.zeros_like(support.mask))
-    assert_close(learner.score(learner.adapt(nothing, catalogue), items), support.prior @ items.mT)
+    assert_close(learner.score(learner.adapt(nothing, candidates), items), support.prior @ items.mT)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("objective", ["ranking", "rating"])
-def test_padding_may_hold_anything(objective, support, catalogue, items):
+def test_padding_may_hold_anything(objective, support, candidates, items):
     learner = make(objective)
     blank = ~support.mask
     junk = replace(
@@ -114,17 +120,17 @@ def test_padding_may_hold_anything(objective, support, catalogue, items):
         x=torch.where(blank.unsqueeze(-1), torch.nan, support.x),
         y=torch.where(blank, torch.nan, support.y),
     )
-    expected = learner.score(learner.adapt(support, catalogue), items)
-    assert_close(learner.score(learner.adapt(junk, catalogue), items), expected)
+    expected = learner.score(learner.adapt(support, candidates), items)
+    assert_close(learner.score(learner.adapt(junk, candidates), items), expected)
 
 
-def test_ranking_starts_with_an_inertia_of_one_example_and_unit_gain():
+def test_ranking_starts_with_a_shrinkage_of_one_example_and_unit_gain():
     learner = Prototype(DIM)
     assert_close(torch.stack([learner.log_inertia.exp(), learner.log_gain.exp()]), torch.ones(2))
     assert learner.log_contrast is None
 
 
-def test_rating_starts_with_unit_contrast_too():
+def test_rating_starts_with_unit_slope_too():
     learner = Prototype(DIM, objective="rating")
     assert learner.log_contrast is not None
     values = [learner.log_inertia.exp(), learner.log_gain.exp(), learner.log_contrast.exp()]

@@ -27,12 +27,12 @@ def learner() -> PTUPCDR:
     return made
 
 
-CATALOGUE = CandidateSet(torch.zeros(1, DIM), torch.zeros(1))
+CANDIDATES = CandidateSet(torch.zeros(1, DIM), torch.zeros(1))
 
 
 @torch.no_grad()
 def test_the_matrix_is_made_of_the_events_that_matter(learner, support):
-    found = learner.adapt(support, CATALOGUE)
+    found = learner.adapt(support, CANDIDATES)
     for t, count in enumerate(COUNTS):
         wanted = support.prior[t].clone()
         if count:
@@ -48,15 +48,15 @@ def test_the_matrix_is_made_of_the_events_that_matter(learner, support):
 
 
 @torch.no_grad()
-def test_two_people_with_the_same_mean_have_bridges_of_their_own(learner):
+def test_two_tasks_with_the_same_mean_have_different_bridges(learner):
     a, b, c, d = torch.randn(4, DIM)
     pairs = torch.stack([torch.stack([a, b]), torch.stack([c, a + b - c])])
     other = learner.adapt(
-        Support(pairs, torch.ones(2, 2), torch.ones(2, 2, dtype=bool), d.expand(2, -1)), CATALOGUE
+        Support(pairs, torch.ones(2, 2), torch.ones(2, 2, dtype=bool), d.expand(2, -1)), CANDIDATES
     )
     assert (other[0] - other[1]).abs().max() > 1e-3
 
 
 @torch.no_grad()
 def test_at_first_nothing_is_bridged(support):
-    assert_close(PTUPCDR(DIM).adapt(support, CATALOGUE), support.prior)
+    assert_close(PTUPCDR(DIM).adapt(support, CANDIDATES), support.prior)

@@ -56,12 +56,12 @@ def made(cls, **settings):
 
 
 def rows(x: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:
-    """The events of one task, as they are met."""
+    """The events of one task, in their order."""
     return [row for row, real in zip(x, mask, strict=True) if real]
 
 
 def alone(events: list[torch.Tensor], prior: torch.Tensor) -> Support:
-    """One task that met these events, with nothing beside them."""
+    """One task with these events and no padding."""
     x = torch.stack(events)[None] if events else torch.zeros(1, 0, DIM)
     return Support(
         x, torch.ones(x.shape[:2]), torch.ones(x.shape[:2], dtype=torch.bool), prior[None]
@@ -93,31 +93,34 @@ def normal(norm: Norm, x: torch.Tensor) -> torch.Tensor:
     return centred / ((centred**2).mean() + 1e-5).sqrt() * norm.weight + norm.bias
 
 
-def attended(block: Block, places: list[torch.Tensor], drop: float) -> list[torch.Tensor]:
-    """One block, place by place: a weighted mean of the places up to it, then two small layers."""
-    ask, answer, tell = block.attention.weight.chunk(3)
-    inner, bend, outer, shift = block.layer.parameters()
-    calm = [normal(block.attention_norm, x) for x in places]
+def attended(block: Block, positions: list[torch.Tensor], drop: float) -> list[torch.Tensor]:
+    """One block, position by position: a weighted mean of the positions up to it, then two small
+    layers.
+    """
+    query_weight, key_weight, value_weight = block.attention.weight.chunk(3)
+    inner, bias, outer, shift = block.layer.parameters()
+    calm = [normal(block.attention_norm, x) for x in positions]
     found = []
-    for i, x in enumerate(places):
+    for i, x in enumerate(positions):
         weight = [
-            math.exp((ask @ calm[i]) @ (answer @ calm[j]) / math.sqrt(DIM)) for j in range(i + 1)
+            math.exp((query_weight @ calm[i]) @ (key_weight @ calm[j]) / math.sqrt(DIM))
+            for j in range(i + 1)
         ]
-        x = x + drop * sum(weight[j] / sum(weight) * (tell @ calm[j]) for j in range(i + 1))
-        bent = (inner @ normal(block.layer_norm, x) + bend).clamp(min=0)
-        found.append(x + drop * (outer @ (drop * bent) + shift))
+        x = x + drop * sum(weight[j] / sum(weight) * (value_weight @ calm[j]) for j in range(i + 1))
+        hidden_layer = (inner @ normal(block.layer_norm, x) + bias).clamp(min=0)
+        found.append(x + drop * (outer @ (drop * hidden_layer) + shift))
     return found
 
 
 def transformer(learner: SASRec, events: list[torch.Tensor], drop: float = 1.0) -> torch.Tensor:
-    """The state after the last event: a token and the events, each with its place, through every
+    """The state after the last event: a token and the events, each with its position, through every
     block.
     """
-    places = [drop * (x + learner.place[i]) for i, x in enumerate([torch.zeros(DIM), *events])]
+    positions = [drop * (x + learner.place[i]) for i, x in enumerate([torch.zeros(DIM), *events])]
     for block in learner.blocks:
         assert isinstance(block, Block)
-        places = attended(block, places, drop)
-    return normal(learner.norm, places[-1])
+        positions = attended(block, positions, drop)
+    return normal(learner.norm, positions[-1])
 
 
 FORMULAS = {GRU4Rec: gru, SASRec: transformer}
@@ -140,21 +143,21 @@ def doubled(module: nn.Module) -> None:
 @both
 @torch.no_grad()
 def test_the_scores_are_those_of_the_formula_after_the_last_event(cls):
-    support, _, rivals = world()
+    support, _, negatives = world()
     learner = made(cls)
-    scores = learner.score(learner.adapt(support, rivals), rivals.x)
+    scores = learner.score(learner.adapt(support, negatives), negatives.x)
     for task in range(3):
         state = support.prior[task] + FORMULAS[cls](
             learner, rows(support.x[task], support.mask[task])
         )
-        assert_close(scores[task], rivals.x @ state, rtol=1e-4, atol=1e-5)
+        assert_close(scores[task], negatives.x @ state, rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
 def test_every_block_counts():
-    support, _, rivals = world()
+    support, _, negatives = world()
     learner = made(SASRec, blocks=3)
-    found = learner.adapt(support, rivals)[0] - support.prior[0]
+    found = learner.adapt(support, negatives)[0] - support.prior[0]
     assert len(learner.blocks) == 3
     assert_close(
         found, transformer(learner, rows(support.x[0], support.mask[0])), rtol=1e-4, atol=1e-5
@@ -163,38 +166,39 @@ def test_every_block_counts():
 
 @both
 @torch.no_grad()
-def test_the_loss_is_the_weighted_surprise_at_each_event_after_those_before_it(cls):
+def test_the_loss_is_the_weighted_cross_entropy_of_each_event_after_those_before_it(cls):
     """Task 0 has six events, of which the learner trains on five: the longest history it reads has
     four.
     """
-    support, query, rivals = world()
+    support, query, negatives = world()
     learner = made(cls)
-    found = learner.loss(support, query, rivals, rivals)
+    found = learner.loss(support, query, negatives, negatives)
     for task, count in enumerate((5, 2, 2)):
-        events, surprise = story(support, query, task), []
+        events, nll = story(support, query, task), []
         for i in range(count):
             state = support.prior[task] + FORMULAS[cls](learner, events[:i])
             own = math.exp(state @ events[i])
             rest = [
-                math.exp(state @ rivals.x[c] + rivals.log_weight[task, c]) for c in range(RIVALS)
+                math.exp(state @ negatives.x[c] + negatives.log_weight[task, c])
+                for c in range(RIVALS)
             ]
-            surprise.append(-math.log(own / (own + sum(rest))))
+            nll.append(-math.log(own / (own + sum(rest))))
         weights = [1 / math.sqrt(n) for n in range(1, count + 1)]
-        expected = sum(w * s for w, s in zip(weights, surprise, strict=True)) / sum(weights)
+        expected = sum(w * s for w, s in zip(weights, nll, strict=True)) / sum(weights)
         assert_close(found[task].item(), expected, rtol=1e-4, atol=1e-5)
 
 
 @both
 @torch.no_grad()
 def test_training_predicts_each_event_as_adapting_to_those_before_it_would(cls):
-    support, query, rivals = world()
+    support, query, negatives = world()
     learner = made(cls)
-    found = learner.loss(support, query, rivals, rivals)
+    found = learner.loss(support, query, negatives, negatives)
     for task, count in enumerate((5, 2, 2)):
         events, losses = story(support, query, task), []
-        own = CandidateSet(rivals.x, rivals.log_weight[task : task + 1])
+        own = CandidateSet(negatives.x, negatives.log_weight[task : task + 1])
         for i in range(count):
-            state = learner.adapt(alone(events[:i], support.prior[task]), rivals)
+            state = learner.adapt(alone(events[:i], support.prior[task]), negatives)
             truth = Query(
                 events[i][None, None], torch.ones(1, 1), torch.ones(1, 1, dtype=torch.bool)
             )
@@ -252,11 +256,11 @@ def test_of_a_long_history_the_last_events_count(cls):
 @both
 @torch.no_grad()
 def test_dropout_is_where_the_formula_has_it(cls):
-    support, _, rivals = world()
+    support, _, negatives = world()
     learner = made(cls)
     doubled(learner)
     events = rows(support.x[0], support.mask[0])
-    found = learner.adapt(support, rivals)[0] - support.prior[0]
+    found = learner.adapt(support, negatives)[0] - support.prior[0]
     assert_close(found, FORMULAS[cls](learner, events, drop=2.0), rtol=1e-4, atol=1e-5)
 
 
@@ -271,8 +275,8 @@ def test_the_share_that_is_dropped_is_a_setting(cls):
 @both
 @torch.no_grad()
 def test_training_starts_at_the_prior(cls):
-    support, _, rivals = world()
-    assert_close(cls(DIM).eval().adapt(support, rivals), support.prior)
+    support, _, negatives = world()
+    assert_close(cls(DIM).eval().adapt(support, negatives), support.prior)
 
 
 def test_the_token_before_all_events_starts_as_none():
@@ -289,11 +293,11 @@ def test_inside_a_block_normalised_events_start_as_they_are():
 
 
 @torch.no_grad()
-def test_the_places_start_small_beside_the_items():
+def test_the_position_embeddings_start_small_beside_the_items():
     torch.manual_seed(2)
-    place = SASRec(64).place
-    assert place.shape == (51, 64)
-    assert_close(place.std().item(), 0.02, rtol=0.05, atol=0.0)
+    position = SASRec(64).place
+    assert position.shape == (51, 64)
+    assert_close(position.std().item(), 0.02, rtol=0.05, atol=0.0)
 
 
 @pytest.mark.parametrize("length", [1, 3, 5, 9])
@@ -331,40 +335,41 @@ def test_the_last_state_is_the_one_after_the_last_event():
     )
 
 
-def loss_of(rivals: CandidateSet) -> torch.Tensor:
+def loss_of(negatives: CandidateSet) -> torch.Tensor:
     torch.manual_seed(3)
     states, x = torch.randn(3, 4, DIM), torch.randn(3, 4, DIM)
     return next_event_loss(
-        states, EventSequences(x, torch.arange(4) < torch.tensor([4, 0, 2])[:, None]), rivals
+        states, EventSequences(x, torch.arange(4) < torch.tensor([4, 0, 2])[:, None]), negatives
     )
 
 
-def test_rivals_may_be_the_same_for_all_tasks():
-    _, _, rivals = world()
-    shared = rivals.log_weight[1]
+def test_negatives_may_be_the_same_for_all_tasks():
+    _, _, negatives = world()
+    shared = negatives.log_weight[1]
     assert_close(
-        loss_of(CandidateSet(rivals.x, shared)),
-        loss_of(CandidateSet(rivals.x, shared.expand(3, RIVALS))),
+        loss_of(CandidateSet(negatives.x, shared)),
+        loss_of(CandidateSet(negatives.x, shared.expand(3, RIVALS))),
     )
 
 
 def test_a_sample_that_draws_every_item_once_is_the_full_softmax():
-    _, _, rivals = world()
+    _, _, negatives = world()
     order = torch.randperm(RIVALS)
     assert_close(
-        loss_of(CandidateSet(rivals.x[order], rivals.log_weight[:, order])), loss_of(rivals)
+        loss_of(CandidateSet(negatives.x[order], negatives.log_weight[:, order])),
+        loss_of(negatives),
     )
 
 
 def test_an_item_drawn_twice_at_half_the_weight_counts_once():
-    _, _, rivals = world()
-    twice = CandidateSet(rivals.x.repeat(2, 1), rivals.log_weight.repeat(1, 2) - math.log(2))
-    assert_close(loss_of(twice), loss_of(rivals))
+    _, _, negatives = world()
+    twice = CandidateSet(negatives.x.repeat(2, 1), negatives.log_weight.repeat(1, 2) - math.log(2))
+    assert_close(loss_of(twice), loss_of(negatives))
 
 
 def test_a_task_without_events_has_no_loss():
-    support, query, rivals = world()
+    support, query, negatives = world()
     learner = made(GRU4Rec)
-    nobody = replace(support, mask=torch.zeros_like(support.mask))
+    empty = replace(support, mask=torch.zeros_like(support.mask))
     silent = Query(query.x, query.y, torch.zeros_like(query.mask))
-    assert learner.loss(nobody, silent, rivals, rivals).tolist() == [0.0, 0.0, 0.0]
+    assert learner.loss(empty, silent, negatives, negatives).tolist() == [0.0, 0.0, 0.0]

@@ -20,8 +20,8 @@ def world():
 
 
 def test_ratings_are_solved_as_scikit_learn_solves_them():
-    support, catalogue = world()
-    weights = Ridge(3, objective="rating", l2=L2, gain=1.0).adapt(support, catalogue).mean
+    support, candidates = world()
+    weights = Ridge(3, objective="rating", l2=L2, gain=1.0).adapt(support, candidates).mean
     for t, count in enumerate((5, 2)):
         x, y, prior = (
             support.x[t, :count].numpy(),
@@ -35,14 +35,14 @@ def test_ratings_are_solved_as_scikit_learn_solves_them():
 
 
 def test_events_are_solved_against_the_catalogue_as_weighted_zeros():
-    support, catalogue = world()
+    support, candidates = world()
     learner = Ridge(3, objective="ranking", l2=L2, gain=GAIN)
     with torch.no_grad():
         learner.log_absent.fill_(ABSENT).log_()
-    weights = learner.adapt(support, catalogue).mean
-    share = torch.softmax(catalogue.log_weight, dim=0).numpy()
+    weights = learner.adapt(support, candidates).mean
+    share = torch.softmax(candidates.log_weight, dim=0).numpy()
     for t, count in enumerate((5, 2)):
-        x = np.concatenate([support.x[t, :count].numpy(), catalogue.x.numpy()])
+        x = np.concatenate([support.x[t, :count].numpy(), candidates.x.numpy()])
         y = np.concatenate([support.y[t, :count].numpy(), np.zeros(9)])
         weight = np.concatenate([np.ones(count), ABSENT * share])
         reference = Reference(alpha=L2, fit_intercept=False).fit(x, y, sample_weight=weight)
@@ -51,7 +51,7 @@ def test_events_are_solved_against_the_catalogue_as_weighted_zeros():
 
 
 def test_the_density_of_ratings_moves_neither_items_nor_weights():
-    support, catalogue = world()
+    support, candidates = world()
     learner = Ridge(3, objective="rating", l2=L2)
     known = Support(
         *(part.requires_grad_() for part in (support.x, support.y)), support.mask, support.prior
@@ -59,6 +59,6 @@ def test_the_density_of_ratings_moves_neither_items_nor_weights():
     query = Query(
         torch.randn(2, 4, 3).requires_grad_(), torch.randn(2, 4), torch.ones(2, 4, dtype=torch.bool)
     )
-    learner._nll_of_ratings(learner.adapt(known, catalogue), query).sum().backward()
+    learner._nll_of_ratings(learner.adapt(known, candidates), query).sum().backward()
     assert learner.log_spread.grad is not None
     assert (known.x.grad, query.x.grad, learner.log_l2.grad) == (None, None, None)

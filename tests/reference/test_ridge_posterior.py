@@ -23,13 +23,13 @@ def doubles(*shape):
 
 def world():
     torch.manual_seed(0)
-    known, asked = (
+    known, count = (
         torch.arange(n) < torch.tensor(counts)[:, None] for n, counts in ((4, COUNTS), (5, QUERIES))
     )
     support = Support(doubles(3, 4, 3), doubles(3, 4), known, doubles(3, 3))
     return (
         support,
-        Query(doubles(3, 5, 3), doubles(3, 5), asked),
+        Query(doubles(3, 5, 3), doubles(3, 5), count),
         CandidateSet(doubles(7, 3), doubles(7)),
     )
 
@@ -44,12 +44,12 @@ def make(objective):
     return learner
 
 
-def precision(objective, support, catalogue, t):
+def precision(objective, support, candidates, t):
     x = support.x[t, : COUNTS[t]].numpy()
     found = L2 * np.eye(3) + x.T @ x
     if objective == "ranking":
-        share = np.exp(catalogue.log_weight.numpy())
-        found += ABSENT * (catalogue.x.numpy().T * share / share.sum()) @ catalogue.x.numpy()
+        share = np.exp(candidates.log_weight.numpy())
+        found += ABSENT * (candidates.x.numpy().T * share / share.sum()) @ candidates.x.numpy()
     return found
 
 
@@ -58,14 +58,14 @@ BOTH = pytest.mark.parametrize("objective", ["ranking", "rating"])
 
 @BOTH
 def test_samples_have_the_posteriors_mean_and_covariance(objective):
-    support, _, catalogue = world()
+    support, _, candidates = world()
     learner = make(objective)
-    state = learner.adapt(support, catalogue)
+    state = learner.adapt(support, candidates)
     assert isinstance(learner, PosteriorSampler)
     rng = torch.Generator().manual_seed(5)
     draws = torch.stack([learner.sample(state, rng).mean for _ in range(6000)]).detach().numpy()
     for t in range(3):
-        covariance = SPREAD**2 * np.linalg.inv(precision(objective, support, catalogue, t))
+        covariance = SPREAD**2 * np.linalg.inv(precision(objective, support, candidates, t))
         scale = np.sqrt(np.diag(covariance))
         np.testing.assert_allclose(
             draws[:, t].mean(axis=0), state.mean[t].detach(), atol=5 * scale.max() / 77
@@ -75,9 +75,9 @@ def test_samples_have_the_posteriors_mean_and_covariance(objective):
 
 @BOTH
 def test_a_sample_scores_as_its_weights_and_comes_again_from_the_same_seed(objective):
-    support, _, catalogue = world()
+    support, _, candidates = world()
     learner, items = make(objective), doubles(2, 3)
-    state = learner.adapt(support, catalogue)
+    state = learner.adapt(support, candidates)
     one, again, other = (
         learner.sample(state, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
     )
@@ -90,49 +90,49 @@ def test_noise_is_that_of_a_rating_and_none_where_events_are_ranked(objective):
     assert make(objective).noise == pytest.approx(0.0 if objective == "ranking" else SPREAD)
 
 
-def test_in_training_events_are_as_surprising_as_their_chance_averaged_over_draws():
-    support, query, catalogue = world()
-    rivals = CandidateSet(catalogue.x, doubles(3, 7))
+def test_in_training_the_loss_of_events_is_that_of_their_mean_probability_over_samples():
+    support, query, candidates = world()
+    negatives = CandidateSet(candidates.x, doubles(3, 7))
     learner = make("ranking").train()
     torch.manual_seed(9)
-    found = learner.loss(support, query, catalogue, rivals)
+    found = learner.loss(support, query, candidates, negatives)
     torch.manual_seed(9)
-    state = learner.adapt(support, catalogue)
+    state = learner.adapt(support, candidates)
     draws = [learner.sample(state).mean for _ in range(TRAINING_SAMPLES)]
-    for t, asked in enumerate(QUERIES):
-        surprise = []
-        for q in range(asked):
-            chance = []
+    for t, count in enumerate(QUERIES):
+        nll = []
+        for q in range(count):
+            probability = []
             for weights in draws:
                 own = (query.x[t, q] @ weights[t]).exp()
-                rest = (rivals.x @ weights[t] + rivals.log_weight[t]).exp().sum()
-                chance.append((own / (own + rest)).item())
-            surprise.append(-math.log(sum(chance) / len(chance)))
-        assert found[t].item() == pytest.approx(np.mean(surprise))
+                rest = (negatives.x @ weights[t] + negatives.log_weight[t]).exp().sum()
+                probability.append((own / (own + rest)).item())
+            nll.append(-math.log(sum(probability) / len(probability)))
+        assert found[t].item() == pytest.approx(np.mean(nll))
 
 
 def test_in_training_ratings_add_minus_the_log_density_of_their_error():
-    support, query, catalogue = world()
+    support, query, candidates = world()
     learner = make("rating").train()
-    total = learner.loss(support, query, catalogue, catalogue)
-    plain = learner.eval().loss(support, query, catalogue, catalogue)
-    state = learner.adapt(support, catalogue)
-    for t, asked in enumerate(QUERIES):
-        errors = [(query.y[t, q] - query.x[t, q] @ state.mean[t]).item() for q in range(asked)]
+    total = learner.loss(support, query, candidates, candidates)
+    plain = learner.eval().loss(support, query, candidates, candidates)
+    state = learner.adapt(support, candidates)
+    for t, count in enumerate(QUERIES):
+        errors = [(query.y[t, q] - query.x[t, q] @ state.mean[t]).item() for q in range(count)]
         assert plain[t].item() == pytest.approx(np.mean(np.square(errors)))
-        covariance = np.linalg.inv(precision("rating", support, catalogue, t))
-        surprise = []
+        covariance = np.linalg.inv(precision("rating", support, candidates, t))
+        nll = []
         for q, error in enumerate(errors):
             x = query.x[t, q].numpy()
             scale = SPREAD * math.sqrt(1 + x @ covariance @ x)
-            surprise.append(-norm.logpdf(error, scale=scale) - 0.5 * math.log(2 * math.pi))
-        assert (total - plain)[t].item() == pytest.approx(np.mean(surprise))
+            nll.append(-norm.logpdf(error, scale=scale) - 0.5 * math.log(2 * math.pi))
+        assert (total - plain)[t].item() == pytest.approx(np.mean(nll))
 
 
 def test_the_density_of_ratings_teaches_the_width_alone():
-    support, query, catalogue = world()
+    support, query, candidates = world()
     learner = make("rating").train()
-    state = learner.adapt(support, catalogue)
+    state = learner.adapt(support, candidates)
     learner._nll_of_ratings(state, query).sum().backward()
     taught = {name for name, parameter in learner.named_parameters() if parameter.grad is not None}
     assert taught == {"log_spread"}
@@ -140,32 +140,32 @@ def test_the_density_of_ratings_teaches_the_width_alone():
 
 @BOTH
 def test_in_use_the_loss_is_that_of_the_mean(objective):
-    support, query, catalogue = world()
-    rivals = CandidateSet(catalogue.x, doubles(3, 7))
+    support, query, candidates = world()
+    negatives = CandidateSet(candidates.x, doubles(3, 7))
     learner = make(objective).eval()
-    state = learner.adapt(support, catalogue)
-    found = learner.loss(support, query, catalogue, rivals)
-    for t, asked in enumerate(QUERIES):
+    state = learner.adapt(support, candidates)
+    found = learner.loss(support, query, candidates, negatives)
+    for t, count in enumerate(QUERIES):
         errors = []
-        for q in range(asked):
+        for q in range(count):
             own = query.x[t, q] @ state.mean[t]
             if objective == "rating":
                 errors.append(((own - query.y[t, q]) ** 2).item())
             else:
-                rest = (rivals.x @ state.mean[t] + rivals.log_weight[t]).exp().sum()
+                rest = (negatives.x @ state.mean[t] + negatives.log_weight[t]).exp().sum()
                 errors.append(-(own.exp() / (own.exp() + rest)).log().item())
         assert found[t].item() == pytest.approx(np.mean(errors))
 
 
 @BOTH
 def test_more_examples_leave_less_open(objective):
-    support, _, catalogue = world()
+    support, _, candidates = world()
     learner = make(objective)
     few = learner.adapt(
         Support(support.x, support.y, support.mask & (torch.arange(4) < 1), support.prior),
-        catalogue,
+        candidates,
     )
-    many = learner.adapt(support, catalogue)
+    many = learner.adapt(support, candidates)
     volume = [torch.logdet(state.factor @ state.factor.mT) for state in (few, many)]
     assert volume[1][0] > volume[0][0] and volume[1][1] == volume[0][1]
 

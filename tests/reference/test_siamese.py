@@ -11,7 +11,7 @@ from warmstart.learners import Siamese
 from warmstart.learners.base import Query, Support
 from warmstart.learners.objectives import OBJECTIVES, CandidateSet
 
-DIM, WIDTH, CATALOGUE = 6, 2, 7
+DIM, WIDTH, CANDIDATES = 6, 2, 7
 SHOTS, QUERIES = (4, 0, 1), (5, 2, 3)
 
 
@@ -30,9 +30,9 @@ def query() -> Query:
 
 
 @pytest.fixture
-def catalogue() -> CandidateSet:
+def candidates() -> CandidateSet:
     torch.manual_seed(2)
-    return CandidateSet(torch.randn(CATALOGUE, DIM), torch.randn(CATALOGUE))
+    return CandidateSet(torch.randn(CANDIDATES, DIM), torch.randn(CANDIDATES))
 
 
 def siamese(**settings) -> Siamese:
@@ -50,11 +50,11 @@ def distance(learner: Siamese, one: torch.Tensor, other: torch.Tensor) -> torch.
 
 
 @torch.no_grad()
-def test_a_rating_is_moved_by_the_examples_near_it(support, catalogue):
+def test_a_rating_is_moved_by_the_examples_near_it(support, candidates):
     learner = siamese(objective="rating")
-    scores = learner.score(learner.adapt(support, catalogue), catalogue.x)
+    scores = learner.score(learner.adapt(support, candidates), candidates.x)
     for t, count in enumerate(SHOTS):
-        for c, item in enumerate(catalogue.x):
+        for c, item in enumerate(candidates.x):
             weight, total = 1.0, 0.0
             for s in range(count):
                 gap = distance(learner, support.x[t, s], item)
@@ -66,11 +66,11 @@ def test_a_rating_is_moved_by_the_examples_near_it(support, catalogue):
 
 
 @torch.no_grad()
-def test_an_item_ranks_by_the_log_odds_of_the_examples_near_it(support, catalogue):
+def test_an_item_ranks_by_the_log_odds_of_the_examples_near_it(support, candidates):
     learner = siamese()
-    scores = learner.score(learner.adapt(support, catalogue), catalogue.x)
+    scores = learner.score(learner.adapt(support, candidates), candidates.x)
     for t, count in enumerate(SHOTS):
-        for c, item in enumerate(catalogue.x):
+        for c, item in enumerate(candidates.x):
             odds = 1.0
             for s in range(count):
                 gap = distance(learner, support.x[t, s], item)
@@ -81,15 +81,15 @@ def test_an_item_ranks_by_the_log_odds_of_the_examples_near_it(support, catalogu
 
 @torch.no_grad()
 @pytest.mark.parametrize("objective", ["ranking", "rating"])
-def test_padding_may_hold_what_is_not_a_number(objective, support, catalogue):
+def test_padding_may_hold_what_is_not_a_number(objective, support, candidates):
     learner, blank = siamese(objective=objective), ~support.mask
     junk = replace(
         support,
         x=support.x.masked_fill(blank.unsqueeze(-1), torch.nan),
         y=support.y.masked_fill(blank, torch.nan),
     )
-    expected = learner.score(learner.adapt(support, catalogue), catalogue.x)
-    assert_close(learner.score(learner.adapt(junk, catalogue), catalogue.x), expected)
+    expected = learner.score(learner.adapt(support, candidates), candidates.x)
+    assert_close(learner.score(learner.adapt(junk, candidates), candidates.x), expected)
 
 
 @torch.no_grad()
@@ -110,22 +110,22 @@ def test_at_first_an_example_weighs_as_much_as_the_prior_at_distance_one():
     state = learner.adapt(support, CandidateSet(torch.ones(1, DIM), torch.zeros(1)))
     nearest = math.log(
         1 + math.exp(3 * (1 - 0.001))
-    )  # no distance is below a thousandth, where its slope has no end
+    )  # no distance is below a thousandth, where its derivative has no bound
     assert_close(learner.score(state, torch.ones(1, DIM)), torch.tensor([[nearest]]))
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("pairs_of", ["items", "users"])
-def test_pairs_attract_within_a_task_and_repel_the_catalogue(pairs_of, support, query, catalogue):
+def test_pairs_attract_within_a_task_and_repel_the_catalogue(pairs_of, support, query, candidates):
     learner = siamese(margin=2.0, pairs_of=pairs_of)
-    found = learner._pair_loss(support, query, catalogue)
+    found = learner._pair_loss(support, query, candidates)
     for t, anchors in enumerate(anchors_of(learner, support)):
         losses = [torch.tensor(0.0)]
-        for place in anchors:
-            near = [(learner.embed(query.x[t, q]) - place).norm() for q in range(QUERIES[t])]
-            far = [(learner.embed(item) - place).norm() for item in catalogue.x]
-            pulled, pushed = [d**2 for d in near], [max(0.0, 2.0 - d) ** 2 for d in far]
-            losses.append(sum(pulled) / len(pulled) + sum(pushed) / len(pushed))
+        for anchor in anchors:
+            near = [(learner.embed(query.x[t, q]) - anchor).norm() for q in range(QUERIES[t])]
+            far = [(learner.embed(item) - anchor).norm() for item in candidates.x]
+            attracted, repelled = [d**2 for d in near], [max(0.0, 2.0 - d) ** 2 for d in far]
+            losses.append(sum(attracted) / len(attracted) + sum(repelled) / len(repelled))
         assert_close(found[t], sum(losses) / max(len(anchors), 1), rtol=1e-4, atol=1e-4)
     assert found[0] > 0 and found[1] == 0 and found[2] > 0
 
@@ -133,21 +133,21 @@ def test_pairs_attract_within_a_task_and_repel_the_catalogue(pairs_of, support, 
 @torch.no_grad()
 @pytest.mark.parametrize("pairs_of", ["items", "users"])
 def test_triplets_want_the_query_nearer_than_the_catalogue_by_a_margin(
-    pairs_of, support, query, catalogue
+    pairs_of, support, query, candidates
 ):
     learner = siamese(margin=0.3, pairs_of=pairs_of, contrast="triplet")
-    found, idle = learner._pair_loss(support, query, catalogue), []
+    found, idle = learner._pair_loss(support, query, candidates), []
     for t, anchors in enumerate(anchors_of(learner, support)):
         losses = [
             max(
                 0.0,
-                (learner.embed(query.x[t, q]) - place).norm()
-                - (learner.embed(item) - place).norm()
+                (learner.embed(query.x[t, q]) - anchor).norm()
+                - (learner.embed(item) - anchor).norm()
                 + 0.3,
             )
-            for place in anchors
+            for anchor in anchors
             for q in range(QUERIES[t])
-            for item in catalogue.x
+            for item in candidates.x
         ]
         assert_close(
             found[t], torch.tensor(losses).sum() / max(len(losses), 1), rtol=1e-4, atol=1e-4
@@ -159,49 +159,49 @@ def test_triplets_want_the_query_nearer_than_the_catalogue_by_a_margin(
 @pytest.mark.parametrize("pairs_of", ["items", "users"])
 @pytest.mark.parametrize("contrast", ["contrastive", "triplet"])
 def test_the_slope_of_the_pairs_is_that_of_finite_differences(
-    contrast, pairs_of, support, query, catalogue
+    contrast, pairs_of, support, query, candidates
 ):
     learner = siamese(margin=0.7, pairs_of=pairs_of, contrast=contrast).double()
 
     def loss(known: torch.Tensor, following: torch.Tensor, all_items: torch.Tensor) -> torch.Tensor:
         return learner._pair_loss(
-            replace(support, x=known), replace(query, x=following), replace(catalogue, x=all_items)
+            replace(support, x=known), replace(query, x=following), replace(candidates, x=all_items)
         )
 
-    vectors = [part.x.double().requires_grad_() for part in (support, query, catalogue)]
+    vectors = [part.x.double().requires_grad_() for part in (support, query, candidates)]
     assert torch.autograd.gradcheck(loss, vectors)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("objective", ["ranking", "rating"])
 def test_the_loss_is_that_of_the_reading_and_a_share_of_the_pairs(
-    objective, support, query, catalogue
+    objective, support, query, candidates
 ):
-    learner, rivals = (
+    learner, negatives = (
         siamese(objective=objective, pairs=0.3),
         CandidateSet(torch.randn(7, DIM), torch.randn(7)),
     )
-    state = learner.adapt(support, catalogue)
+    state = learner.adapt(support, candidates)
     reading = OBJECTIVES[objective](
-        lambda x: learner.score(state, x), query.x, query.y, query.mask, rivals
+        lambda x: learner.score(state, x), query.x, query.y, query.mask, negatives
     )
-    expected = reading + 0.3 * learner._pair_loss(support, query, catalogue)
-    assert_close(learner.loss(support, query, catalogue, rivals), expected)
+    expected = reading + 0.3 * learner._pair_loss(support, query, candidates)
+    assert_close(learner.loss(support, query, candidates, negatives), expected)
 
 
 @torch.no_grad()
-def test_by_default_a_tenth_of_pairs_of_items_with_margin_one_is_added(support, query, catalogue):
+def test_by_default_a_tenth_of_pairs_of_items_with_margin_one_is_added(support, query, candidates):
     learner, alone = siamese(), siamese(pairs=0.0)
-    added = learner.loss(support, query, catalogue, catalogue) - alone.loss(
-        support, query, catalogue, catalogue
+    added = learner.loss(support, query, candidates, candidates) - alone.loss(
+        support, query, candidates, candidates
     )
     named = siamese(pairs_of="items", contrast="contrastive", margin=1.0)
     assert (learner.pairs_of, learner.contrast) == (named.pairs_of, named.contrast)
-    assert_close(added, 0.1 * named._pair_loss(support, query, catalogue))
+    assert_close(added, 0.1 * named._pair_loss(support, query, candidates))
 
 
 @torch.no_grad()
-def test_a_user_lies_amid_the_places_of_their_items(support):
+def test_a_user_is_the_mean_embedding_of_their_items(support):
     learner = siamese()
     junk = replace(support, x=torch.where(support.mask.unsqueeze(-1), support.x, torch.nan))
     found = learner.embed_users(junk)
@@ -212,10 +212,10 @@ def test_a_user_lies_amid_the_places_of_their_items(support):
 
 
 def anchors_of(learner: Siamese, support: Support) -> list[list[torch.Tensor]]:
-    """What a task's pairs start from: the places of its examples, or their mean if there is any."""
-    places = [
+    """The anchors of a task's pairs: the embeddings of its examples, or their mean if any."""
+    embeddings = [
         [learner.embed(support.x[t, s]) for s in range(count)] for t, count in enumerate(SHOTS)
     ]
     if learner.pairs_of == "items":
-        return places
-    return [[sum(own) / len(own)] if own else [] for own in places]
+        return embeddings
+    return [[sum(own) / len(own)] if own else [] for own in embeddings]

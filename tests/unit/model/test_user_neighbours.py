@@ -1,4 +1,4 @@
-"""Users like you, against loops over users, items and events."""
+"""User neighbours, against loops over users, items and events."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ import warmstart as ws
 from warmstart.evaluation.validation import quality
 from warmstart.model.fitted import FittedModel
 from warmstart.model.statistics import InitialStatistics
-from warmstart.model.user_neighbours import LATEST, UserNeighbours
+from warmstart.model.user_neighbours import MAX_EVENTS, UserNeighbours
 from warmstart.tasks.tasks import Tasks
 from warmstart.training import registry as recipes
 from warmstart.training.registry import RECIPES
@@ -54,9 +54,9 @@ def fitted(split):
 
 
 @torch.no_grad()
-def place(trained: FittedModel, items) -> np.ndarray:
-    embed = trained.model.learner.embed
-    return np.mean([embed(trained.vectors[item]).numpy() for item in items], axis=0)
+def embed(trained: FittedModel, items) -> np.ndarray:
+    embed_item = trained.model.learner.embed
+    return np.mean([embed_item(trained.vectors[item]).numpy() for item in items], axis=0)
 
 
 def histories(tasks: Tasks) -> list[np.ndarray]:
@@ -66,24 +66,24 @@ def histories(tasks: Tasks) -> list[np.ndarray]:
     ]
 
 
-def likeness(
+def nearest_users(
     trained: FittedModel, train: Tasks, items, nearest: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest training users of somebody who met `items`, and what each weighs."""
-    here = place(trained, items)
+    """The nearest training users of a user with `items`, and their weights."""
+    centre = embed(trained, items)
     distance = np.array(
-        [np.sqrt(((place(trained, met) - here) ** 2).sum()) for met in histories(train)]
+        [np.sqrt(((embed(trained, met) - centre) ** 2).sum()) for met in histories(train)]
     )
     order = np.argsort(distance)[:nearest]
     closeness = distance[order[-1]] ** 2 - distance[order] ** 2
     return order, closeness / closeness.sum()
 
 
-def test_the_users_like_you_are_the_nearest_in_the_learned_space(trained, split, support):
+def test_the_neighbours_are_the_nearest_users_in_the_learned_space(trained, split, support):
     state = UserNeighbours.fit(trained, split.train, nearest=9).adapt(support)
     assert state.nearest.shape == state.weight.shape == (3, 9) and (state.weight >= 0).all()
     for task, items in ((0, [3, 8, 1, 5]), (2, [7])):
-        nearest, weight = likeness(trained, split.train, items, 9)
+        nearest, weight = nearest_users(trained, split.train, items, 9)
         assert_array_equal(state.nearest[task], nearest)
         assert_allclose(state.weight[task], weight, rtol=1e-3, atol=1e-4)
 
@@ -99,7 +99,7 @@ def test_a_score_is_the_chance_of_an_event_of_the_neighbours_or_of_the_prior(
     for task, (items, trust) in enumerate((([3, 8, 1, 5], 4 / 7), ([], 0.0), ([7], 1 / 4))):
         events = np.zeros(30)
         if items:
-            for user, weight in zip(*likeness(trained, split.train, items, 9), strict=True):
+            for user, weight in zip(*nearest_users(trained, split.train, items, 9), strict=True):
                 events[met[user]] += weight
             events /= events.sum()
         assert_allclose(
@@ -117,7 +117,7 @@ def test_without_events_a_user_gets_the_prior_of_the_model(caution, trained, spl
     assert not np.allclose(scores[0], scores[1])
 
 
-def test_with_caution_the_prior_counts_as_much_as_that_many_events(trained, split, examples):
+def test_the_prior_weighs_as_much_as_its_strength_in_events(trained, split, examples):
     scorer = UserNeighbours.fit(trained, split.train, caution=2.0)
     assert_allclose(
         scorer.adapt(examples([[], [4], [4, 9], [4, 9, 3, 7, 1, 2]])).neighbour_weight,
@@ -137,7 +137,9 @@ def test_with_caution_the_prior_counts_as_much_as_that_many_events(trained, spli
     )
 
 
-def test_by_default_fifty_users_are_asked_with_a_caution_of_two_events(trained, split, examples):
+def test_the_default_is_fifty_neighbours_and_a_prior_strength_of_two_events(
+    trained, split, examples
+):
     state = UserNeighbours.fit(trained, split.train).adapt(examples([[4, 9]]))
     assert state.nearest.shape == (1, 50)
     assert_allclose(state.neighbour_weight, [0.5])
@@ -156,7 +158,7 @@ def test_more_neighbours_than_users_are_all_of_them(trained, split, support):
     assert_array_equal(np.sort(state.nearest), np.tile(np.arange(len(split.train)), (3, 1)))
 
 
-def test_equally_near_users_weigh_alike(trained, examples):
+def test_equally_near_users_have_equal_weights(trained, examples):
     train = Tasks(examples([[1, 2], [1, 2], [2, 1]]), ordered=True)
     state = UserNeighbours.fit(trained, train).adapt(examples([[5]]))
     assert_allclose(
@@ -164,21 +166,21 @@ def test_equally_near_users_weigh_alike(trained, examples):
     )  # but for the rounding of equal distances
 
 
-def test_a_training_user_lies_where_their_last_events_do(trained, examples):
+def test_a_training_user_is_embedded_by_their_last_events(trained, examples):
     rng = np.random.default_rng(0)
     rows = [rng.integers(1, 30, size=rng.integers(1, 9)).tolist() for _ in range(600)]
-    rows[5] = [0] * 50 + rows[5] + [7] * LATEST
+    rows[5] = [0] * 50 + rows[5] + [7] * MAX_EVENTS
     scorer = UserNeighbours.fit(trained, Tasks(examples(rows), ordered=True))
-    expected = np.stack([place(trained, row[-LATEST:]) for row in rows])
-    assert_allclose(scorer.places, expected, rtol=1e-4, atol=1e-5)
-    assert_allclose(scorer.places[5], place(trained, [7]), rtol=1e-4, atol=1e-5)
+    expected = np.stack([embed(trained, row[-MAX_EVENTS:]) for row in rows])
+    assert_allclose(scorer.embeddings, expected, rtol=1e-4, atol=1e-5)
+    assert_allclose(scorer.embeddings[5], embed(trained, [7]), rtol=1e-4, atol=1e-5)
     assert (
-        LATEST == 200 and scorer.met[[5], :].toarray()[0, 0] == 1
+        MAX_EVENTS == 200 and scorer.interactions[[5], :].toarray()[0, 0] == 1
     )  # the rest of the history is recommended all the same
 
 
-def test_a_learner_that_places_nobody_cannot_serve(split):
-    with pytest.raises(AssertionError, match="Ridge cannot tell where a user lies"):
+def test_a_learner_that_does_not_embed_users_is_refused(split):
+    with pytest.raises(AssertionError, match="Ridge does not embed users"):
         UserNeighbours.fit(untrained(split, "ridge"), split.train)
 
 
@@ -196,7 +198,7 @@ def test_the_number_of_neighbours_can_be_given(split):
     assert given.index.n_neighbors == 3 and given.caution == 7.0
 
 
-def test_the_users_like_you_share_your_taste(fitted, split, examples):
+def test_the_neighbours_have_similar_interests(fitted, split, examples):
     state = fitted.scorer.adapt(examples([[0, 4, 8], [1, 5, 9]]))
     odd = np.array(
         [np.mean(met % 2) for met in histories(split.train)]
