@@ -1,5 +1,5 @@
-"""The evidence against sums written out, and with a task left out against what was fitted without
-it.
+"""The closed-form experts against sums written out, and leave-one-out against a fit without the
+task.
 """
 
 from dataclasses import replace
@@ -9,8 +9,11 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose
 
+from warmstart.cooccurrence.gram import gram_inverse
 from warmstart.cooccurrence.similarity import IDF_SMOOTHING
-from warmstart.ensemble.experts import CONTENT_DOWNWEIGHT, RIDGE_SEARCH_TASKS, RIDGES, Experts
+from warmstart.ensemble.closed_form import item_matrix
+from warmstart.ensemble.ease_ridge import RIDGE_SEARCH_TASKS, RIDGES
+from warmstart.ensemble.experts import CONTENT_DOWNWEIGHT, Experts
 from warmstart.ensemble.profile_regression import ProfileRegression
 from warmstart.tasks.tasks import NEXT, Examples, Tasks
 
@@ -34,30 +37,46 @@ def rows_of(examples: Examples) -> list[list[int]]:
     ]
 
 
-def raw(evidence: Experts, *what: Examples) -> np.ndarray:
-    """What the witnesses say before they are brought to like spread."""
-    return evidence.scores(*what) * evidence.spread
+def raw(experts: Experts, *what: Examples) -> np.ndarray:
+    """The scores of the experts before they are divided by their spread."""
+    return experts.scores(*what) * experts.spread
 
 
 @pytest.mark.parametrize(("ordered", "again"), [(False, False), (True, False), (True, True)])
-@pytest.mark.parametrize("small", [0, 100])
+@pytest.mark.parametrize(("dense", "users"), [(True, 25), (False, 25), (False, 9)])
 @pytest.mark.parametrize("limit", [ITEMS, 7])
-def test_with_its_own_row_left_out_a_task_hears_what_a_fit_without_it_says(
-    ordered, again, limit, small, monkeypatch
+def test_leave_one_out_scores_are_those_of_a_fit_without_the_task(
+    ordered, again, limit, dense, users
 ):
-    monkeypatch.setattr("warmstart.cooccurrence.gram.SMALL", small)
-    monkeypatch.setattr("warmstart.ensemble.experts.SMALL", small)
-    train = tasks(ordered=ordered, again=again)
+    train = tasks(ordered=ordered, again=again, users=users)
     whole = Experts.fit(train, ITEMS, limit=limit, **SETTINGS)
-    for task, shots in [(0, 0), (1, 1), (2, 3), (7, 2), (11, 5)]:
+    whole = whole if dense else sparse(whole, train)
+    for task, shots in [(0, 0), (1, 1), (2, 3), (7, 2), (8, 5)]:
         own = train.events.take(np.array([task]))
         support = own.window(np.array([0]), np.minimum(np.array([shots]), own.counts - 1))
         others = train.events.take(np.delete(np.arange(len(train)), task))
-        # The items that take part stay those of the whole, whoever is left out.
-        without = Experts.fit(Tasks(only(others, whole.taken), ordered), limit, **SETTINGS)
+        # The kept items stay those of the whole fit, whichever task is left out.
+        without = Experts.fit(Tasks(only(others, whole.kept_items), ordered), limit, **SETTINGS)
         assert_allclose(
-            raw(whole, support, own), raw(without, only(support, whole.taken)), rtol=1e-4, atol=1e-5
+            raw(whole, support, own),
+            raw(without, only(support, whole.kept_items)),
+            rtol=1e-4,
+            atol=1e-5,
         )
+
+
+def sparse(experts: Experts, train: Tasks) -> Experts:
+    """The experts as in a large catalogue: sparse matrices, and the inverse by the smaller side."""
+    matrix = train.met.matrix(ITEMS)[:, experts.kept_items]
+    transitions = experts.transitions
+    return replace(
+        experts,
+        inverse=gram_inverse(matrix, RIDGE, max_dense_items=0),
+        cooccurrence=item_matrix(sp.csr_array(experts.cooccurrence), max_dense_items=0),
+        transitions=None
+        if transitions is None
+        else item_matrix(sp.csr_array(transitions), max_dense_items=0),
+    )
 
 
 def only(examples: Examples, items: np.ndarray) -> Examples:
@@ -70,139 +89,140 @@ def only(examples: Examples, items: np.ndarray) -> Examples:
     return Examples(flat, np.ones(len(flat), dtype=np.float32), start)
 
 
-def test_a_batch_hears_what_each_of_its_tasks_would_hear():
+def test_scores_of_a_batch_are_those_of_each_task_alone():
     train = tasks(ordered=True)
-    evidence = Experts.fit(train, ITEMS, limit=9, **SETTINGS)
+    experts = Experts.fit(train, ITEMS, limit=9, **SETTINGS)
     own = train.events.take(np.array([3, 3, 8, 20]))
     support = own.window(np.zeros(4, dtype=int), np.minimum(np.array([1, 4, 0, 2]), own.counts - 1))
-    together = evidence.scores(support, own)
-    assert together.shape == (4, 9, 4) and together.dtype == np.float32
+    batch = experts.scores(support, own)
+    assert batch.shape == (4, 9, 4) and batch.dtype == np.float32
     for t in range(4):
         one = np.array([t])
         assert_allclose(
-            together[t : t + 1],
-            evidence.scores(support.take(one), own.take(one)),
+            batch[t : t + 1],
+            experts.scores(support.take(one), own.take(one)),
             rtol=1e-5,
             atol=1e-6,
         )
 
 
 @pytest.mark.parametrize("limit", [ITEMS, 7])
-def test_what_each_witness_says_is_the_sum_written_out(limit):
+def test_scores_of_each_expert_are_the_sums_written_out(limit):
     train = tasks(ordered=True)
-    evidence = Experts.fit(train, ITEMS, limit=limit, **SETTINGS)
-    taken = evidence.taken.tolist()
+    experts = Experts.fit(train, ITEMS, limit=limit, **SETTINGS)
+    kept = experts.kept_items.tolist()
     counts = np.bincount(train.events.item, minlength=ITEMS)
-    assert sorted(counts[taken]) == sorted(counts)[-limit:]
-    histories = [[item for item in row if item in taken] for row in rows_of(train.events)]
-    support = [item for item in (4, 0, 9, 2) if item in taken]
-    said = raw(
-        evidence, Examples(np.array([4, 0, 9, 2]), np.ones(4, dtype=np.float32), np.array([0, 4]))
+    assert sorted(counts[kept]) == sorted(counts)[-limit:]
+    histories = [[item for item in row if item in kept] for row in rows_of(train.events)]
+    support = [item for item in (4, 0, 9, 2) if item in kept]
+    scores = raw(
+        experts, Examples(np.array([4, 0, 9, 2]), np.ones(4, dtype=np.float32), np.array([0, 4]))
     )[0]
 
-    met = np.array([[item in row for item in taken] for row in histories], dtype=float)
+    met = np.array([[item in row for item in kept] for row in histories], dtype=float)
     inverse = np.linalg.inv(met.T @ met + RIDGE * np.eye(limit))
     weights = -inverse / np.diag(inverse)
-    places = [taken.index(item) for item in support]
-    others = [place for place in range(limit) if place not in places]
+    positions = [kept.index(item) for item in support]
+    others = [position for position in range(limit) if position not in positions]
     assert_allclose(
-        said[others, 0], weights[np.ix_(places, others)].sum(axis=0), rtol=1e-4, atol=1e-5
+        scores[others, 0], weights[np.ix_(positions, others)].sum(axis=0), rtol=1e-4, atol=1e-5
     )
 
     n = met.sum(axis=0)
     cosines = (met.T @ met) / np.sqrt(np.outer(n + SHRINK, n + SHRINK))
-    assert_allclose(said[:, 1], cosines[places].sum(axis=0), rtol=1e-4)
+    assert_allclose(scores[:, 1], cosines[positions].sum(axis=0), rtol=1e-4)
 
-    after = np.zeros((limit, limit))
+    transitions = np.zeros((limit, limit))
     for row in histories:
         for i, first in enumerate(row):
             for gap, second in enumerate(row[i + 1 : i + 1 + WINDOW], start=1):
-                after[taken.index(first), taken.index(second)] += gap**-0.5
-    shares = after / (n[:, None] + SHRINK) / np.sqrt(n + SHRINK)
-    assert_allclose(said[:, 2], shares[places].sum(axis=0), rtol=1e-4)
-    newest_first = 1 / (1 + np.arange(len(places)))[::-1]
-    assert_allclose(said[:, 3], newest_first @ shares[places], rtol=1e-4)
+                transitions[kept.index(first), kept.index(second)] += gap**-0.5
+    shares = transitions / (n[:, None] + SHRINK) / np.sqrt(n + SHRINK)
+    assert_allclose(scores[:, 2], shares[positions].sum(axis=0), rtol=1e-4)
+    newest_first = 1 / (1 + np.arange(len(positions)))[::-1]
+    assert_allclose(scores[:, 3], newest_first @ shares[positions], rtol=1e-4)
 
 
 @pytest.mark.parametrize("again", [False, True])
-@pytest.mark.parametrize("small", [0, 100])
+@pytest.mark.parametrize(("dense", "users"), [(True, 25), (False, 25), (False, 9)])
 @pytest.mark.parametrize("limit", [ITEMS, 7])
-def test_of_a_few_items_the_witnesses_say_what_they_say_of_all(limit, small, again, monkeypatch):
-    monkeypatch.setattr("warmstart.cooccurrence.gram.SMALL", small)
-    monkeypatch.setattr("warmstart.ensemble.experts.SMALL", small)
+def test_scores_of_a_few_items_are_those_among_all(limit, dense, users, again):
     rng = np.random.default_rng(0)
     content = sp.csr_array((rng.random((ITEMS, 9)) < 0.4).astype(np.float32))
-    profile = sp.csr_array((rng.random((25, 6)) < 0.5).astype(np.float32))
-    train = replace(tasks(ordered=True, again=again), profile=profile)
-    evidence = Experts.fit(train, ITEMS, limit=limit, item_features=content, **SETTINGS)
-    if evidence.foretold is None:  # these columns foretell nothing, but say something
-        heard = ProfileRegression.fit(
-            profile, train.met.matrix(ITEMS)[:, evidence.taken], ridge=3.0
+    profile = sp.csr_array((rng.random((users, 6)) < 0.5).astype(np.float32))
+    train = replace(tasks(ordered=True, again=again, users=users), profile=profile)
+    experts = Experts.fit(train, ITEMS, limit=limit, item_features=content, **SETTINGS)
+    experts = experts if dense else sparse(experts, train)
+    if experts.profile_regression is None:  # it was dropped, since popularity hits more
+        regression = ProfileRegression.fit(
+            profile, train.met.matrix(ITEMS)[:, experts.kept_items], ridge=3.0
         )
-        evidence = replace(
-            evidence, foretold=heard, spread=np.append(evidence.spread, np.float32(2.0))
+        experts = replace(
+            experts,
+            profile_regression=regression,
+            spread=np.append(experts.spread, np.float32(2.0)),
         )
-    support, few = train.events.take(np.array([3, 8, 20])), np.array([11, 0, 5, 4])
-    said = evidence.scores(support, None, profile[[3, 8, 20]])
-    whole = np.zeros((3, ITEMS, evidence.n_experts), dtype=np.float32)
-    whole[:, evidence.taken] = said
+    support, few = train.events.take(np.array([3, 8, 5])), np.array([11, 0, 5, 4])
+    scores = experts.scores(support, None, profile[[3, 8, 5]])
+    whole = np.zeros((3, ITEMS, experts.n_experts), dtype=np.float32)
+    whole[:, experts.kept_items] = scores
     assert_allclose(
-        evidence.score_subset(support, profile[[3, 8, 20]], few),
+        experts.score_subset(support, profile[[3, 8, 5]], few),
         whole[:, few],
         rtol=1e-4,
         atol=1e-5,
     )
 
 
-def test_content_says_what_is_lost_without_its_columns():
+def test_content_attribution_is_what_is_lost_without_the_columns():
     rng = np.random.default_rng(0)
     content = sp.csr_array((rng.random((ITEMS, 9)) < 0.4).astype(np.float32))
     train = tasks(ordered=True)
-    evidence = Experts.fit(train, ITEMS, limit=9, item_features=content, **SETTINGS)
+    experts = Experts.fit(train, ITEMS, limit=9, item_features=content, **SETTINGS)
     support, marked = train.events.take(np.array([3])), np.arange(9) < 4
-    item = int(evidence.taken[2])
-    fewer = evidence.content.toarray()
+    item = int(experts.kept_items[2])
+    fewer = experts.content.toarray()
     fewer[2, marked] = 0.0
-    without = replace(evidence, content=sp.csr_array(fewer))
+    without = replace(experts, content=sp.csr_array(fewer))
     assert item not in support.item
-    lost = evidence.scores(support)[0, 2, 2] - without.scores(support)[0, 2, 2]
+    lost = experts.scores(support)[0, 2, 2] - without.scores(support)[0, 2, 2]
     assert_allclose(
-        evidence.content_attribution(support, item, [marked, ~marked])[0],
+        experts.content_attribution(support, item, [marked, ~marked])[0],
         lost,
         rtol=1e-4,
         atol=1e-6,
     )
     assert lost != 0
-    absent = int(np.setdiff1d(np.arange(ITEMS), evidence.taken)[0])
-    assert_allclose(evidence.content_attribution(support, absent, [marked]), 0)
+    absent = int(np.setdiff1d(np.arange(ITEMS), experts.kept_items)[0])
+    assert_allclose(experts.content_attribution(support, absent, [marked]), 0)
 
 
-def test_without_an_order_nothing_follows():
-    evidence = Experts.fit(tasks(ordered=False), ITEMS)
-    assert evidence.after is None and evidence.n_experts == 2
+def test_without_a_time_order_there_are_no_transitions():
+    experts = Experts.fit(tasks(ordered=False), ITEMS)
+    assert experts.transitions is None and experts.n_experts == 2
 
 
-def test_witnesses_have_like_spread():
+def test_experts_have_equal_spread():
     train = tasks(ordered=True, users=300)
-    evidence = Experts.fit(train, ITEMS, **SETTINGS)
+    experts = Experts.fit(train, ITEMS, **SETTINGS)
     batch = train.episodes(np.random.default_rng(1), 400, most_shots=10, queries=1)
-    spread = evidence.scores(batch.support, batch.own).std(axis=1).mean(axis=0)
+    spread = experts.scores(batch.support, batch.own).std(axis=1).mean(axis=0)
     assert_allclose(spread, np.ones(4), rtol=0.2)
 
 
-def test_saved_and_restored_it_says_the_same():
+def test_scores_are_the_same_after_a_restore():
     train = tasks(ordered=True)
-    evidence = Experts.fit(train, ITEMS, limit=9, **SETTINGS)
-    again = Experts.restore(evidence.arrays())
-    np.testing.assert_array_equal(again.scores(train.events), evidence.scores(train.events))
+    experts = Experts.fit(train, ITEMS, limit=9, **SETTINGS)
+    again = Experts.restore(experts.arrays())
+    np.testing.assert_array_equal(again.scores(train.events), experts.scores(train.events))
 
 
-def test_the_ridge_chosen_finds_most_of_what_tasks_left_out_of_the_fit_met():
+def test_the_ridge_chosen_has_the_best_leave_one_out_hit_rate():
     train = tasks(ordered=False, users=40)
     chosen = Experts.fit(train, ITEMS)
     met = train.events.matrix(ITEMS).toarray().astype(float)
     gram = met.T @ met
-    inverse = chosen.precision.left_multiply(sp.csr_array(np.eye(ITEMS, dtype=np.float32))).astype(
+    inverse = chosen.inverse.left_multiply(sp.csr_array(np.eye(ITEMS, dtype=np.float32))).astype(
         float
     )
     ridge = (np.linalg.inv(inverse) - gram).diagonal().mean()
@@ -210,13 +230,13 @@ def test_the_ridge_chosen_finds_most_of_what_tasks_left_out_of_the_fit_met():
         np.random.default_rng(0), RIDGE_SEARCH_TASKS, most_shots=20, queries=NEXT
     )
     shares = []
-    for tried in RIDGES:
+    for ridge_tried in RIDGES:
         hits: list[bool] = []
         for support, query, own in zip(
             *map(rows_of, (batch.support, batch.query, batch.own)), strict=True
         ):
             row = np.isin(np.arange(ITEMS), own).astype(float)
-            inverse = np.linalg.inv(gram - np.outer(row, row) + tried * np.eye(ITEMS))
+            inverse = np.linalg.inv(gram - np.outer(row, row) + ridge_tried * np.eye(ITEMS))
             scores = (-inverse / np.diag(inverse))[support].sum(axis=0)
             scores[support] = -np.inf
             hits += [scores[item] >= np.sort(scores)[-FIRST] for item in query]
@@ -224,31 +244,31 @@ def test_the_ridge_chosen_finds_most_of_what_tasks_left_out_of_the_fit_met():
     assert ridge == pytest.approx(RIDGES[int(np.argmax(shares))], rel=1e-2)
 
 
-def test_content_speaks_by_the_cosine_of_rows_in_which_rare_columns_weigh_more():
+def test_content_scores_are_cosines_with_inverse_frequency_weights():
     train = tasks(ordered=False)
     content = (np.random.default_rng(3).random((ITEMS, 5)) < 0.4).astype(np.float32)
-    content[2] = 0  # of this one nothing is known
-    evidence = Experts.fit(train, ITEMS, item_features=sp.csr_array(content), **SETTINGS)
-    weighed = content / np.sqrt((content**2).sum(axis=0) + IDF_SMOOTHING)
-    unit = weighed / np.maximum(np.linalg.norm(weighed, axis=1, keepdims=True), 1e-9)
+    content[2] = 0  # an item without content
+    experts = Experts.fit(train, ITEMS, item_features=sp.csr_array(content), **SETTINGS)
+    weighted = content / np.sqrt((content**2).sum(axis=0) + IDF_SMOOTHING)
+    unit = weighted / np.maximum(np.linalg.norm(weighted, axis=1, keepdims=True), 1e-9)
     support = Examples(np.array([4, 0, 2]), np.ones(3, dtype=np.float32), np.array([0, 3]))
-    said = raw(evidence, support)[0]
-    assert said.shape == (ITEMS, 3)
-    assert_allclose(said[:, 2], unit @ unit[[4, 0, 2]].sum(axis=0), rtol=1e-4, atol=1e-6)
-    assert not said[2, 2].any()
+    scores = raw(experts, support)[0]
+    assert scores.shape == (ITEMS, 3)
+    assert_allclose(scores[:, 2], unit @ unit[[4, 0, 2]].sum(axis=0), rtol=1e-4, atol=1e-6)
+    assert not scores[2, 2].any()
     own = train.events.take(np.array([0]))
     first = own.window(np.array([0]), np.array([1]))
     assert_allclose(
-        raw(evidence, first, own)[..., 2], raw(evidence, first)[..., 2]
-    )  # it hangs on nobody's events
-    again = Experts.restore(evidence.arrays())
-    np.testing.assert_array_equal(again.scores(train.events), evidence.scores(train.events))
+        raw(experts, first, own)[..., 2], raw(experts, first)[..., 2]
+    )  # content needs no leave-one-out
+    again = Experts.restore(experts.arrays())
+    np.testing.assert_array_equal(again.scores(train.events), experts.scores(train.events))
 
 
-def test_content_begins_less_loud_than_what_users_did():
+def test_content_starts_at_a_smaller_scale_than_cooccurrence():
     train = tasks(ordered=False, users=300)
     content = sp.csr_array((np.random.default_rng(3).random((ITEMS, 5)) < 0.4).astype(np.float32))
-    evidence = Experts.fit(train, ITEMS, item_features=content, **SETTINGS)
+    experts = Experts.fit(train, ITEMS, item_features=content, **SETTINGS)
     batch = train.episodes(np.random.default_rng(1), 400, most_shots=10, queries=1)
-    spread = evidence.scores(batch.support, batch.own).std(axis=1).mean(axis=0)
+    spread = experts.scores(batch.support, batch.own).std(axis=1).mean(axis=0)
     assert_allclose(spread, [1, 1, 1 / CONTENT_DOWNWEIGHT], rtol=0.2)

@@ -1,4 +1,4 @@
-"""The precision against a plain inverse, from either side."""
+"""The inverse Gram matrix against a plain inverse, held by either side."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from warmstart.tasks.tasks import Examples, Tasks
 RIDGE = 3.0
 
 
-def met(users: int, items: int) -> sp.csr_array:
+def interactions(users: int, items: int) -> sp.csr_array:
     return sp.csr_array((np.random.default_rng(0).random((users, items)) < 0.3).astype(np.float32))
 
 
@@ -25,11 +25,10 @@ def met(users: int, items: int) -> sp.csr_array:
     ("users", "items", "kind"),
     [(30, 12, DenseInverse), (12, 30, WoodburyInverse), (9, 9, DenseInverse)],
 )
-def test_it_is_the_inverse_whichever_side_is_smaller(users, items, kind, monkeypatch):
-    monkeypatch.setattr("warmstart.cooccurrence.gram.SMALL", 0)
-    x = met(users, items)
+def test_it_is_the_inverse_whichever_side_is_smaller(users, items, kind):
+    x = interactions(users, items)
     expected = np.linalg.inv((x.T @ x).toarray().astype(float) + RIDGE * np.eye(items))
-    found = gram_inverse(x, RIDGE)
+    found = gram_inverse(x, RIDGE, max_dense_items=0)
     assert isinstance(found, kind)
     assert_allclose(
         found.left_multiply(sp.csr_array(np.eye(items, dtype=np.float32))),
@@ -38,7 +37,7 @@ def test_it_is_the_inverse_whichever_side_is_smaller(users, items, kind, monkeyp
         atol=1e-6,
     )
     assert_allclose(found.diagonal, np.diag(expected), rtol=1e-5)
-    rows = met(5, items)
+    rows = interactions(5, items)
     assert_allclose(found.left_multiply(rows), rows @ expected, rtol=1e-4, atol=1e-6)
     assert found.left_multiply(rows).dtype == np.float32
     some, others = np.array([5, 0]), np.array([8, 5, 2])
@@ -50,7 +49,7 @@ def test_it_is_the_inverse_whichever_side_is_smaller(users, items, kind, monkeyp
     )
 
 
-def test_only_where_both_sides_are_large_some_items_are_left_out():
+def test_only_where_both_sides_are_large_are_items_dropped():
     events = Examples(
         np.array([0, 1, 2, 1, 2, 2, 3]), np.ones(7, dtype=np.float32), np.array([0, 3, 5, 6, 7])
     )

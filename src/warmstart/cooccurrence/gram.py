@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Float64, Int64
 from scipy.linalg import get_lapack_funcs
 
 from warmstart.arrays import sparse_from_arrays, sparse_to_arrays
@@ -130,8 +130,10 @@ def most_frequent(counts: Int64[np.ndarray, "J"], k: int) -> Int64[np.ndarray, "
     return np.sort(np.argsort(-counts, kind="stable")[:k])
 
 
-def _quadratic_forms(rows: sp.csr_array, matrix: Square) -> np.ndarray:
-    """x' M x for each sparse row x of a (J, U) matrix and a dense (U, U) matrix M: (J,)."""
+def _quadratic_forms(
+    rows: sp.csr_array, matrix: Float64[np.ndarray, "U U"]
+) -> Float64[np.ndarray, "J"]:
+    """x' M x for each row x of a sparse (J, U) matrix: (J,)."""
     chunks = [
         rows[first : first + CHUNK_ITEMS] for first in range(0, len(rows.indptr) - 1, CHUNK_ITEMS)
     ]

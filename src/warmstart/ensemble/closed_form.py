@@ -7,7 +7,7 @@ subtraction.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import scipy.sparse as sp
@@ -24,6 +24,7 @@ SubsetScores = Float32[np.ndarray, "T Q"]
 ColumnMask = Bool[np.ndarray, "G"]
 
 
+@runtime_checkable
 class Expert(Protocol):
     """A scorer of J items by statistics of all training tasks."""
 
