@@ -1,5 +1,5 @@
-"""The stack against its sum written out, and on a world whose new items only the latest events
-know.
+"""The stacked scorer against its sum written out, and on data whose new items only the latest
+events have.
 """
 
 import itertools
@@ -11,24 +11,25 @@ import pytest
 import torch
 
 from warmstart.baselines import Popularity
-from warmstart.ensemble.base_scorers import BaseScorers
-from warmstart.ensemble.combiner import MAX_SHOTS, Combiner, TrainingCandidates, fit_combiner
+from warmstart.ensemble.combiner import MAX_SHOTS, Combiner
+from warmstart.ensemble.combiner_training import CandidateSampler, TrainingCases, fit_combiner
 from warmstart.ensemble.count_features import FEATURE_NAMES, ITEM_FEATURE_NAMES, CountFeatures
-from warmstart.ensemble.stacked import StackedScorer
+from warmstart.ensemble.stacked import BaseScorers, StackedScorer
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.evaluation.validation import overall
 from warmstart.learners import CORE
 from warmstart.tasks.scenarios import NEXT_CLICK, ScenarioOptions, cross_domain
 from warmstart.tasks.tasks import Examples, Question, Split, TaskBatch, Tasks
 from warmstart.training import registry as recipes
-from warmstart.training.loop import Schedule, train
+from warmstart.training.loop import train
 from warmstart.training.registry import RECIPES
+from warmstart.training.schedule import Schedule
 from warmstart.training.stacked_recipe import Stacked
 from warmstart.training.tuning import Classic, Meta, Order
 
 ITEMS = 40
 QUICK = {"judge_steps": 2, "judge_cases": 100}
-NOWHERE = np.zeros(ITEMS, dtype=bool)  # all items may be an answer
+NO_SOURCE = np.zeros(ITEMS, dtype=bool)  # all items may be an answer
 
 
 @pytest.fixture
@@ -46,11 +47,11 @@ def popular(past: Examples) -> Popularity:
     return Popularity.fit(Tasks(past, ordered=True), items=ITEMS)
 
 
-def alone(past: Examples) -> BaseScorers:
+def only_popularity(past: Examples) -> BaseScorers:
     return BaseScorers({"popularity": popular(past)})
 
 
-def judge(seed: int = 0) -> Combiner:
+def combiner(seed: int = 0) -> Combiner:
     torch.manual_seed(seed)
     made = Combiner(8)
     for parameter in made.parameters():
@@ -60,28 +61,28 @@ def judge(seed: int = 0) -> Combiner:
 
 @torch.no_grad()
 def test_every_score_is_the_hidden_layer_written_out(past, support):
-    memory, weigh = CountFeatures.fit(past, True, NOWHERE), judge()
-    stack = StackedScorer(alone(past), memory, weigh)
+    features, network = CountFeatures.fit(past, True, NO_SOURCE), combiner()
+    stack = StackedScorer(only_popularity(past), features, network)
     scores = stack.score(stack.adapt(support), np.arange(ITEMS))
-    base, heard = stack.base_scorers.scores(support), memory.extract(support)
-    said = np.zeros((len(support), ITEMS, len(FEATURE_NAMES)), dtype=np.float32)
-    said[heard.task, heard.item] = heard.values
+    base, found = stack.base_scorers.scores(support), features.extract(support)
+    values = np.zeros((len(support), ITEMS, len(FEATURE_NAMES)), dtype=np.float32)
+    values[found.task, found.item] = found.values
     for t, shots in enumerate(support.counts):
         for item in range(ITEMS):
             hidden = (
-                weigh.of_base * float(base[t, item])
-                + torch.from_numpy(said[t, item]) @ weigh.of_said
+                network.of_base * float(base[t, item])
+                + torch.from_numpy(values[t, item]) @ network.of_said
             )
             hidden = (
                 hidden
-                + weigh.of_item(torch.from_numpy(memory.item_features[item]))
-                + weigh.of_shots[min(shots, MAX_SHOTS)]
+                + network.of_item(torch.from_numpy(features.item_features[item]))
+                + network.of_shots[min(shots, MAX_SHOTS)]
             )
-            wanted = float(base[t, item]) + float(hidden.clamp(min=0) @ weigh.out)
+            wanted = float(base[t, item]) + float(hidden.clamp(min=0) @ network.out)
             assert scores[t, item] == pytest.approx(wanted, rel=1e-4, abs=1e-4)
 
 
-def test_logits_are_heard_as_the_likelihood_over_chance(past, support):
+def test_logits_become_the_log_lift_over_the_mean_likelihood(past, support):
     class Logits(Popularity):
         def score(self, state, items):
             return np.log(2 * super().score(state, items) + 0.1)
@@ -91,7 +92,7 @@ def test_logits_are_heard_as_the_likelihood_over_chance(past, support):
     np.testing.assert_allclose(found[0], np.log(chance / chance.mean()) / 3, rtol=1e-4, atol=1e-5)
 
 
-def test_scores_of_any_scale_are_heard_alike(past, support):
+def test_scores_of_any_scale_become_the_same_z_scores(past, support):
     class Scaled(Popularity):
         def score(self, state, items):
             return 50 * super().score(state, items) - 7
@@ -105,12 +106,12 @@ def test_scores_of_any_scale_are_heard_alike(past, support):
     np.testing.assert_allclose(one.std(axis=1), 1, rtol=1e-4)
 
 
-def test_several_bases_are_heard_as_their_mean(past, support):
-    class Turned(Popularity):
+def test_several_base_scorers_are_averaged(past, support):
+    class Reversed(Popularity):
         def score(self, state, items):
             return -3 * super().score(state, items) ** 2
 
-    parts = {"one": popular(past), "other": Turned(popular(past).popular)}
+    parts = {"one": popular(past), "other": Reversed(popular(past).popular)}
     found = BaseScorers(parts, logits=["other"]).scores(support)
     apart = [
         BaseScorers({name: part}, logits=["other"]).scores(support) for name, part in parts.items()
@@ -118,16 +119,20 @@ def test_several_bases_are_heard_as_their_mean(past, support):
     np.testing.assert_allclose(found, (apart[0] + apart[1]) / 2, rtol=1e-5)
 
 
-def test_before_it_has_learned_it_says_what_the_base_says(past, support):
-    stack = StackedScorer(alone(past), CountFeatures.fit(past, True, NOWHERE), Combiner(8))
+def test_before_training_the_scores_are_those_of_the_base_scorers(past, support):
+    stack = StackedScorer(
+        only_popularity(past), CountFeatures.fit(past, True, NO_SOURCE), Combiner(8)
+    )
     np.testing.assert_array_equal(stack.adapt(support), stack.base_scorers.scores(support))
 
 
-def test_with_sessions_is_a_stack_whose_memory_began_with_them(past, support, examples):
+def test_with_sessions_is_a_stack_that_counted_them_from_the_beginning(past, support, examples):
     more = examples([[39, 38], [8, 39]])
-    stack = StackedScorer(alone(past), CountFeatures.fit(past, True, NOWHERE), judge())
+    stack = StackedScorer(
+        only_popularity(past), CountFeatures.fit(past, True, NO_SOURCE), combiner()
+    )
     whole = StackedScorer(
-        stack.base_scorers, CountFeatures.fit(past, True, NOWHERE).with_sessions(more), judge()
+        stack.base_scorers, CountFeatures.fit(past, True, NO_SOURCE).with_sessions(more), combiner()
     )
     before = stack.adapt(support)
     np.testing.assert_array_equal(stack.with_sessions(more).adapt(support), whole.adapt(support))
@@ -146,27 +151,25 @@ def prefixes(examples, question: Question) -> TaskBatch:
     "question", [Question(again=True), Question(among=np.arange(0, ITEMS, 3)), Question()]
 )
 def test_the_loss_is_the_cross_entropy_over_the_whole_catalogue(past, examples, question):
-    batch, weigh = prefixes(examples, question), judge()
-    stack = StackedScorer(alone(past), CountFeatures.fit(past, True, NOWHERE), weigh)
-    cases = TrainingCandidates(
-        stack.base_scorers, stack.count_features, batch, np.random.default_rng(0)
-    )
+    batch, network = prefixes(examples, question), combiner()
+    stack = StackedScorer(only_popularity(past), CountFeatures.fit(past, True, NO_SOURCE), network)
+    cases = TrainingCases(stack.base_scorers, stack.count_features, batch, np.random.default_rng(0))
     scores = torch.from_numpy(stack.adapt(batch.support))
     scores[:, question.others(ITEMS)] = -torch.inf
     if not question.again:
         scores[batch.support.task, batch.support.item] = -torch.inf
     wanted = torch.nn.functional.cross_entropy(scores, torch.from_numpy(batch.query.item))
-    assert float(cases.loss(weigh, torch.arange(3))) == pytest.approx(float(wanted), rel=1e-4)
+    assert float(cases.loss(network, torch.arange(3))) == pytest.approx(float(wanted), rel=1e-4)
 
 
-def test_the_candidates_stand_for_all_items_and_what_came_is_one_of_them(
-    past, examples, monkeypatch
-):
-    for name, size in (("LIKELY", 4), ("NAMED", 3), ("DRAWN", 12)):
-        monkeypatch.setattr(f"warmstart.ensemble.combiner.{name}", size)
+def test_candidates_stand_for_all_items_and_the_next_event_is_one_of_them(past, examples):
     batch = prefixes(examples, Question())
-    cases = TrainingCandidates(
-        alone(past), CountFeatures.fit(past, True, NOWHERE), batch, np.random.default_rng(0)
+    cases = TrainingCases(
+        only_popularity(past),
+        CountFeatures.fit(past, True, NO_SOURCE),
+        batch,
+        np.random.default_rng(0),
+        CandidateSampler(likely=4, featured=3, drawn=12),
     )
     assert cases.item[:, 0].tolist() == batch.query.item.tolist()
     stood_for = cases.log_weight.exp().sum(dim=1)
@@ -179,9 +182,7 @@ def test_the_candidates_stand_for_all_items_and_what_came_is_one_of_them(
 
 
 def drifting(sessions: int) -> Split:
-    """Sessions whose items are a window that moves on with time: what is asked is always among the
-    newest.
-    """
+    """Sessions whose items are a window that moves with time: the next item is always a new one."""
     rng = np.random.default_rng(1)
     first = np.linspace(0, 300, sessions).astype(int)[:, None]
     item = first + rng.permuted(np.tile(np.arange(20), (sessions, 1)), axis=1)[:, :4]
@@ -195,7 +196,7 @@ def drifting(sessions: int) -> Split:
     return Split(train, valid, test, items=320, least_events=2)
 
 
-def test_what_was_met_of_late_is_heard():
+def test_popularity_in_the_latest_sessions_is_used():
     split = drifting(2000)
     plain = recipes.fit("popularity", Order(split)).scorer
     stack = Stacked({"popularity": Classic(Popularity)}).fit(
@@ -208,21 +209,21 @@ def test_what_was_met_of_late_is_heard():
     assert bar < 0.1 < 0.15 < reached  # the best guess among twenty is worth about .23
 
 
-def test_the_judge_learns_from_tasks_that_its_parts_have_not_seen(monkeypatch):
+def test_the_combiner_is_trained_on_tasks_that_its_inputs_have_not_seen(monkeypatch):
     split = drifting(3000)
     seen: dict[str, Tasks] = {}
 
     @wraps(fit_combiner)
-    def spied(base, memory, later, **settings):
-        seen.update(later=later, memory=Tasks(memory.past, ordered=True))
-        return fit_combiner(base, memory, later, **settings)
+    def spied(base, features, later, **settings):
+        seen.update(later=later, features=Tasks(features.past, ordered=True))
+        return fit_combiner(base, features, later, **settings)
 
     def fitted(self, name, order):
         seen["base"] = order.split.train
         return fit(self, name, order)
 
     fit = Classic.fit
-    monkeypatch.setattr("warmstart.training.stacked_recipe.learned", spied)
+    monkeypatch.setattr("warmstart.training.stacked_recipe.fit_combiner", spied)
     monkeypatch.setattr(Classic, "fit", fitted)
     stack = (
         Stacked({"popularity": Classic(Popularity)})
@@ -231,21 +232,23 @@ def test_the_judge_learns_from_tasks_that_its_parts_have_not_seen(monkeypatch):
     )
     whole = split.train.events.item
     assert len(seen["later"]) == 560  # a fifth
-    for part in ("base", "memory"):
+    for part in ("base", "features"):
         np.testing.assert_array_equal(
             np.concatenate([seen[part].events.item, seen["later"].events.item]), whole
         )
-    np.testing.assert_array_equal(stack.memory.past.item, whole)  # in use it knows them, too
+    np.testing.assert_array_equal(
+        stack.count_features.past.item, whole
+    )  # in use it has counted them too
 
 
-def test_the_judge_learns_from_tasks_such_as_are_served(clicks, monkeypatch):
+def test_the_combiner_is_trained_on_tasks_like_those_that_are_served(clicks, monkeypatch):
     split = cross_domain(
         clicks(users=100, items=40, events=250), options=ScenarioOptions(target="films")
     )
     seen = []
     monkeypatch.setattr(
-        "warmstart.training.stacked_recipe.learned",
-        lambda base, memory, later, **_: seen.append(later) or Combiner(4),
+        "warmstart.training.stacked_recipe.fit_combiner",
+        lambda base, features, later, **_: seen.append(later) or Combiner(4),
     )
     Stacked({"popularity": Classic(Popularity)}).fit("stack", Order(split))
     assert len(seen[0]) and seen[0].alike_served.all() and not split.train.alike_served.all()
@@ -269,7 +272,7 @@ def runs(monkeypatch) -> list[tuple[Tasks, Schedule]]:
     return runs
 
 
-def test_a_network_goes_on_with_the_tasks_that_its_judge_learned_from(runs):
+def test_a_network_continues_with_the_tasks_of_its_combiner(runs):
     split = drifting(2000)
     stack = Stacked({"core": CORE_RECIPE}).fit("stack", Order(split, settings=QUICK))
     (earlier, first), (whole, then) = runs
@@ -278,7 +281,7 @@ def test_a_network_goes_on_with_the_tasks_that_its_judge_learned_from(runs):
     assert stack.tasks == 64 * 43
 
 
-def test_going_on_makes_it_no_worse_and_leaves_what_there_was():
+def test_continued_training_is_no_worse_and_leaves_the_old_model_unchanged():
     split = drifting(2000)
     longer = {"steps": 300, "rate": 0.05}
     before = CORE_RECIPE.fit(
@@ -286,7 +289,9 @@ def test_going_on_makes_it_no_worse_and_leaves_what_there_was():
     )
     kept = {name: array.copy() for name, array in before.scorer.arrays().items()}
     after = CORE_RECIPE.go_on(before, Order(split))
-    assert overall(after.valid) > overall(before.valid)  # it had not seen the newest items before
+    assert overall(after.valid) > overall(
+        before.valid
+    )  # the newest items were not in its first training
     assert after.fit_seconds > before.fit_seconds
     for name, array in before.scorer.arrays().items():
         np.testing.assert_array_equal(array, kept[name])
@@ -294,7 +299,7 @@ def test_going_on_makes_it_no_worse_and_leaves_what_there_was():
     assert hurried.tasks - before.tasks == 64  # a step at least
 
 
-def test_a_network_that_hears_closed_forms_stays_with_them(board, runs):
+def test_a_network_with_experts_is_not_trained_further(board, runs):
     settings = {
         "dim": 8,
         "steps": 4,
@@ -308,12 +313,16 @@ def test_a_network_that_hears_closed_forms_stays_with_them(board, runs):
     assert len(tasks) < len(board.train)
 
 
-def test_a_judge_is_the_same_for_a_seed(past):
+def test_a_combiner_is_the_same_for_a_seed(past):
     tasks = Tasks(past, ordered=True, question=NEXT_CLICK)
     settings = {"judge_units": 4, "judge_cases": 60, "judge_steps": 10}
     one, same, other = (
         fit_combiner(
-            alone(past), CountFeatures.fit(past, True, NOWHERE), tasks, seed=seed, **settings
+            only_popularity(past),
+            CountFeatures.fit(past, True, NO_SOURCE),
+            tasks,
+            seed=seed,
+            **settings,
         ).of_item.weight
         for seed in (3, 3, 4)
     )
@@ -321,10 +330,14 @@ def test_a_judge_is_the_same_for_a_seed(past):
     assert torch.equal(one, same) and not torch.equal(one, other)
 
 
-def test_no_later_task_at_all_leaves_the_base(past, support):
+def test_without_later_tasks_the_scores_are_those_of_the_base_scorers(past, support):
     nothing = Tasks(past.take(np.array([], dtype=int)), ordered=True, question=NEXT_CLICK)
-    made = fit_combiner(alone(past), CountFeatures.fit(past, True, NOWHERE), nothing, seed=0)
-    stack = StackedScorer(alone(past), CountFeatures.fit(past, True, NOWHERE), made)
+    untrained = fit_combiner(
+        only_popularity(past), CountFeatures.fit(past, True, NO_SOURCE), nothing, seed=0
+    )
+    stack = StackedScorer(
+        only_popularity(past), CountFeatures.fit(past, True, NO_SOURCE), untrained
+    )
     np.testing.assert_array_equal(stack.adapt(support), stack.base_scorers.scores(support))
 
 

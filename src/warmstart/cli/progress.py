@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from warmstart.experiments.compare import ProgressCallbacks
 from warmstart.experiments.results import Row
 from warmstart.experiments.tables import format_metric
-from warmstart.training.loop import History
+from warmstart.training.outer_loop import History
 
 SPARKLINE_BLOCKS = "▁▂▃▄▅▆▇█"
 SPARKLINE_WIDTH = 24

@@ -17,7 +17,7 @@ from warmstart.experiments.required_baselines import required_baselines
 from warmstart.experiments.results import Row
 from warmstart.tasks.scenarios import BENCHMARK, NO_OPTIONS, ScenarioOptions, cut
 from warmstart.tasks.tasks import Split
-from warmstart.training.loop import History
+from warmstart.training.outer_loop import History
 from warmstart.training.registry import AUTO, fit, recipe
 from warmstart.training.search import select
 from warmstart.training.tuning import Fitted, Order

@@ -14,7 +14,7 @@ from warmstart.evaluation.validation import overall
 from warmstart.explain.user_groups import Tastes
 from warmstart.recommend.recommender import Recommender, from_log
 from warmstart.tasks.scenarios import DEPLOY, NO_OPTIONS, ScenarioOptions, cut, seen_by
-from warmstart.training.loop import Progress
+from warmstart.training.outer_loop import Progress
 from warmstart.training.registry import AUTO, restore
 from warmstart.training.registry import fit as fit_learner
 from warmstart.training.search import select

@@ -21,12 +21,12 @@ from warmstart.ensemble.switching import ShotSwitch, arrays_of_scorer
 from warmstart.errors import Misuse
 from warmstart.evaluation.evaluate import Objective
 from warmstart.learners import (
+    CORE,
     IMAML,
     MAML,
     MANN,
     PTUPCDR,
     Blend,
-    CORE,
     DropoutNet,
     FineTune,
     GRU4Rec,

@@ -20,7 +20,7 @@ from warmstart.ensemble.switching import ShotSwitch
 from warmstart.errors import Misuse
 from warmstart.evaluation.evaluate import HEADLINE, NAMES, Objective
 from warmstart.evaluation.validation import by_task, overall
-from warmstart.training.loop import History, Progress
+from warmstart.training.outer_loop import History, Progress
 from warmstart.training.registry import AUTO, RECIPES, fit
 from warmstart.training.shot_assignment import (
     Entrant,

@@ -20,12 +20,14 @@ from warmstart.evaluation.validation import overall, quality
 from warmstart.learners.base import Learner
 from warmstart.model.encoder import Encoder
 from warmstart.model.few_shot import FewShot
-from warmstart.model.fitted import ITEM_COLUMNS, FittedModel, as_scorer
+from warmstart.model.fitted import ITEM_COLUMNS, FittedModel
 from warmstart.model.statistics import InitialStatistics
 from warmstart.model.user_neighbours import UserNeighbours
 from warmstart.scorer import Scorer
 from warmstart.tasks.tasks import Split
-from warmstart.training.loop import History, Progress, Schedule, train
+from warmstart.training.loop import train
+from warmstart.training.outer_loop import History, Progress
+from warmstart.training.schedule import Schedule
 
 Kind = Literal["classic", "meta", "transfer"]
 Settings = Mapping[str, Any]
@@ -165,7 +167,7 @@ class Meta:
             return start
         return replace(
             start,
-            evidence=Experts.fit(
+            experts=Experts.fit(
                 split.train,
                 split.items,
                 item_features=split.item_features,
@@ -194,7 +196,7 @@ class Meta:
         )
         valid = history.quality[history.steps.index(history.best_step)]
         took = time.perf_counter() - started
-        scorer = self._served(as_scorer(model), order, settings)
+        scorer = self._served(FittedModel(model), order, settings)
         seen = history.steps[-1] * schedule.tasks
         return self._tuned(
             Fitted(name, self.kind, scorer, settings, valid, took, seen, history=history), order
@@ -223,7 +225,7 @@ class Meta:
         )
         return replace(
             fitted,
-            scorer=as_scorer(model),
+            scorer=FittedModel(model),
             valid=history.quality[history.steps.index(history.best_step)],
             fit_seconds=fitted.fit_seconds + time.perf_counter() - started,
             tasks=fitted.tasks + history.steps[-1] * whole.tasks,
@@ -243,7 +245,7 @@ class Meta:
         return replace(best, tune_seconds=time.perf_counter() - started)
 
     def restore(self, arrays: Arrays, settings: Settings) -> Scorer:
-        trained = as_scorer(
+        trained = FittedModel(
             self._restored(arrays, settings), torch.from_numpy(arrays[ITEM_COLUMNS])
         )
         if self.serve is None:
@@ -272,7 +274,7 @@ class Meta:
             initial_embeddings=start.initial_embeddings,
             **accepted(Encoder, settings),
         )
-        witnesses = 0 if start.evidence is None else start.evidence.n_experts
+        witnesses = 0 if start.experts is None else start.experts.n_experts
         facts = accepted(
             self.cls, {"dim": encoder.dim, "ordered": start.ordered, "witnesses": witnesses}
         )
@@ -283,7 +285,7 @@ class Meta:
             start.popularity,
             value_mean=start.value_mean,
             value_std=start.value_std,
-            evidence=start.evidence,
+            experts=start.experts,
             **accepted(FewShot, settings),
         )
 

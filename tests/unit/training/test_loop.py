@@ -15,8 +15,10 @@ from warmstart.learners.objectives import MASKED_LOGIT
 from warmstart.tasks.scenarios import ScenarioOptions, cross_domain, session, user_cold_start
 from warmstart.tasks.tasks import Examples, Split, TaskBatch, Tasks
 from warmstart.training import registry as recipes
-from warmstart.training.loop import History, Schedule, train
+from warmstart.training.loop import train
+from warmstart.training.outer_loop import History
 from warmstart.training.registry import RECIPES
+from warmstart.training.schedule import Schedule
 from warmstart.training.tuning import Fitted, Order
 
 SMALL = {"dim": 8, "objective": "ranking"}

@@ -11,8 +11,8 @@ from warmstart.evaluation.validation import overall
 from warmstart.model.encoder import Encoder
 from warmstart.model.few_shot import FewShot
 from warmstart.training import registry as recipes
-from warmstart.training.loop import Schedule
 from warmstart.training.registry import RECIPES
+from warmstart.training.schedule import Schedule
 from warmstart.training.tuning import Meta, Order
 
 

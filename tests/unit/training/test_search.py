@@ -11,6 +11,7 @@ import warmstart as ws
 from warmstart.ensemble.switching import ShotSwitch, arrays_of_scorer
 from warmstart.errors import Misuse
 from warmstart.evaluation.validation import by_task, overall
+from warmstart.scorer import Capabilities
 from warmstart.training import registry as recipes
 from warmstart.training.registry import AUTO
 from warmstart.training.search import Entrant, Finish, Race, gate, select
@@ -22,6 +23,7 @@ CLASSICS = ("popularity", "ease", "item-knn")
 
 class Silent:
     items = 3
+    capabilities = Capabilities()
 
     def adapt(self, support, profile=None):
         return len(support)

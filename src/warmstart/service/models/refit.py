@@ -24,14 +24,22 @@ from warmstart.errors import WarmstartError
 from warmstart.evaluation.validation import overall, quality
 from warmstart.recommend.fit import fit
 from warmstart.recommend.recommender import Recommender, load
-from warmstart.scorer import Candidates, Scorer, Scores, State, candidates_of
+from warmstart.scorer import (
+    Candidates,
+    Capabilities,
+    Scorer,
+    Scores,
+    State,
+    candidates_of,
+    delegate,
+)
 from warmstart.service.models.refit_log import REPORT
 from warmstart.service.models.versions import Versions
 from warmstart.service.store.exchange import stored
 from warmstart.service.store.store import opened
 from warmstart.tasks.scenarios import DEPLOY, ScenarioOptions, cut
 from warmstart.tasks.tasks import Examples, Profile
-from warmstart.training.loop import Progress
+from warmstart.training.outer_loop import Progress
 
 LOG = logging.getLogger(__name__)
 KEPT = 5  # versions that stay, beside the one in use and the one before
@@ -76,6 +84,15 @@ class Recoded:
         )
         found[:, known] = own
         return candidates_of(found, items)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Samples of the state, which is that of the scorer itself, and the scorer by shots."""
+        found = self.scorer.capabilities
+        return Capabilities(posterior=found.posterior, delegate=found.delegate and self._delegate)
+
+    def _delegate(self, shots: int) -> Scorer:
+        return Recoded(delegate(self.scorer, shots), self.code)
 
     def arrays(self) -> dict[str, np.ndarray]:
         return self.scorer.arrays()
