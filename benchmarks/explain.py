@@ -13,7 +13,6 @@ how good the learner is.
 """
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from itertools import combinations
@@ -22,6 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from _environment import write_result
 from rich.console import Console
 from rich.table import Table
 
@@ -72,7 +72,7 @@ class Case(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--sets", default=SETS)
     parser.add_argument("--learners", default=",".join(LEARNERS))
@@ -90,7 +90,7 @@ def main() -> None:
         split = cut(ws.read(arguments.data / name), "user", seed=arguments.seed, shares=BENCHMARK)
         for learner in arguments.learners.split(","):
             with TrainingProgress(Console(stderr=True)) as training:
-                training.callbacks.started(learner)
+                training.callbacks.on_start(learner)
                 order = Order(
                     split,
                     seed=arguments.seed,
@@ -98,7 +98,7 @@ def main() -> None:
                     progress=training.callbacks.on_step,
                 )
                 scorer = recipes.fit(learner, order).scorer
-            rows.append({"set": name, "learner": learner, **judged(scorer, split, arguments.users)})
+            rows.append({"set": name, "learner": learner, **evaluated(scorer, split, arguments.users)})
             show(rows[-1:])
         show([row for row in rows if row["set"] == name])
     latency = milliseconds_explained()
@@ -112,13 +112,10 @@ def main() -> None:
     }
     for one in found["targets"]:
         print(f"{one['name']}: {one['value']:.4g}, target {one['target']:g}, met: {one['met']}")
-    if arguments.json is not None:
-        arguments.json.write_text(
-            json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8"
-        )
+    write_result(arguments.json, found, [arguments.data / name for name in arguments.sets.split(",") if name])
 
 
-def judged(scorer: Scorer, split: Split, users: int) -> dict[str, Any]:
+def evaluated(scorer: Scorer, split: Split, users: int) -> dict[str, Any]:
     """The figures of one learner, in the mean over users."""
     rng = np.random.default_rng(0)
     batch = split.test.cut(SHOTS, queries=1)

@@ -15,13 +15,13 @@ Figures are of test users, all of them with events enough for every k, and diffe
 """
 
 import argparse
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from _environment import write_result
 from jaxtyping import Float64
 from rich.console import Console
 from rich.table import Table
@@ -89,7 +89,7 @@ class Damaged:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--set", default="ml-1m")
     parser.add_argument("--steps", type=int, help="of training; those of the recipe if not given")
@@ -101,7 +101,7 @@ def main() -> None:
     )
     settings = {} if arguments.steps is None else {"steps": arguments.steps}
     with TrainingProgress(Console(stderr=True)) as training:
-        training.callbacks.started("mann")
+        training.callbacks.on_start("mann")
         fitted = recipes.fit(
             "mann",
             Order(
@@ -111,10 +111,7 @@ def main() -> None:
     assert isinstance(fitted.scorer, FittedModel), "a meta-learner is a trained model"
     found = compared(fitted.scorer, _with_enough(split.test), arguments.seed)
     show(arguments.set, found)
-    if arguments.json is not None:
-        arguments.json.write_text(
-            json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8"
-        )
+    write_result(arguments.json, found, [arguments.data / arguments.set])
 
 
 def compared(scorer: FittedModel, tasks: Tasks, seed: int) -> dict[str, Any]:

@@ -1,22 +1,88 @@
-"""The contract that every recommender of this package fulfils, classic or learned."""
+"""The contract that every recommender of this package fulfils, and what it may be able to do
+besides.
+"""
 
-from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+import scipy.sparse as sp
 from jaxtyping import Bool, Float32, Int64
 
+from warmstart.arrays import top_k
 from warmstart.tasks.tasks import Examples, Profile
 
-State = Any  # what adaptation found out about T tasks; its leading dimension is T
+State = Any  # the result of an adaptation to T tasks; its leading dimension is T
 Candidates = Int64[np.ndarray, "*own Q"]
 Scores = Float32[np.ndarray, "T Q"]
-STACK = 100  # items of which only the highest score is looked at when those of all are sought
+Subset = Int64[np.ndarray, "Q"]
+
+
+class Posterior(NamedTuple):
+    """The uncertainty of a scorer about its state, which Thompson sampling and calibration need."""
+
+    noise: float
+    """Standard deviation of a rating around its score, in the user's units; 0 for ranking."""
+    sample: Callable[[State, np.random.Generator], State]
+    """A state drawn from the posterior of each task, to be scored like any other."""
+
+
+class ContentAttribution(NamedTuple):
+    """The contribution of item content to scores, for a scorer that reads the content of items."""
+
+    width: int
+    """Columns of content, of all features together."""
+    items: int
+    """The number of items that the content was fitted on: the first ones of the catalogue."""
+    contributions: Callable[
+        [Examples, Profile, int, Sequence[Bool[np.ndarray, "G"]]], Float32[np.ndarray, "P"]
+    ]
+    """(support, profile, item, column masks): score with each set of columns, less that without, of
+    one item for one task.
+    """
+
+
+class TrainingNeighbours(NamedTuple):
+    """The training tasks that a scorer reads where it is used, as nearest neighbours do."""
+
+    interactions: sp.csr_array
+    """(U, I): which items each training task interacted with."""
+    weights: Callable[[Examples, Profile], sp.csr_array]
+    """(T, U): the weight of each training task for each of T support sets."""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a scorer can do besides `adapt` and `score`; None for what it cannot.
+
+    Abilities are values and not types, so a wrapper (added items, a switch between scorers) builds
+    its own from those of the scorer that it wraps, and loses none.
+    """
+
+    posterior: Posterior | None = None
+    """Samples of the state."""
+    standard_deviation: Callable[[State, Candidates], Scores] | None = None
+    """Predictive standard deviation of the rating of (Q,) or (T, Q) items."""
+    attribution: Callable[[Examples, Profile, Subset], Float32[np.ndarray, "N Q"]] | None = None
+    """Leave-one-out attribution in closed form: the scores of Q items with each of the N events of
+    all support sets, less those without it.
+    """
+    score_subset: Callable[[Examples, Profile, Subset], Scores] | None = None
+    """The scores of Q items after T support sets, in less time than `adapt` and `score` take."""
+    content: ContentAttribution | None = None
+    """The contribution of each content column to a score."""
+    neighbours: TrainingNeighbours | None = None
+    """Weights over training tasks."""
+    log_probabilities: bool = False
+    """Whether a softmax over the scores is the probability that an item is next."""
+    delegate: "Callable[[int], Scorer] | None" = None
+    """The scorer that serves a support set of so many events, where it depends on their number."""
 
 
 @runtime_checkable
 class Scorer(Protocol):
-    """This adapts to somebody from a few examples, then scores any items for them.
+    """A recommender: it adapts to tasks from a few examples each, then scores any items for them.
 
     Both calls are batched over T tasks and pure: the state is returned, nothing is kept. An empty
     support set is valid: its answer is the prior. `score` takes (T, Q) item codes, or (Q,) where
@@ -26,102 +92,35 @@ class Scorer(Protocol):
     items: int
     """Size of the catalogue: item codes are 0 to items - 1."""
 
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the scorer can do besides."""
+        ...
+
     def adapt(self, support: Examples, profile: Profile = None) -> State:
-        """What the support sets (and the profiles, where known) say about each of the T tasks."""
+        """The state after T support sets (and profiles, where they are known)."""
         ...
 
     def score(self, state: State, items: Candidates) -> Scores:
-        """How well each candidate suits each task; higher is better."""
+        """The score of each candidate for each task; higher is better."""
         ...
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Everything learned, by name; `type(scorer).restore(arrays, settings)` makes an equal
-        scorer of it.
+        """All learned arrays, by name; `type(scorer).restore(arrays, settings)` makes an equal
+        scorer of them.
         """
         ...
 
 
-@runtime_checkable
-class Sampler(Scorer, Protocol):
-    """A scorer that also knows how unsure it is."""
+def delegate(scorer: Scorer, shots: int) -> Scorer:
+    """The scorer that serves support sets of `shots` events: the scorer itself, unless it switches.
 
-    noise: float
-    """Standard deviation of a rating around its score, in the user's units; 0 where events are
-    ranked.
+    It answers for copies of such a support set with fewer events, too, so that their scores are in
+    one unit.
     """
-
-    def sample(self, state: State, rng: np.random.Generator) -> State:
-        """A state drawn from all that the support sets leave possible, to be scored like any
-        other.
-        """
-        ...
-
-
-@runtime_checkable
-class Unsure(Scorer, Protocol):
-    """A scorer of ratings that says of each candidate how far off it may be."""
-
-    def spread(self, state: State, items: Candidates) -> Scores:
-        """Standard deviation of the rating of (Q,) or (T, Q) items around their scores."""
-        ...
-
-
-@runtime_checkable
-class Additive(Scorer, Protocol):
-    """A scorer that knows in closed form what each event does, and need not be asked without it."""
-
-    def influences(
-        self, support: Examples, profile: Profile, items: Int64[np.ndarray, "Q"]
-    ) -> Float32[np.ndarray, "N Q"]:
-        """What each of the N events of all support sets adds to the scores of Q items: with it,
-        less without it.
-        """
-        ...
-
-
-@runtime_checkable
-class Selective(Scorer, Protocol):
-    """A scorer that scores a few items in less time than the catalogue, where many support sets are
-    adapted to.
-    """
-
-    def of_few(self, support: Examples, profile: Profile, items: Int64[np.ndarray, "Q"]) -> Scores:
-        """The scores of Q items after T support sets, as `adapt` and `score` give them."""
-        ...
-
-
-@runtime_checkable
-class Describing(Scorer, Protocol):
-    """A scorer that reads the content of items, and knows what each column of it does."""
-
-    content_width: int
-    """Columns of content, of all features together."""
-
-    def content(
-        self,
-        support: Examples,
-        profile: Profile,
-        item: int,
-        columns: Sequence[Bool[np.ndarray, "G"]],
-    ) -> Float32[np.ndarray, "P"]:
-        """What each set of columns adds to the score of an item for one person: with it, less
-        without it.
-        """
-        ...
-
-
-@runtime_checkable
-class Remembering(Scorer, Protocol):
-    """A scorer that reads the histories of training tasks where it is used."""
-
-    met: Any
-    """Which of the I items each training task met, sparse."""
-
-    def read(self, support: Examples, profile: Profile = None) -> Any:
-        """How much each of T support sets makes it read each training task: sparse, a row for each
-        set.
-        """
-        ...
+    while (choose := scorer.capabilities.delegate) is not None:
+        scorer = choose(shots)
+    return scorer
 
 
 def candidates_of(scores: Float32[np.ndarray, "T I"], items: Candidates) -> Scores:
@@ -130,32 +129,10 @@ def candidates_of(scores: Float32[np.ndarray, "T I"], items: Candidates) -> Scor
 
 
 def best(
-    scores: Float32[np.ndarray, "I"], barred: Bool[np.ndarray, "I"], n: int
+    scores: Float32[np.ndarray, "I"], excluded: Bool[np.ndarray, "I"], n: int
 ) -> Int64[np.ndarray, "n"]:
-    """The codes of the n best that are not barred, best first, of equals the first; fewer where
-    there are fewer.
+    """The codes of the n best items that are not excluded, best first, ties by code; fewer where
+    fewer are left.
     """
-    n = min(n, len(scores) - int(np.count_nonzero(barred)))
-    return highest(np.where(barred, np.float32(-np.inf), scores), n)
-
-
-def highest(scores: Float32[np.ndarray, "I"], n: int) -> Int64[np.ndarray, "n"]:
-    """The codes of the n highest scores, the highest first, of equals the first.
-
-    Of a large catalogue only a few are sorted: n stacks of items have a highest score no less than
-    that of the n-th best of all stacks, and only a stack like that can hold one of the n best.
-    """
-    width = len(scores) // STACK
-    if not 0 < n <= width // 2:
-        return np.argsort(-scores, kind="stable")[:n]
-    stacks = scores[: width * STACK].reshape(
-        STACK, width
-    )  # a stack is a column: so the maximum takes one fast pass
-    maxima = stacks.max(axis=0)
-    least = np.partition(maxima, width - n)[width - n]
-    row, column = np.nonzero(stacks[:, high := np.flatnonzero(maxima >= least)] >= least)
-    rest = np.arange(width * STACK, len(scores))
-    few = np.concatenate(
-        [row * width + high[column], rest[scores[rest] >= least]]
-    )  # rising, row by row
-    return few[np.argsort(-scores[few], kind="stable")][:n]
+    n = min(n, len(scores) - int(np.count_nonzero(excluded)))
+    return top_k(np.where(excluded, np.float32(-np.inf), scores), n)

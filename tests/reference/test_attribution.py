@@ -9,11 +9,11 @@ from numpy.testing import assert_allclose
 
 from warmstart.baselines import EASE, Bias, ItemKNN, Popularity
 from warmstart.ensemble.switching import ShotSwitch
-from warmstart.explain.attribution import Known, copies, influences, serving, strongest
+from warmstart.explain.attribution import Known, copies, influences, strongest
 from warmstart.learners import Ridge
 from warmstart.learners.base import Support
 from warmstart.learners.objectives import CandidateSet
-from warmstart.scorer import Additive
+from warmstart.scorer import delegate
 from warmstart.tasks.tasks import Examples
 from warmstart.training import registry as recipes
 from warmstart.training.tuning import Order
@@ -25,12 +25,13 @@ NOBODY = np.zeros((5, 0), dtype=np.int64)
 @pytest.mark.parametrize(("kind", "settings"), CLOSED, ids=lambda one: getattr(one, "__name__", ""))
 def test_a_closed_form_is_what_adapting_without_the_event_says(kind, settings, split, examples):
     scorer = kind.fit(split.train, items=split.items, **settings)
-    assert isinstance(scorer, Additive)
+    attribution = scorer.capabilities.attribution
+    assert attribution is not None
     support = examples(
         [[3, 8, 1, 5, 8], [], [7]], [[5.0, 1.0, 3.0, 2.0, 4.0], [], [4.0]]
     )  # an item comes twice
     items = np.arange(30)
-    found = scorer.influences(support, None, items)
+    found = attribution(support, None, items)
     for row, task in enumerate(support.task):
         fewer = support.where(np.arange(len(support.item)) != row)
         lost = (
@@ -62,10 +63,11 @@ def test_the_ridge_head_knows_what_each_example_adds(objective):
 def test_a_trained_ridge_is_additive_in_the_units_of_its_scores(objective, split, examples):
     settings = {"dim": 8, "steps": 20, "tasks": 16, "validate_every": 20}
     scorer = recipes.fit("ridge", Order(split, objective, settings=settings)).scorer
-    assert isinstance(scorer, Additive)
+    attribution = scorer.capabilities.attribution
+    assert attribution is not None
     support, items = examples([[3, 8, 1], [7, 2]], [[5.0, 1.0, 3.0], [2.0, 4.0]]), np.arange(30)
     found, profile = (
-        scorer.influences(support, split.test.profile[:2], items),
+        attribution(support, split.test.profile[:2], items),
         split.test.profile[:2],
     )
     whole = scorer.score(scorer.adapt(support, profile), items)
@@ -86,7 +88,7 @@ def test_copies_keep_what_they_are_told_in_its_order(examples):
 def test_the_scorer_that_serves_a_history_answers_for_its_copies(split, examples):
     few, many = Popularity.fit(split.train, items=30), EASE.fit(split.train, items=30, l2=30.0)
     both = ShotSwitch([few, many], [0, 3])
-    assert serving(both, 2) is few and serving(both, 3) is many and serving(many, 7) is many
+    assert delegate(both, 2) is few and delegate(both, 3) is many and delegate(many, 7) is many
     support, items, rivals = examples([[3, 8, 1]]), np.array([5, 6]), np.array([[2, 9], [2, 9]])
     alone, found = (influences(one, Known(support), items, rivals) for one in (many, both))
     assert_allclose(found.events, alone.events)

@@ -118,10 +118,10 @@ def test_spread_is_that_of_ratings_drawn_from_all_that_is_believed():
                 model.believed.mean[item], model.believed.covariance[item], draws
             )
             drawn = (one * b).sum(axis=1) + NOISE * rng.standard_normal(draws)
-            assert model.spread(state, items)[t, q] == pytest.approx(drawn.std(), rel=0.02)
+            assert model.standard_deviation(state, items)[t, q] == pytest.approx(drawn.std(), rel=0.02)
             assert model.score(state, items)[t, q] == pytest.approx(drawn.mean(), abs=0.02)
-    own = model.spread(state, np.array([[7, 30], [30, 7]]))
-    assert_allclose(own[1], model.spread(state, items)[1, ::-1], rtol=1e-5)
+    own = model.standard_deviation(state, np.array([[7, 30], [30, 7]]))
+    assert_allclose(own[1], model.standard_deviation(state, items)[1, ::-1], rtol=1e-5)
 
 
 def test_tastes_are_drawn_as_they_are_believed():
@@ -170,7 +170,7 @@ def test_its_error_bars_are_as_wide_as_its_errors(world, fitted):
     for shots in (0, 3, 15):
         batch = tasks.cut(shots)
         query, state = batch.query.padded(), fitted.adapt(batch.support, batch.profile)
-        off = (fitted.score(state, query.item) - query.value) / fitted.spread(state, query.item)
+        off = (fitted.score(state, query.item) - query.value) / fitted.standard_deviation(state, query.item)
         assert off.std() == pytest.approx(1, abs=0.1)
 
 
@@ -192,7 +192,7 @@ def test_an_item_that_nobody_rated_is_foreseen_by_its_content_and_known_to_be_un
         np.abs(model.score(state, cold) - truth[:, cold]).mean()
         < 0.75 * np.abs(unread - truth[:, cold]).mean()
     )
-    assert model.spread(state, cold).mean() > 1.2 * model.spread(state, known).mean()
+    assert model.standard_deviation(state, cold).mean() > 1.2 * model.standard_deviation(state, known).mean()
 
 
 def test_the_profile_tells_something_of_who_rated_nothing(world, fitted):

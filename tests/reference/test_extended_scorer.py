@@ -6,7 +6,7 @@ import scipy.sparse as sp
 
 from warmstart.baselines import ItemKNN
 from warmstart.cooccurrence.similarity import IDF_SMOOTHING
-from warmstart.recommend.extended_scorer import CAUTION, NEAREST, RARE, Widened, likeness
+from warmstart.recommend.extended_scorer import CAUTION, NEAREST, RARE, ExtendedScorer, likeness
 from warmstart.tasks.tasks import Tasks
 
 ITEMS, COLUMNS = 26, 6
@@ -54,7 +54,7 @@ def test_a_new_item_scores_as_the_mean_of_its_likes_and_is_heard_as_the_first(wo
     alike = likeness(
         sp.csr_array(known), sp.csr_array(new), examples([[]] * 4), examples([]), popular
     )
-    one = Widened(base, alike)
+    one = ExtendedScorer(base, alike)
     scores = one.score(one.adapt(examples([[3, 5], [7, ITEMS + 1]])), np.arange(one.items))
     heard = int(alike.toarray()[1].argmax())
     plain = base.score(base.adapt(examples([[3, 5], [7, heard]])), np.arange(ITEMS))

@@ -15,7 +15,7 @@ from jaxtyping import Float32
 from threadpoolctl import threadpool_limits
 
 from warmstart.baselines.popularity import Popular, break_ties, popularity
-from warmstart.scorer import Candidates, Scores, candidates_of
+from warmstart.scorer import Candidates, Capabilities, Scores, candidates_of
 from warmstart.tasks.tasks import Examples, Profile, Tasks
 
 Factors = Float32[np.ndarray, "I K"]
@@ -24,6 +24,7 @@ Factors = Float32[np.ndarray, "I K"]
 class ALS:
     """This gives items and users K factors each; its state is the factors of every task."""
 
+    capabilities = Capabilities()
     GRID: tuple[dict[str, Any], ...] = (
         {"factors": 32, "l2": 1.0, "alpha": 1.0},
         {"factors": 32, "l2": 20.0, "alpha": 5.0},

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from warmstart.baselines.popularity import Influences, Popular, break_ties, popularity
-from warmstart.scorer import Candidates, Scores, candidates_of
+from warmstart.baselines.popularity import Attributions, Popular, break_ties, popularity
+from warmstart.scorer import Candidates, Capabilities, Scores, candidates_of
 from warmstart.tasks.tasks import Examples, Profile, Tasks
 
 
@@ -23,7 +23,7 @@ class Bias:
     """This predicts ratings; its state is each user's own bias."""
 
     GRID: tuple[dict[str, Any], ...] = tuple(
-        {"item_l2": item, "owner_l2": user}
+        {"item_l2": item, "user_l2": user}
         for item, user in product((2.0, 10.0, 50.0), (1.0, 3.0, 10.0))
     )
 
@@ -37,7 +37,7 @@ class Bias:
     ) -> None:
         self.expected, self.popular = expected, popular
         self.items = len(expected)
-        self.settings = {"owner_l2": user_l2, "item_l2": item_l2}
+        self.settings = {"user_l2": user_l2, "item_l2": item_l2}
 
     @classmethod
     def fit(
@@ -60,22 +60,26 @@ class Bias:
             weights=support.value - self.expected[support.item],
             minlength=len(support),
         )
-        return (surplus / (support.counts + self.settings["owner_l2"])).astype(np.float32)
+        return (surplus / (support.counts + self.settings["user_l2"])).astype(np.float32)
 
     def score(self, state: Float32[np.ndarray, "T"], items: Candidates) -> Scores:
         return candidates_of(break_ties(self.expected + state[:, None], self.popular), items)
 
-    def influences(
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(attribution=self.attribution)
+
+    def attribution(
         self, support: Examples, profile: Profile, items: Int64[np.ndarray, "Q"]
-    ) -> Influences:
+    ) -> Attributions:
         """What an event says of its user's kindness, which is the same for all items."""
         surplus, counts = support.value - self.expected[support.item], support.counts[support.task]
         others = (
             np.bincount(support.task, weights=surplus, minlength=len(support))[support.task]
             - surplus
         )
-        without = others / (counts - 1 + self.settings["owner_l2"])
-        added = (others + surplus) / (counts + self.settings["owner_l2"]) - without
+        without = others / (counts - 1 + self.settings["user_l2"])
+        added = (others + surplus) / (counts + self.settings["user_l2"]) - without
         return np.tile(added[:, None], (1, len(items))).astype(np.float32)
 
     def arrays(self) -> dict[str, np.ndarray]:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from warmstart.baselines.popularity import Influences, Popular, break_ties, popularity
+from warmstart.baselines.popularity import Attributions, Popular, break_ties, popularity
 from warmstart.cooccurrence.gram import GramInverse, gram_inverse, restore_inverse, select_items
-from warmstart.scorer import Candidates, Scores, candidates_of
+from warmstart.scorer import Candidates, Capabilities, Scores, candidates_of
 from warmstart.tasks.tasks import Examples, Profile, Tasks
 
 Catalogue = Float32[np.ndarray, "T I"]
@@ -55,9 +55,13 @@ class EASE:
     def score(self, state: Catalogue, items: Candidates) -> Scores:
         return candidates_of(break_ties(state, self.popular), items)
 
-    def influences(
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(attribution=self.attribution)
+
+    def attribution(
         self, support: Examples, profile: Profile, items: Int64[np.ndarray, "Q"]
-    ) -> Influences:
+    ) -> Attributions:
         """The rows of the map for the items met; they are summed, so each is what its event
         adds.
         """

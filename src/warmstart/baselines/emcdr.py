@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float32
 
 from warmstart.arrays import strip_prefix
 from warmstart.baselines.als import ALS, Factors
-from warmstart.scorer import Candidates, Scores
+from warmstart.scorer import Candidates, Capabilities, Scores
 from warmstart.tasks.tasks import Examples, Profile, Tasks
 
 THERE, HERE = "there.", "here."
@@ -26,6 +26,7 @@ THERE, HERE = "there.", "here."
 class Bridge:
     """This scores by factors of the items asked for; its state is the factors of every task."""
 
+    capabilities = Capabilities()
     GRID: tuple[dict[str, Any], ...] = tuple(
         {"l2": l2, "caution": caution} for l2, caution in product((0.1, 1.0, 10.0), (1.0, 5.0))
     )

@@ -13,8 +13,8 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Int64
 
-from warmstart.baselines.popularity import Influences, Popular, break_ties, popularity
-from warmstart.scorer import Candidates, Scores, candidates_of
+from warmstart.baselines.popularity import Attributions, Popular, break_ties, popularity
+from warmstart.scorer import Candidates, Capabilities, Scores, candidates_of
 from warmstart.tasks.tasks import Examples, Profile, Tasks
 
 CELLS = 20_000_000  # similarities computed at once: 80 MB
@@ -61,9 +61,13 @@ class ItemKNN:
     def score(self, state: sp.csr_array, items: Candidates) -> Scores:
         return candidates_of(break_ties(state.toarray(), self.popular), items)
 
-    def influences(
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(attribution=self.attribution)
+
+    def attribution(
         self, support: Examples, profile: Profile, items: Int64[np.ndarray, "Q"]
-    ) -> Influences:
+    ) -> Attributions:
         """The similarities of the items met to the candidates; they are summed, so each is what its
         event adds.
         """

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from warmstart.scorer import Candidates, Scores, candidates_of
+from warmstart.scorer import Candidates, Capabilities, Scores, candidates_of
 from warmstart.tasks.tasks import Examples, Profile, Tasks
 
 Popular = Float32[np.ndarray, "I"]
-Influences = Float32[np.ndarray, "N Q"]
+Attributions = Float32[np.ndarray, "N Q"]
 TIE_BREAK = 1e-6
 
 
@@ -46,9 +46,13 @@ class Popularity:
     def score(self, state: int, items: Candidates) -> Scores:
         return candidates_of(np.broadcast_to(self.popular, (state, self.items)), items)
 
-    def influences(
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(attribution=self.attribution)
+
+    def attribution(
         self, support: Examples, profile: Profile, items: Int64[np.ndarray, "Q"]
-    ) -> Influences:
+    ) -> Attributions:
         return np.zeros((len(support.item), len(items)), dtype=np.float32)
 
     def arrays(self) -> dict[str, np.ndarray]:

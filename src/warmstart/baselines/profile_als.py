@@ -16,7 +16,7 @@ from jaxtyping import Float32
 
 from warmstart.arrays import strip_prefix
 from warmstart.baselines.als import ALS, Factors
-from warmstart.scorer import Candidates, Scores
+from warmstart.scorer import Candidates, Capabilities, Scores
 from warmstart.tasks.tasks import Examples, Profile, Tasks
 
 OF_ALS = "als."
@@ -25,6 +25,7 @@ OF_ALS = "als."
 class ProfileALS:
     """This scores by factors; its state is the factors of every task."""
 
+    capabilities = Capabilities()
     GRID: tuple[dict[str, Any], ...] = tuple(
         {"l2": l2, "caution": caution} for l2, caution in product((1.0, 10.0, 100.0), (1.0, 5.0))
     )

@@ -16,10 +16,16 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from warmstart.arrays import SparseTriples
 from warmstart.baselines.popularity import Popular, break_ties, popularity
-from warmstart.cooccurrence.sparse_triples import SparseTriples
 from warmstart.cooccurrence.transitions import events_since
-from warmstart.scorer import Candidates, Scores, candidates_of
+from warmstart.scorer import (
+    Candidates,
+    Capabilities,
+    Scores,
+    TrainingNeighbours,
+    candidates_of,
+)
 from warmstart.tasks.tasks import Examples, Profile, Tasks
 
 AT_ONCE = 4_000_000  # pairs of an event and a session that recalls it, held at once
@@ -88,9 +94,10 @@ class SessionKNN:
         said = sp.csr_array(state @ self.met).toarray() * self.rareness
         return candidates_of(break_ties(said, self.popular), items)
 
-    def read(self, support: Examples, profile: Profile = None) -> sp.csr_array:
-        """The past sessions that are heard, and how much: the state."""
-        return self.adapt(support, profile)
+    @property
+    def capabilities(self) -> Capabilities:
+        """The past sessions; the state are their weights."""
+        return Capabilities(neighbours=TrainingNeighbours(self.met, self.adapt))
 
     def named(self, support: Examples) -> SparseTriples:
         """What the sessions alike met, each time one met it, instead of the scores of all items."""

@@ -9,7 +9,7 @@ from jaxtyping import Float64
 from scipy.special import ndtr, softmax
 
 from warmstart.evaluation.evaluate import CELLS, Objective
-from warmstart.scorer import Sampler, Scorer
+from warmstart.scorer import Posterior, Scorer, delegate
 from warmstart.tasks.tasks import TaskBatch, Tasks, batches
 
 DRAWS = 16
@@ -33,11 +33,14 @@ def calibration(
     next events that are among them. Rating: how often a rating lies below each tenth of its
     predicted distribution.
     """
-    if not isinstance(scorer, Sampler):
-        return {}
     rng = np.random.default_rng(seed)
     error = _ranking_error if objective == "ranking" else _rating_error
-    return {k: error(scorer, tasks.cut(k, queries=queries), rng) for k in shots}
+    serving = {k: delegate(scorer, k) for k in shots}
+    return {
+        k: error(one, posterior, tasks.cut(k, queries=queries), rng)
+        for k, one in serving.items()
+        if (posterior := one.capabilities.posterior) is not None
+    }
 
 
 def expected_error(
@@ -64,15 +67,18 @@ def quantile_error(below: Float64[np.ndarray, "N"]) -> float:
     return float(np.abs((below <= levels[:, None]).mean(axis=1) - levels).mean())
 
 
-def _ranking_error(scorer: Sampler, batch: TaskBatch, rng: np.random.Generator) -> float:
+def _ranking_error(
+    scorer: Scorer, posterior: Posterior, batch: TaskBatch, rng: np.random.Generator
+) -> float:
     parts = [
-        _sure_and_right(scorer, part, rng) for part in batches(batch, max(1, CELLS // scorer.items))
+        _confidence_and_hits(scorer, posterior, part, rng)
+        for part in batches(batch, max(1, CELLS // scorer.items))
     ]
     return expected_error(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def _sure_and_right(
-    scorer: Sampler, batch: TaskBatch, rng: np.random.Generator
+def _confidence_and_hits(
+    scorer: Scorer, posterior: Posterior, batch: TaskBatch, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each task the chance given to its ten best items, and the share of its query among
     them.
@@ -87,7 +93,7 @@ def _sure_and_right(
 
     best = np.argpartition(-scores(state), min(TOP, scorer.items) - 1, axis=1)[:, :TOP]
     chance = np.mean(
-        [softmax(scores(scorer.sample(state, rng)), axis=1) for _ in range(DRAWS)], axis=0
+        [softmax(scores(posterior.sample(state, rng)), axis=1) for _ in range(DRAWS)], axis=0
     )
     chosen = np.zeros(chance.shape, dtype=bool)
     np.put_along_axis(chosen, best, True, axis=1)
@@ -99,8 +105,10 @@ def _sure_and_right(
     return chance[chosen].reshape(len(chance), -1).sum(axis=1), hits / batch.query.counts
 
 
-def _rating_error(scorer: Sampler, batch: TaskBatch, rng: np.random.Generator) -> float:
+def _rating_error(
+    scorer: Scorer, posterior: Posterior, batch: TaskBatch, rng: np.random.Generator
+) -> float:
     state, query = scorer.adapt(batch.support, batch.profile), batch.query.padded()
-    drawn = [scorer.score(scorer.sample(state, rng), query.item) for _ in range(DRAWS)]
-    below = np.mean([ndtr((query.value - scores) / scorer.noise) for scores in drawn], axis=0)
+    drawn = [scorer.score(posterior.sample(state, rng), query.item) for _ in range(DRAWS)]
+    below = np.mean([ndtr((query.value - scores) / posterior.noise) for scores in drawn], axis=0)
     return quantile_error(below[query.mask].astype(np.float64))

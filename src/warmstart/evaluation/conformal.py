@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from warmstart.evaluation.evaluate import CELLS, SHOTS
-from warmstart.scorer import Candidates, Scorer, Scores, State, Unsure
+from warmstart.scorer import Candidates, Scorer, Scores, State
 from warmstart.tasks.tasks import Tasks, batches
 
 COVERED = 0.8
@@ -90,8 +90,9 @@ class ErrorBars:
 
 def spread(scorer: Scorer, state: State, items: Candidates) -> Scores:
     """How unsure a scorer says it is of each rating; 1 where it does not say."""
-    if isinstance(scorer, Unsure):
-        return scorer.spread(state, items)
+    deviation = scorer.capabilities.standard_deviation
+    if deviation is not None:
+        return deviation(state, items)
     return np.ones_like(scorer.score(state, items))
 
 

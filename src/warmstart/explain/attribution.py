@@ -3,7 +3,7 @@ adapting again.
 
 Exact leave-one-out (Cook, Technometrics 1977), which influence functions only approximate (Koh &
 Liang, ICML 2017): an adaptation is so cheap that all copies with one thing missing fit in one
-batch, and a scorer that is `Additive` knows the answer in closed form.
+batch, and a scorer may know the answer in closed form (`Capabilities.attribution`).
 
 **Leads.** An item is recommended because it stands above others, so what is explained is its
 *lead*: its score less the mean of its rivals'. What an event adds to all items alike explains
@@ -17,9 +17,7 @@ import scipy.sparse as sp
 from jaxtyping import Bool, Float32, Int64
 
 from warmstart.arrays import n_columns
-from warmstart.ensemble.switching import ShotSwitch
-from warmstart.recommend.extended_scorer import Widened, widened
-from warmstart.scorer import Additive, Scorer, Selective
+from warmstart.scorer import Scorer, delegate
 from warmstart.tasks.tasks import Examples, Profile
 
 Codes = Int64[np.ndarray, "N"]
@@ -71,16 +69,13 @@ def influences(
     scorer: Scorer, known: Known, items: Codes, rivals: Int64[np.ndarray, "N R"]
 ) -> Influences:
     """What makes N items lead their rivals; without rivals, what makes their scores."""
-    speaks = serving(scorer, known.shots)
+    scorer = delegate(scorer, known.shots)
+    closed_form = scorer.capabilities.attribution
     codes, place = np.unique(np.concatenate([items[:, None], rivals], axis=1), return_inverse=True)
     place = place.reshape(len(items), -1)
-    events = (
-        speaks.influences(known.support, known.profile, codes)
-        if isinstance(speaks, Additive)
-        else None
-    )
+    events = closed_form and closed_form(known.support, known.profile, codes)
     kept, rows = _left_out(known, events is None)
-    leads = _leads(_scores(speaks, copies(known.support, kept), rows, codes), place)
+    leads = _leads(_scores(scorer, copies(known.support, kept), rows, codes), place)
     full, prior, columns = (
         leads[:, 0],
         leads[:, 1],
@@ -90,17 +85,6 @@ def influences(
         leads[:, :1] - leads[:, 2 + known.columns :] if events is None else _leads(events, place)
     )
     return Influences(full, prior, alone, columns)
-
-
-def serving(scorer: Scorer, shots: int) -> Scorer:
-    """The one scorer that is asked where so many events are known; it answers for every copy with
-    fewer, too.
-    """
-    if isinstance(scorer, Widened):
-        return widened(serving(scorer.known, shots), scorer.likeness)
-    if not isinstance(scorer, ShotSwitch):
-        return scorer
-    return scorer.scorers[int(np.searchsorted(scorer.first, shots, side="right")) - 1]
 
 
 def copies(support: Examples, kept: Kept) -> Examples:
@@ -131,8 +115,9 @@ def strongest(
 def _scores(
     scorer: Scorer, support: Examples, profile: Profile, items: Codes
 ) -> Float32[np.ndarray, "C K"]:
-    if isinstance(scorer, Selective):
-        return scorer.of_few(support, profile, items)
+    subset = scorer.capabilities.score_subset
+    if subset is not None:
+        return subset(support, profile, items)
     return scorer.score(scorer.adapt(support, profile), items)
 
 

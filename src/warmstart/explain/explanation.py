@@ -10,12 +10,12 @@ from jaxtyping import Bool, Float32, Int64
 
 from warmstart.data.features.table import Features
 from warmstart.data.interactions import Id
-from warmstart.explain.attribution import Influences, Known, influences, serving, strongest
+from warmstart.explain.attribution import Influences, Known, influences, strongest
 from warmstart.explain.counterfactual import Addition, Removal, addition, removal
 from warmstart.explain.fidelity import Fidelity, fidelity
 from warmstart.explain.reasons import Names, Reason, reasons_of
 from warmstart.explain.sentences import sentence
-from warmstart.scorer import Describing, Scorer
+from warmstart.scorer import Scorer, delegate
 
 PLAIN = ("item", "title", "score", "rank", "lead", "sufficiency", "comprehensiveness")
 
@@ -165,13 +165,13 @@ def _content(
     """What each column of the item table adds to an item's score; nothing where the model has no
     such columns.
     """
-    speaks = serving(scorer, known.shots)
-    if table is None or not isinstance(speaks, Describing) or item >= speaks.items:
+    content = delegate(scorer, known.shots).capabilities.content
+    if table is None or content is None:
         return {}
-    places = Features.fit(table[: speaks.items]).places
-    if not places or len(next(iter(places.values()))) != speaks.content_width:
+    places = Features.fit(table[: content.items]).places
+    if not places or len(next(iter(places.values()))) != content.width:
         return {}
-    added = speaks.content(known.support, known.profile, item, list(places.values()))
+    added = content.contributions(known.support, known.profile, item, list(places.values()))
     return {name: float(part) for name, part in zip(places, added, strict=True)}
 
 

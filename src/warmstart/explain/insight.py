@@ -11,12 +11,11 @@ from jaxtyping import Float32, Int64
 from warmstart.data.features.column_types import Categorical, Flag, MultiValued
 from warmstart.data.features.table import Features
 from warmstart.data.interactions import Id
-from warmstart.explain.attribution import serving
 from warmstart.explain.explanation import Person
 from warmstart.explain.list_shift import movement
 from warmstart.explain.reasons import Names
 from warmstart.explain.user_groups import Tastes, read_taste
-from warmstart.scorer import Scorer
+from warmstart.scorer import Scorer, delegate
 from warmstart.tasks.tasks import Examples
 
 NEAREST, ITEMS, VALUES = (
@@ -116,7 +115,7 @@ def _prototypes(tastes: Tastes, listed: Int64[np.ndarray, "n"], names: Names) ->
 
 def _read(scorer: Scorer, person: Person, names: Names, tastes: Tastes | None) -> Taste | None:
     known = person.known
-    found = read_taste(serving(scorer, known.shots), known.support, known.profile)
+    found = read_taste(delegate(scorer, known.shots), known.support, known.profile)
     if found is None:
         return None
     usual = np.zeros_like(found.shares) if tastes is None else tastes.usual[: len(found.shares)]

@@ -14,9 +14,8 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float32, Int64
 
-from warmstart.arrays import n_columns
-from warmstart.cooccurrence.gram import sparse_from_arrays, sparse_to_arrays
-from warmstart.scorer import Remembering, Scorer
+from warmstart.arrays import n_columns, sparse_from_arrays, sparse_to_arrays
+from warmstart.scorer import Scorer
 from warmstart.tasks.tasks import Examples, Profile, Tasks
 
 GROUP, SEEN = 10, 3
@@ -94,14 +93,15 @@ def read_taste(scorer: Scorer, support: Examples, profile: Profile = None) -> Re
     """What the training tasks met that the scorer reads for one person; None if it reads none, or
     too few to show.
     """
-    if not isinstance(scorer, Remembering):
+    neighbours = scorer.capabilities.neighbours
+    if neighbours is None:
         return None
-    weights = sp.csr_array(scorer.read(support, profile))
+    weights = sp.csr_array(neighbours.weights(support, profile))
     weights.eliminate_zeros()
     if len(weights.indices) < GROUP:
         return None
-    shares = sp.csr_array(weights @ scorer.met).toarray()[0] / weights.sum()
-    seen = np.bincount(scorer.met[weights.indices].indices, minlength=len(shares))
+    shares = sp.csr_array(weights @ neighbours.interactions).toarray()[0] / weights.sum()
+    seen = np.bincount(neighbours.interactions[weights.indices].indices, minlength=len(shares))
     return ReadTaste(len(weights.indices), np.where(seen >= SEEN, shares, 0.0).astype(np.float32))
 
 

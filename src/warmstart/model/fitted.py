@@ -1,16 +1,24 @@
 """Trained: a model in use, as a scorer that can do what its learner can."""
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
-from warmstart.ensemble.experts import ColumnMask, ItemSubset
 from warmstart.learners.base import LeaveOneOut, PosteriorSampler
 from warmstart.model.few_shot import FewShot
-from warmstart.scorer import Candidates, Scores, State
+from warmstart.scorer import (
+    Candidates,
+    Capabilities,
+    ContentAttribution,
+    Posterior,
+    Scores,
+    State,
+    Subset,
+)
 from warmstart.tasks.tasks import Examples, Profile
 
 NOTHING = -80.0  # below the highest score; e to that power is lost in the sum over any catalogue
@@ -41,28 +49,62 @@ class FittedModel:
         """The scores of (Q,) or (T, Q) items, in the user's units where they are ratings."""
         return self.model.score(self.vectors, state, items).numpy()
 
-    @torch.no_grad()
-    def of_few(self, support: Examples, profile: Profile, items: ItemSubset) -> Scores:
-        """The scores of a few items after T support sets."""
-        return self.model.of_few(self.view, support, profile, items).numpy()
-
     @property
-    def content_width(self) -> int:
-        """Columns of content that the model knows of each item."""
-        return self.model.encoder.content_width
+    def capabilities(self) -> Capabilities:
+        """What the model and its learner can do besides."""
+        return self._capabilities
+
+    @cached_property
+    def _capabilities(self) -> Capabilities:
+        learner, width = self.model.learner, self.model.encoder.content_width
+        return Capabilities(
+            posterior=Posterior(learner.noise * float(self.model.scale[1]), self._sample)
+            if isinstance(learner, PosteriorSampler)
+            else None,
+            attribution=self._attribution if isinstance(learner, LeaveOneOut) else None,
+            score_subset=self._score_subset,
+            content=ContentAttribution(width, self.items, self._content) if width else None,
+            log_probabilities=learner.is_ranking,
+        )
 
     @torch.no_grad()
-    def content(
-        self, support: Examples, profile: Profile, item: int, columns: Sequence[ColumnMask]
+    def _score_subset(self, support: Examples, profile: Profile, items: Subset) -> Scores:
+        return self.model.score_subset(self.view, support, profile, items).numpy()
+
+    @torch.no_grad()
+    def _content(
+        self,
+        support: Examples,
+        profile: Profile,
+        item: int,
+        columns: Sequence[Bool[np.ndarray, "G"]],
     ) -> Float32[np.ndarray, "P"]:
-        """What each set of columns of an item's content adds to its score for one person."""
-        return self.model.content(self.view, support, profile, item, columns).numpy()
+        return self.model.content_attribution(self.view, support, profile, item, columns).numpy()
+
+    @torch.no_grad()
+    def _sample(self, state: State, rng: np.random.Generator) -> State:
+        assert isinstance(self.model.learner, PosteriorSampler), "a learner with a posterior"
+        seed = int(rng.integers(2**63))
+        return self.model.learner.sample(state, torch.Generator().manual_seed(seed))
+
+    @torch.no_grad()
+    def _attribution(
+        self, support: Examples, profile: Profile, items: Subset
+    ) -> Float32[np.ndarray, "N Q"]:
+        assert isinstance(self.model.learner, LeaveOneOut), "a learner in closed form"
+        padded = support.padded()
+        # (T, S, D): the weights of each task, less those without each of its examples
+        added = self.model.learner.leave_one_out_differences(
+            self.model.encode_support(self.vectors, padded, profile), self.view.candidates
+        )
+        rows = added[torch.from_numpy(padded.mask)] @ self.vectors[torch.from_numpy(items)].mT
+        return (rows * (1.0 if self.model.learner.is_ranking else self.model.scale[1])).numpy()
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All parameters and buffers by name, the evidence, and the vectors, which who loads need
         not compute.
         """
-        evidence = {} if self.model.evidence is None else self.model.evidence.arrays()
+        evidence = {} if self.model.experts is None else self.model.experts.arrays()
         learned = {name: tensor.numpy().copy() for name, tensor in self.model.state_dict().items()}
         columns = {ITEM_COLUMNS: self.vectors.mT.numpy()}
         return {
@@ -70,51 +112,6 @@ class FittedModel:
             **columns,
             **{EXPERTS_PREFIX + name: array for name, array in evidence.items()},
         }
-
-
-class TrainedSampler(FittedModel):
-    """A trained model whose learner knows how unsure it is.
-
-    A class of its own, so that no model has a method which it would have to refuse.
-    """
-
-    def __init__(
-        self, model: FewShot, learner: PosteriorSampler, columns: Float[Tensor, "D I"] | None = None
-    ) -> None:
-        super().__init__(model, columns)
-        self.learner = learner
-
-    @property
-    def noise(self) -> float:
-        """Standard deviation of a rating around its score, in the user's units."""
-        return self.learner.noise * float(self.model.scale[1])
-
-    @torch.no_grad()
-    def sample(self, state: State, rng: np.random.Generator) -> State:
-        """A state drawn from all that the support sets leave possible."""
-        return self.learner.sample(state, torch.Generator().manual_seed(int(rng.integers(2**63))))
-
-
-class TrainedRemover(TrainedSampler):
-    """A trained model whose learner also knows in closed form what each event adds."""
-
-    def __init__(
-        self, model: FewShot, learner: LeaveOneOut, columns: Float[Tensor, "D I"] | None = None
-    ) -> None:
-        super().__init__(model, learner, columns)
-        self.remover = learner
-
-    @torch.no_grad()
-    def influences(
-        self, support: Examples, profile: Profile, items: Int64[np.ndarray, "Q"]
-    ) -> Scores:
-        """What each of the N events of all support sets adds to the scores of Q items: (N, Q)."""
-        padded = support.padded()
-        added = self.remover.leave_one_out_differences(
-            self.model.encode_support(self.vectors, padded, profile), self.view.candidates
-        )
-        rows = added[torch.from_numpy(padded.mask)] @ self.vectors[torch.from_numpy(items)].mT
-        return (rows * (1.0 if self.model.learner.is_ranking else self.model.scale[1])).numpy()
 
 
 def logsumexp(scores: Float32[np.ndarray, "I"]) -> float:
@@ -127,12 +124,3 @@ def logsumexp(scores: Float32[np.ndarray, "I"]) -> float:
     return float(
         highest + torch.from_numpy(scores - highest).clamp_(min=NOTHING).exp_().sum().log()
     )
-
-
-def as_scorer(model: FewShot, columns: Float[Tensor, "D I"] | None = None) -> FittedModel:
-    """The model as a scorer, which can do what its learner can."""
-    if isinstance(model.learner, LeaveOneOut):
-        return TrainedRemover(model, model.learner, columns)
-    if isinstance(model.learner, PosteriorSampler):
-        return TrainedSampler(model, model.learner, columns)
-    return FittedModel(model, columns)

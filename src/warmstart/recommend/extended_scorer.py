@@ -6,20 +6,37 @@ of them, the more they count (item-to-item cosines; Sarwar et al., WWW 2001). A 
 the mean of its likes.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float32
 
-from warmstart.cooccurrence.similarity import idf_weights, unit_rows
+from warmstart.cooccurrence.similarity import idf_weights, nearest_shares, unit_rows
 from warmstart.data.features.table import Features
-from warmstart.scorer import Candidates, Scorer, Scores, State, Unsure, candidates_of
+from warmstart.scorer import (
+    Candidates,
+    Capabilities,
+    ContentAttribution,
+    Scorer,
+    Scores,
+    State,
+    Subset,
+    TrainingNeighbours,
+    candidates_of,
+    delegate,
+)
 from warmstart.tasks.tasks import Examples, Profile
 
 NEAREST = 20  # known items that a new one is like
 CAUTION = 3.0  # histories that count as much as the columns
 RARE = 5.0  # histories added to those with an item, so that two met by few are not taken for twins
+
+
+OfState = Callable[[State, Candidates], Scores]
+OfSubset = Callable[[Examples, Profile, Subset], Scores]
 
 
 class Columns(NamedTuple):
@@ -30,52 +47,104 @@ class Columns(NamedTuple):
     """Of the known items."""
 
 
-class Widened:
-    """This scores N items more than `known` does; row n of `likeness` (N, I) says what the n-th is
-    like, 1 in all.
+class ExtendedScorer:
+    """A scorer of I items with N more, which are weighted means of them.
 
-    A new item in a support set is heard as the known one that it is most like.
+    Row n of `similarity` (N, I) are the weights of the n-th new item, 1 in all. In a support set
+    the known item of the largest weight stands for a new one. Since a new item's score is linear
+    in those of the known items, every capability of `base` extends to it.
     """
 
     def __init__(
-        self, known: Scorer, likeness: sp.csr_array, columns: Columns | None = None
+        self, base: Scorer, similarity: sp.csr_array, columns: Columns | None = None
     ) -> None:
-        self.known, self.likeness, self.columns = known, likeness, columns
-        self.items = known.items + len(likeness.indptr) - 1
-        most = np.asarray(likeness.toarray().argmax(axis=1))
-        self.heard_as = np.concatenate([np.arange(known.items), most])
+        self.base, self.similarity, self.columns = base, similarity, columns
+        self.items = base.items + len(similarity.indptr) - 1
+        most_similar = np.asarray(similarity.toarray().argmax(axis=1))
+        self.stand_in = np.concatenate([np.arange(base.items), most_similar])  # (I + N,)
 
     def adapt(self, support: Examples, profile: Profile = None) -> State:
-        return self.known.adapt(
-            Examples(self.heard_as[support.item], support.value, support.start), profile
-        )
+        return self.base.adapt(self._known(support), profile)
 
     def score(self, state: State, items: Candidates) -> Scores:
-        return self._wide(self.known.score(state, np.arange(self.known.items)), items)
+        return self._extend(self.base.score(state, np.arange(self.base.items)), items)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Those of the base scorer, each for the extended catalogue."""
+        return self._capabilities
+
+    @cached_property
+    def _capabilities(self) -> Capabilities:
+        base = self.base.capabilities
+        return Capabilities(
+            posterior=base.posterior,  # the state is the base scorer's
+            standard_deviation=base.standard_deviation and self._deviation(base.standard_deviation),
+            attribution=base.attribution and self._subset(base.attribution),
+            score_subset=base.score_subset and self._subset(base.score_subset),
+            content=base.content and self._content(base.content),
+            neighbours=base.neighbours and self._neighbours(base.neighbours),
+            log_probabilities=base.log_probabilities,
+            delegate=base.delegate and self._delegate,
+        )
 
     def arrays(self) -> dict[str, np.ndarray]:
-        return self.known.arrays()
+        return self.base.arrays()
 
-    def _wide(self, known: Float32[np.ndarray, "T I"], items: Candidates) -> Scores:
-        new = np.ascontiguousarray((self.likeness @ known.T).T, dtype=np.float32)
+    @cached_property
+    def _weights(self) -> sp.csr_array:
+        """(I + N, I): the weights of the known items in each item; 1 of itself in a known one."""
+        known = sp.eye_array(self.base.items, format="csr").astype(np.float32)
+        return sp.csr_array(sp.vstack([known, self.similarity]))
+
+    def _known(self, support: Examples) -> Examples:
+        """The support set in known items alone."""
+        return Examples(self.stand_in[support.item], support.value, support.start)
+
+    def _extend(self, known: Float32[np.ndarray, "T I"], items: Candidates) -> Scores:
+        """(T, Q): the candidates' scores, of those of all known items."""
+        new = np.ascontiguousarray((self.similarity @ known.T).T, dtype=np.float32)
         return candidates_of(np.concatenate([known, new], axis=1), items)
 
+    def _deviation(self, deviation: OfState) -> OfState:
+        """Of a new item the mean deviation of the items that it is similar to."""
+        everything = np.arange(self.base.items)
+        return lambda state, items: self._extend(deviation(state, everything), items)
 
-class WidenedUnsure(Widened):
-    """The same of a scorer that says how far off a rating may be."""
+    def _subset(self, scores: OfSubset) -> OfSubset:
+        """The known items are asked for that the Q items are means of, no others."""
 
-    known: Any
+        def extended(support: Examples, profile: Profile, items: Subset) -> Scores:
+            rows = self._weights[items]
+            known = np.unique(rows.indices).astype(np.int64)
+            found = scores(self._known(support), profile, known)  # (R, K)
+            return np.ascontiguousarray((rows[:, known] @ found.T).T, dtype=np.float32)
 
-    def spread(self, state: State, items: Candidates) -> Scores:
-        """Standard deviation of the rating of (Q,) or (T, Q) items; of a new one as of those that
-        it is like.
-        """
-        return self._wide(self.known.spread(state, np.arange(self.known.items)), items)
+        return extended
 
+    def _content(self, content: ContentAttribution) -> ContentAttribution:
+        """Of a new item the mean contribution over the items that it is similar to."""
 
-def widened(known: Scorer, likeness: sp.csr_array, columns: Columns | None = None) -> Widened:
-    """The scorer with new items, able to do what it could."""
-    return (WidenedUnsure if isinstance(known, Unsure) else Widened)(known, likeness, columns)
+        def contributions(
+            support: Examples, profile: Profile, item: int, columns: Sequence[np.ndarray]
+        ) -> Float32[np.ndarray, "P"]:
+            known, row = self._known(support), self._weights[[item]]
+            parts = [content.contributions(known, profile, int(i), columns) for i in row.indices]
+            return (row.data @ np.stack(parts)).astype(np.float32)
+
+        return content._replace(contributions=contributions)
+
+    def _neighbours(self, neighbours: TrainingNeighbours) -> TrainingNeighbours:
+        """No training task has interactions with a new item."""
+        seen = neighbours.interactions
+        shape = (len(seen.indptr) - 1, self.items)
+        return TrainingNeighbours(
+            sp.csr_array((seen.data, seen.indices, seen.indptr), shape=shape),
+            lambda support, profile: neighbours.weights(self._known(support), profile),
+        )
+
+    def _delegate(self, shots: int) -> Scorer:
+        return ExtendedScorer(delegate(self.base, shots), self.similarity, self.columns)
 
 
 def likeness(
@@ -98,14 +167,8 @@ def likeness(
     )  # histories with both
     cosine = together.toarray() / np.sqrt((met_by.counts[:, None] + RARE) * (popular + RARE))
     heard = (met_by.counts / (met_by.counts + CAUTION))[:, None]
-    mixed = heard * _nearest(cosine) + (1 - heard) * _nearest(alike.toarray())
+    mixed = heard * nearest_shares(cosine, NEAREST) + (1 - heard) * nearest_shares(
+        alike.toarray(), NEAREST
+    )
     mixed[mixed.sum(axis=1) == 0] = 1.0
     return sp.csr_array((mixed / mixed.sum(axis=1, keepdims=True)).astype(np.float32))
-
-
-def _nearest(alike: np.ndarray) -> np.ndarray:
-    """The likenesses to the nearest alone, 1 in all; none where there are none."""
-    keep = min(NEAREST, alike.shape[1])
-    least = -np.partition(-alike, keep - 1, axis=1)[:, [keep - 1]]
-    kept = np.where((alike >= least) & (alike > 0), alike, 0.0)
-    return kept / np.maximum(kept.sum(axis=1, keepdims=True), 1e-12)

@@ -13,7 +13,7 @@ from warmstart.data.files import Source
 from warmstart.data.interactions import Id, Vocabulary
 from warmstart.data.reading import item_rows
 from warmstart.errors import Misuse, a_few
-from warmstart.recommend.extended_scorer import Columns, Widened, likeness, widened
+from warmstart.recommend.extended_scorer import Columns, ExtendedScorer, likeness
 from warmstart.recommend.history import History, values_of
 from warmstart.scorer import Scorer
 from warmstart.tasks.tasks import Examples
@@ -34,7 +34,7 @@ def added(model: Stock, source: Source, met_by: Mapping[Id, Sequence[History]]) 
         raise Misuse(
             "this model was fitted without a table of items, so nothing says which items a new one is like"
         )
-    known = model.scorer.known if isinstance(model.scorer, Widened) else model.scorer
+    known = model.scorer.base if isinstance(model.scorer, ExtendedScorer) else model.scorer
     ids, rows = _new_items(model, source, known.items)
     unknown = [str(item) for item in met_by if item not in set(ids.to_list())]
     if unknown:
@@ -48,11 +48,13 @@ def added(model: Stock, source: Source, met_by: Mapping[Id, Sequence[History]]) 
         model.popular[: known.items],
     )  # fmt: skip
     before = (
-        [model.scorer.likeness[kept - known.items]] if isinstance(model.scorer, Widened) else []
+        [model.scorer.similarity[kept - known.items]]
+        if isinstance(model.scorer, ExtendedScorer)
+        else []
     )
     stay = np.concatenate([np.arange(known.items), kept])
     return Stock(
-        scorer=widened(known, sp.csr_array(sp.vstack([*before, fresh])), columns),
+        scorer=ExtendedScorer(known, sp.csr_array(sp.vstack([*before, fresh])), columns),
         items=Vocabulary(pl.concat([model.items.ids.gather(stay), ids])),
         item_table=pl.concat([model.item_table[stay], rows]),
         popular=np.concatenate([model.popular[stay], met.counts.astype(np.float32)]),
@@ -60,7 +62,7 @@ def added(model: Stock, source: Source, met_by: Mapping[Id, Sequence[History]]) 
 
 
 def _columns(scorer: Scorer, table: pl.DataFrame) -> Columns:
-    if isinstance(scorer, Widened) and scorer.columns is not None:
+    if isinstance(scorer, ExtendedScorer) and scorer.columns is not None:
         return scorer.columns
     features = Features.fit(table)
     return Columns(features, features.transform(table))

@@ -9,15 +9,15 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float32, Int64
 
+from warmstart.arrays import top_k
 from warmstart.data.interactions import Vocabulary
 from warmstart.errors import Misuse
-from warmstart.explain.attribution import serving
 from warmstart.model.few_shot import all_item_codes
-from warmstart.model.fitted import FittedModel, logsumexp
+from warmstart.model.fitted import logsumexp
 from warmstart.recommend.exploration import DRAWS, Chosen, Policy, epsilon_greedy, thompson
 from warmstart.recommend.filters import Wanted, matching
 from warmstart.recommend.request import Heard, Request, together
-from warmstart.scorer import Sampler, Scorer, State, highest
+from warmstart.scorer import Scorer, State, delegate
 from warmstart.tasks.tasks import Question
 
 RULED_OUT = np.float32(-np.inf)
@@ -87,7 +87,7 @@ class Shelf:
         if request.where is not None:
             allowed[~self._wanted(request.where)] = RULED_OUT
         if request.policy is None:
-            items = highest(allowed, min(request.n, len(allowed)))
+            items = top_k(allowed, min(request.n, len(allowed)))
             items = items[allowed[items] > RULED_OUT]
             propensity = [1.0] * len(items)
         else:
@@ -123,23 +123,23 @@ class Shelf:
         n: int,
         rng: np.random.Generator,
     ) -> Chosen:
-        speaks = serving(self.scorer, len(heard.support.item))
-        if not isinstance(speaks, Sampler):
+        scorer = delegate(self.scorer, len(heard.support.item))
+        posterior = scorer.capabilities.posterior
+        if posterior is None:
             raise Misuse(
                 f"this model knows not how unsure it is, as {policy.strategy} needs it; use epsilon-greedy"
             )
-        state = speaks.adapt(*together([heard]))
-        draws = [speaks.score(speaks.sample(state, rng), self.everything)[0] for _ in range(DRAWS)]
+        state = scorer.adapt(*together([heard]))
+        draws = [
+            scorer.score(posterior.sample(state, rng), self.everything)[0] for _ in range(DRAWS)
+        ]
         return thompson(np.stack(draws), barred, n)
 
     def _chances(
         self, heard: Heard, allowed: Float32[np.ndarray, "I"], items: np.ndarray
     ) -> list[float | None]:
         """The chance that each item is next, where the scores are those of a softmax."""
-        if (
-            not self.ranks
-            or not len(items)
-            or not isinstance(serving(self.scorer, len(heard.support.item)), FittedModel)
-        ):
+        scorer = delegate(self.scorer, len(heard.support.item))
+        if not (self.ranks and len(items) and scorer.capabilities.log_probabilities):
             return [None] * len(items)
         return np.exp(allowed[items] - logsumexp(allowed)).tolist()

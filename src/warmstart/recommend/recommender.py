@@ -12,8 +12,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float32, Int64
 
-from warmstart.arrays import strip_prefix
-from warmstart.cooccurrence.gram import sparse_from_arrays, sparse_to_arrays
+from warmstart.arrays import sparse_from_arrays, sparse_to_arrays, strip_prefix
 from warmstart.data.features.table import Features
 from warmstart.data.files import Source
 from warmstart.data.interactions import Id, Interactions, Vocabulary
@@ -26,7 +25,7 @@ from warmstart.explain.insight import Insight, insight
 from warmstart.explain.reasons import Names
 from warmstart.explain.user_groups import Tastes
 from warmstart.recommend.exploration import Policy
-from warmstart.recommend.extended_scorer import Widened, widened
+from warmstart.recommend.extended_scorer import ExtendedScorer
 from warmstart.recommend.filters import Wanted
 from warmstart.recommend.history import History
 from warmstart.recommend.model_folder import Parts, read, write
@@ -197,8 +196,8 @@ class Recommender:
         features = self.profile_columns
         arrays = {f"scorer.{name}": array for name, array in self.scorer.arrays().items()}
         arrays[POPULAR] = self.popular
-        if isinstance(self.scorer, Widened):
-            arrays |= sparse_to_arrays(LIKENESS, self.scorer.likeness)
+        if isinstance(self.scorer, ExtendedScorer):
+            arrays |= sparse_to_arrays(LIKENESS, self.scorer.similarity)
         if self.among is not None:
             arrays[AMONG] = self.among
         if self.tastes is not None:
@@ -312,7 +311,7 @@ def load(folder: str | Path) -> Recommender:
     scorer = restore(manifest["learner"], strip_prefix(arrays, "scorer."), manifest["settings"])
     tastes = Tastes.restore(strip_prefix(arrays, TASTES)) if f"{TASTES}tasks" in arrays else None
     if f"{LIKENESS}.start" in arrays:
-        scorer = widened(scorer, sparse_from_arrays(LIKENESS, arrays, scorer.items))
+        scorer = ExtendedScorer(scorer, sparse_from_arrays(LIKENESS, arrays, scorer.items))
     return Recommender(
         scorer=scorer,
         learner=manifest["learner"],

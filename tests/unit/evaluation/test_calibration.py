@@ -6,7 +6,7 @@ from scipy.stats import norm
 
 from warmstart.baselines import Popularity
 from warmstart.evaluation.calibration import calibration, expected_error, quantile_error
-from warmstart.scorer import Sampler
+from warmstart.scorer import Capabilities, Posterior
 from warmstart.tasks.tasks import Examples, Tasks
 
 
@@ -18,6 +18,10 @@ class Coin:
     def __init__(self, scores, *, noise=0.0, spread=0.0):
         self.scores, self.noise, self.spread = np.asarray(scores, dtype=np.float32), noise, spread
         self.items = len(self.scores)
+
+    @property
+    def capabilities(self):
+        return Capabilities(posterior=Posterior(self.noise, self.sample))
 
     def adapt(self, support, profile=None):
         return np.zeros((len(support), 1), dtype=np.float32)
@@ -71,7 +75,6 @@ def test_who_is_right_about_being_unsure_has_no_error():
 def test_the_ten_best_items_are_believed_as_much_as_their_softmax_says():
     scores = np.log(np.r_[np.full(10, 4.0), np.full(60, 1.0)])  # the ten best hold 40 of 100
     scorer = Coin(scores)
-    assert isinstance(scorer, Sampler)
     hits = [
         [0, 20, 30, 1, 40],
         [20, 30, 40, 50, 60],

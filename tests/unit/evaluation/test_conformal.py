@@ -12,6 +12,7 @@ import pytest
 import warmstart as ws
 from warmstart.errors import Misuse
 from warmstart.evaluation.conformal import COVERED, ErrorBars, covered, spread
+from warmstart.scorer import Capabilities
 from warmstart.tasks.tasks import Examples, Tasks
 
 ITEMS = 40
@@ -21,6 +22,7 @@ class Level:
     """Everybody rates everything like this."""
 
     items = ITEMS
+    capabilities = Capabilities()
 
     def adapt(self, support, profile=None):
         return len(support)
@@ -35,7 +37,11 @@ class Level:
 class Doubtful(Level):
     """This knows that odd items are ten times as hard to foresee, but not how hard that is."""
 
-    def spread(self, state, items):
+    @property
+    def capabilities(self):
+        return Capabilities(standard_deviation=self.standard_deviation)
+
+    def standard_deviation(self, state, items):
         return np.broadcast_to(np.where(items % 2, 10.0, 1.0), (state, items.shape[-1])).astype(
             np.float32
         )

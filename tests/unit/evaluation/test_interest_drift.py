@@ -9,6 +9,7 @@ import pytest
 
 from warmstart.errors import DataError
 from warmstart.evaluation.interest_drift import CLICKS, FROZEN, interest
+from warmstart.scorer import Capabilities
 from warmstart.tasks.tasks import Examples, Question, Tasks
 
 ITEMS, LONG = 200, CLICKS + 3
@@ -35,6 +36,7 @@ class Counting:
     """
 
     items = ITEMS
+    capabilities = Capabilities()
 
     def __init__(self, memory: int = 1) -> None:
         self.memory = memory

@@ -10,7 +10,6 @@ import warmstart as ws
 from warmstart.data.features.table import Features
 from warmstart.ensemble.switching import ShotSwitch
 from warmstart.errors import UnknownItem
-from warmstart.scorer import Describing
 from warmstart.training import registry as recipes
 from warmstart.training.tuning import Order
 
@@ -109,11 +108,12 @@ def test_ratings_are_explained_in_their_own_units(rated):
 
 def test_content_adds_what_is_lost_where_the_item_lacks_it(split, log):
     fitted = recipes.fit("in-context", Order(split, settings=SMALL)).scorer
-    assert isinstance(fitted, Describing)
+    content = fitted.capabilities.content
+    assert content is not None
     support = split.test.cut(3).support.take(np.array([0]))
     places, item = Features.fit(log.item_table).places, 5
-    assert fitted.content_width == len(places["kind"])
-    added = fitted.content(support, None, item, list(places.values()))
+    assert content.width == len(places["kind"])
+    added = content.contributions(support, None, item, list(places.values()))
     for (column, marked), part in zip(places.items(), added, strict=True):
         rows = split.item_features.toarray()
         rows[item, marked] = 0.0
@@ -136,7 +136,7 @@ def test_an_added_item_is_explained_like_any_other(model):
         pl.DataFrame({"item_id": [1000], "title": ["even thing"], "kind": ["even"]})
     )
     found = grown.explain(EVEN, 1000)
-    assert found.title == "even thing" and found.content == {}
+    assert found.title == "even thing" and found.content["kind"] > 0
     assert sum(reason.adds for reason in found.reasons) == pytest.approx(found.lead, abs=1e-5)
 
 

@@ -6,7 +6,6 @@ from numpy.testing import assert_allclose
 
 from warmstart.baselines import EASE, SessionKNN
 from warmstart.explain.user_groups import GROUP, SEEN, Tastes, read_taste
-from warmstart.scorer import Remembering
 from warmstart.tasks.tasks import Examples, Tasks
 
 
@@ -63,7 +62,7 @@ def test_restored_tastes_are_the_same(two_groups):
 def test_a_memory_tells_what_those_met_whom_it_reads(examples):
     past = tasks_of([[1, 2, 3]] * 11 + [[1, 4]] * 2 + [[5, 6]] * 9, examples)
     scorer = SessionKNN.fit(past, items=8)
-    assert isinstance(scorer, Remembering)
+    assert scorer.capabilities.neighbours is not None
     found = read_taste(scorer, examples([[1]]))
     assert found is not None and found.tasks == 13
     assert found.shares[2] > 0.5 and found.shares[5] == 0

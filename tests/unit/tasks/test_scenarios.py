@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import warmstart as ws
 from warmstart.errors import DataError, Misuse
 from warmstart.evaluation.evaluate import evaluate
+from warmstart.scorer import Capabilities
 from warmstart.tasks.scenarios import BENCHMARK, DEPLOY, SCENARIOS, ScenarioOptions, cut
 from warmstart.tasks.tasks import Examples, Question, Split, Tasks
 
@@ -149,6 +150,7 @@ class Repeating:
     """This expects what was last met to come again."""
 
     items = 12
+    capabilities = Capabilities()
 
     def adapt(self, support: Examples, profile=None) -> np.ndarray:
         return support.item[support.start[1:] - 1]

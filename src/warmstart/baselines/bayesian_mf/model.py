@@ -25,7 +25,7 @@ import scipy.sparse as sp
 
 from warmstart.baselines.bayesian_mf.posterior import Believed, Prior, Tastes, given
 from warmstart.baselines.bayesian_mf.variational_em import fitted
-from warmstart.scorer import Candidates, Scores
+from warmstart.scorer import Candidates, Capabilities, Posterior, Scores
 from warmstart.tasks.tasks import Examples, Profile, Tasks
 
 
@@ -68,6 +68,14 @@ class Factors:
         return cls(believed, prior, variance, **settings)
 
     @property
+    def capabilities(self) -> Capabilities:
+        """The posterior of the state, and the standard deviation of ratings."""
+        return Capabilities(
+            posterior=Posterior(self.noise, self.sample),
+            standard_deviation=self.standard_deviation,
+        )
+
+    @property
     def noise(self) -> float:
         """Standard deviation of a rating around its score where tastes and item are known."""
         return self.variance**0.5
@@ -81,7 +89,7 @@ class Factors:
         found = tastes @ vectors.T if items.ndim == 1 else np.einsum("te,tqe->tq", tastes, vectors)
         return found.astype(np.float32)
 
-    def spread(self, state: Tastes, items: Candidates) -> Scores:
+    def standard_deviation(self, state: Tastes, items: Candidates) -> Scores:
         """Standard deviation of the rating of each candidate: noise, unsure tastes and unsure items
         together.
         """
