@@ -236,9 +236,7 @@ def test_the_combiner_is_trained_on_tasks_that_its_inputs_have_not_seen(monkeypa
         np.testing.assert_array_equal(
             np.concatenate([seen[part].events.item, seen["later"].events.item]), whole
         )
-    np.testing.assert_array_equal(
-        stack.count_features.past.item, whole
-    )  # in use it has counted them too
+    np.testing.assert_array_equal(stack.count_features.past.item, whole)
 
 
 def test_the_combiner_is_trained_on_tasks_like_those_that_are_served(clicks, monkeypatch):
@@ -289,9 +287,7 @@ def test_continued_training_is_no_worse_and_leaves_the_old_model_unchanged():
     )
     kept = {name: array.copy() for name, array in before.scorer.arrays().items()}
     after = CORE_RECIPE.go_on(before, Order(split))
-    assert overall(after.valid) > overall(
-        before.valid
-    )  # the newest items were not in its first training
+    assert overall(after.valid) > overall(before.valid)
     assert after.fit_seconds > before.fit_seconds
     for name, array in before.scorer.arrays().items():
         np.testing.assert_array_equal(array, kept[name])

@@ -1,5 +1,6 @@
-"""By shots: one scorer for few events, another one for more; whoever is asked decides the number
-that is known.
+"""Switching hybrid: a scorer for each range of shots.
+
+Switching is one of the hybrids of Burke (UMUAI 2002); here the number of support events decides.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,39 +16,40 @@ from warmstart.tasks.tasks import Examples, Profile
 
 
 class ScorerPart(NamedTuple):
-    """The tasks that one of the scorers serves, and its state."""
+    """K tasks that the same scorer serves, and its state for them."""
 
     scorer: int
+    """Position of the scorer."""
     tasks: Int64[np.ndarray, "K"]
     state: State
 
 
 class SwitchState(NamedTuple):
-    """T tasks in parts; each task is in one of them."""
+    """The states of T tasks in parts, one a scorer; each task is in one of them."""
 
     parts: tuple[ScorerPart, ...]
     tasks: int
 
 
 class ShotSwitch:
-    """This asks `scorers[i]` for tasks with `first[i]` events or more, up to where the next scorer
-    begins.
+    """Uses `scorers[i]` from `first[i]` shots on, up to where the next scorer begins.
 
-    The scores of different tasks may come from different scorers, in units of their own: they rank
-    items for one task.
+    Scores of different tasks may come from different scorers on different scales, so that only the
+    scores of one task can be compared.
     """
 
     def __init__(self, scorers: Sequence[Scorer], first: Sequence[int]) -> None:
         assert len(scorers) == len(first) and first[0] == 0 and list(first) == sorted(set(first)), (
-            f"each scorer begins at a number of events of its own, the first at 0; these begin at {list(first)}"
+            "each scorer begins at a number of shots of its own, the first at 0; "
+            f"these begin at {list(first)}"
         )
         self.scorers, self.first, self.items = tuple(scorers), tuple(first), scorers[0].items
 
     def adapt(self, support: Examples, profile: Profile = None) -> SwitchState:
-        serves = np.searchsorted(self.first, support.counts, side="right") - 1
+        scorer = np.searchsorted(self.first, support.counts, side="right") - 1  # (T,)
         parts = [
-            self._part(int(i), np.flatnonzero(serves == i), support, profile)
-            for i in np.unique(serves)
+            self._part(int(i), np.flatnonzero(scorer == i), support, profile)
+            for i in np.unique(scorer)
         ]
         return SwitchState(tuple(parts), len(support))
 
@@ -56,7 +58,7 @@ class ShotSwitch:
 
     @property
     def capabilities(self) -> Capabilities:
-        """The scorer for a number of shots; and what all can do that batches of states need."""
+        """What all scorers can do with a batch of states, and the scorer for a number of shots."""
         return self._capabilities
 
     @cached_property
@@ -72,11 +74,11 @@ class ShotSwitch:
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The arrays of all scorers, each name after the number of its scorer."""
+        """The arrays of all scorers, each name behind the position of its scorer."""
         return {
             f"{i}.{name}": array
-            for i, one in enumerate(self.scorers)
-            for name, array in one.arrays().items()
+            for i, scorer in enumerate(self.scorers)
+            for name, array in scorer.arrays().items()
         }
 
     def _scorer_for(self, shots: int) -> Scorer:
@@ -85,8 +87,8 @@ class ShotSwitch:
     def _part(
         self, scorer: int, tasks: Int64[np.ndarray, "K"], support: Examples, profile: Profile
     ) -> ScorerPart:
-        own = None if profile is None else profile[tasks]
-        return ScorerPart(scorer, tasks, self.scorers[scorer].adapt(support.take(tasks), own))
+        rows = None if profile is None else profile[tasks]
+        return ScorerPart(scorer, tasks, self.scorers[scorer].adapt(support.take(tasks), rows))
 
 
 def _by_part(
@@ -94,14 +96,14 @@ def _by_part(
     state: SwitchState,
     items: Candidates,
 ) -> Scores:
-    """(T, Q): the results of each task's own function, for items (Q,) or (T, Q)."""
-    found = np.empty((state.tasks, items.shape[-1]), dtype=np.float32)
+    """The results of the function of each task's scorer, for (Q,) or (T, Q) items: (T, Q)."""
+    results = np.empty((state.tasks, items.shape[-1]), dtype=np.float32)
     for part in state.parts:
         candidates = items if items.ndim == 1 else items[part.tasks]
-        found[part.tasks] = functions[part.scorer](part.state, candidates)
-    return found
+        results[part.tasks] = functions[part.scorer](part.state, candidates)
+    return results
 
 
 def arrays_of_scorer(arrays: Mapping[str, np.ndarray], scorer: int) -> dict[str, np.ndarray]:
-    """The arrays of one of the scorers, by their own names."""
+    """The arrays of one scorer of a switch, by their own names."""
     return strip_prefix(arrays, f"{scorer}.")
