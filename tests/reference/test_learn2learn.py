@@ -234,7 +234,7 @@ def test_a_comparison_fails_before_it_fits_anything(absent, log):
     started = []
     with pytest.raises(Misuse, match="or leave this learner out"):
         ws.evaluate(
-            log, ["popularity", "learn2learn"], callbacks=ProgressCallbacks(started=started.append)
+            log, ["popularity", "learn2learn"], callbacks=ProgressCallbacks(on_start=started.append)
         )
     assert started == []
 

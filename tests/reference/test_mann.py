@@ -315,6 +315,7 @@ class Damaged:
     def __init__(self, scorer, damage):
         self.scorer, self.damage, self.items = scorer, damage, scorer.items
         self.score, self.arrays = scorer.score, scorer.arrays
+        self.capabilities = scorer.capabilities
 
     def adapt(self, support, profile=None):
         memory = self.scorer.adapt(support, profile)
