@@ -1,4 +1,4 @@
-"""Trained: a model in use, as a scorer that can do what its learner can."""
+"""Fitted model: a trained few-shot model as a scorer, with the capabilities of its learner."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -21,16 +21,17 @@ from warmstart.scorer import (
 )
 from warmstart.tasks.tasks import Examples, Profile
 
-NOTHING = -80.0  # below the highest score; e to that power is lost in the sum over any catalogue
+MIN_EXPONENT = -80.0  # e to that power is lost in a sum that holds 1, over any catalogue
 ITEM_COLUMNS = "columns"
-"""The name of the vectors of all items, by columns."""
+"""Name of the array of all item vectors, stored by column."""
 EXPERTS_PREFIX = "evidence."
-"""What the names of the evidence's arrays begin with."""
+"""Prefix of the names of the experts' arrays."""
 
 
 class FittedModel:
-    """A trained model in use: the vectors of all items are computed once, or given by columns; so
-    it is a `Scorer`.
+    """A trained model as a `Scorer`: the vectors of all items are computed once.
+
+    `columns` are these vectors (D, I) where they were saved with the model.
     """
 
     def __init__(self, model: FewShot, columns: Float[Tensor, "D I"] | None = None) -> None:
@@ -41,17 +42,17 @@ class FittedModel:
 
     @torch.no_grad()
     def adapt(self, support: Examples, profile: Profile = None) -> State:
-        """The learner's state for T support sets."""
+        """The learner's state after T support sets."""
         return self.model.adapt(self.view, support, profile)
 
     @torch.no_grad()
     def score(self, state: State, items: Candidates) -> Scores:
-        """The scores of (Q,) or (T, Q) items, in the user's units where they are ratings."""
+        """The scores of (Q,) or (T, Q) items, ratings in the user's units."""
         return self.model.score(self.vectors, state, items).numpy()
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the model and its learner can do besides."""
+        """The capabilities of the learner, and those of the encoder."""
         return self._capabilities
 
     @cached_property
@@ -93,34 +94,36 @@ class FittedModel:
     ) -> Float32[np.ndarray, "N Q"]:
         assert isinstance(self.model.learner, LeaveOneOut), "a learner in closed form"
         padded = support.padded()
-        # (T, S, D): the weights of each task, less those without each of its examples
-        added = self.model.learner.leave_one_out_differences(
-            self.model.encode_support(self.vectors, padded, profile), self.view.candidates
-        )
-        rows = added[torch.from_numpy(padded.mask)] @ self.vectors[torch.from_numpy(items)].mT
-        return (rows * (1.0 if self.model.learner.is_ranking else self.model.scale[1])).numpy()
+        encoded = self.model.encode_support(self.vectors, padded, profile)
+        differences = self.model.learner.leave_one_out_differences(encoded, self.view.candidates)
+        # Scores are linear in the weights: (N, D) for the N events, times (D, Q).
+        events = differences[torch.from_numpy(padded.mask)]
+        by_event = events @ self.vectors[torch.from_numpy(items)].mT
+        scale = 1.0 if self.model.learner.is_ranking else self.model.scale[1]
+        return (by_event * scale).numpy()
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All parameters and buffers by name, the evidence, and the vectors, which who loads need
-        not compute.
+        """All parameters and buffers by name, the experts' arrays, and the item vectors.
+
+        The vectors could be computed from the rest, but a model is loaded more often than saved.
         """
-        evidence = {} if self.model.experts is None else self.model.experts.arrays()
+        experts = {} if self.model.experts is None else self.model.experts.arrays()
         learned = {name: tensor.numpy().copy() for name, tensor in self.model.state_dict().items()}
         columns = {ITEM_COLUMNS: self.vectors.mT.numpy()}
         return {
             **learned,
             **columns,
-            **{EXPERTS_PREFIX + name: array for name, array in evidence.items()},
+            **{EXPERTS_PREFIX + name: array for name, array in experts.items()},
         }
 
 
 def logsumexp(scores: Float32[np.ndarray, "I"]) -> float:
     """The logarithm of the sum of the exponentials, where one score at least is finite.
 
-    What is too far below the highest to count is brought nearer: the exponential of what is minus
-    infinity, or becomes less than the smallest number, takes torch up to fifty times as long.
+    Scores too far below the highest to count are raised: the exponential of minus infinity, or one
+    that is less than the smallest normal number, takes torch up to fifty times as long.
     """
     highest = scores.max()
     return float(
-        highest + torch.from_numpy(scores - highest).clamp_(min=NOTHING).exp_().sum().log()
+        highest + torch.from_numpy(scores - highest).clamp_(min=MIN_EXPONENT).exp_().sum().log()
     )
