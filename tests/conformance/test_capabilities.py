@@ -16,6 +16,7 @@ import warmstart as ws
 from warmstart.baselines import Popularity
 from warmstart.data.interactions import Interactions
 from warmstart.ensemble.switching import ShotSwitch
+from warmstart.evaluation.evaluate import Objective
 from warmstart.recommend.exploration import Policy
 from warmstart.recommend.extended_scorer import ExtendedScorer
 from warmstart.scorer import Capabilities, Scorer, delegate
@@ -45,9 +46,9 @@ NEW = pl.DataFrame({"item_id": [1000], "title": ["even thing"], "kind": ["even"]
 
 
 @pytest.fixture(scope="module")
-def fitted(split: Split) -> Callable[[str, str], Fitted]:
+def fitted(split: Split) -> Callable[[str, Objective], Fitted]:
     @cache
-    def fit(name: str, objective: str) -> Fitted:
+    def fit(name: str, objective: Objective) -> Fitted:
         settings = BRIEF if "steps" in RECIPES[name].options else {}
         return recipes.fit(name, Order(split, objective, settings=settings))
 

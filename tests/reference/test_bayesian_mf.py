@@ -1,4 +1,4 @@
-"""Factors against Gaussian conditioning written out, and against worlds that are made as the model
+"""Bayesian matrix factorisation against Gaussian conditioning written out, and against worlds that are made as the model
 says.
 """
 
@@ -7,8 +7,8 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose
 
-from warmstart.baselines.bayesian_mf.model import Factors
-from warmstart.baselines.bayesian_mf.posterior import Believed, Prior
+from warmstart.baselines.bayesian_mf.model import BayesianMF
+from warmstart.baselines.bayesian_mf.posterior import ItemPosterior, UserPrior
 from warmstart.tasks.tasks import Examples, Tasks
 
 ITEMS, D, NOISE = 60, 2, 0.5
@@ -62,33 +62,33 @@ def world() -> World:
 
 
 @pytest.fixture(scope="module")
-def fitted(world: World) -> Factors:
-    return Factors.fit(
+def fitted(world: World) -> BayesianMF:
+    return BayesianMF.fit(
         world.tasks(np.arange(600)), items=ITEMS, content=sp.csr_array(world.content), factors=4
     )
 
 
-def handmade(seed: int = 0, unsure: float = 0.0) -> Factors:
+def handmade(seed: int = 0, unsure: float = 0.0) -> BayesianMF:
     rng = np.random.default_rng(seed)
     mean = rng.standard_normal((ITEMS, D + 1))
     covariance = unsure * np.tile(np.eye(D + 1), (ITEMS, 1, 1))
-    prior = Prior(
+    prior = UserPrior(
         rng.standard_normal((2 + 3, D)), np.array([0.3, 0.6]), rng.standard_normal((ITEMS, 3))
     )
-    return Factors(Believed(mean, covariance), prior, NOISE**2)
+    return BayesianMF(ItemPosterior(mean, covariance), prior, NOISE**2)
 
 
 def test_adaptation_is_gaussian_conditioning():
     model = handmade()
     support = examples([[(4, 3.0), (9, 1.0), (17, 4.5)], []])
     profile = sp.csr_array(np.array([[1.0, 0.0], [0.0, 1.0]]))
-    state, vectors = model.adapt(support, profile), model.believed.mean
-    choice = model.prior.choice[[4, 9, 17]].sum(axis=0) / (3 + 5)
+    state, vectors = model.adapt(support, profile), model.item_posterior.mean
+    choice = model.user_prior.selection[[4, 9, 17]].sum(axis=0) / (3 + 5)
     for t, (rated, values, chosen) in enumerate(
         [([4, 9, 17], [3.0, 1.0, 4.5], choice), ([], [], np.zeros(3))]
     ):
-        told = np.concatenate([profile.toarray()[t] - model.prior.usual, chosen])
-        prior = told @ model.prior.line
+        told = np.concatenate([profile.toarray()[t] - model.user_prior.profile_mean, chosen])
+        prior = told @ model.user_prior.coefficients
         v, level = vectors[rated, :D], vectors[rated, D]
         joint = v @ v.T + NOISE**2 * np.eye(
             len(rated)
@@ -102,7 +102,7 @@ def test_adaptation_is_gaussian_conditioning():
 
 def test_an_unknown_profile_is_the_usual_one():
     model, support = handmade(), examples([[(4, 3.0)], []])
-    usual = sp.csr_array(np.tile(model.prior.usual, (2, 1)))
+    usual = sp.csr_array(np.tile(model.user_prior.profile_mean, (2, 1)))
     assert_allclose(model.adapt(support).mean, model.adapt(support, usual).mean)
 
 
@@ -115,10 +115,12 @@ def test_spread_is_that_of_ratings_drawn_from_all_that_is_believed():
         one = np.concatenate([z, np.ones((draws, 1))], axis=1)
         for q, item in enumerate(items):
             b = rng.multivariate_normal(
-                model.believed.mean[item], model.believed.covariance[item], draws
+                model.item_posterior.mean[item], model.item_posterior.covariance[item], draws
             )
             drawn = (one * b).sum(axis=1) + NOISE * rng.standard_normal(draws)
-            assert model.standard_deviation(state, items)[t, q] == pytest.approx(drawn.std(), rel=0.02)
+            assert model.standard_deviation(state, items)[t, q] == pytest.approx(
+                drawn.std(), rel=0.02
+            )
             assert model.score(state, items)[t, q] == pytest.approx(drawn.mean(), abs=0.02)
     own = model.standard_deviation(state, np.array([[7, 30], [30, 7]]))
     assert_allclose(own[1], model.standard_deviation(state, items)[1, ::-1], rtol=1e-5)
@@ -136,7 +138,7 @@ def test_tastes_are_drawn_as_they_are_believed():
 
 def test_it_finds_the_noise_and_the_number_of_factors(fitted):
     assert fitted.noise == pytest.approx(NOISE, rel=0.05)
-    strength = np.linalg.svd(fitted.believed.mean[:, :4], compute_uv=False) / ITEMS**0.5
+    strength = np.linalg.svd(fitted.item_posterior.mean[:, :4], compute_uv=False) / ITEMS**0.5
     assert strength[1] > 0.3 > 0.1 > strength[2]  # two of the four that were asked for are too many
 
 
@@ -170,13 +172,15 @@ def test_its_error_bars_are_as_wide_as_its_errors(world, fitted):
     for shots in (0, 3, 15):
         batch = tasks.cut(shots)
         query, state = batch.query.padded(), fitted.adapt(batch.support, batch.profile)
-        off = (fitted.score(state, query.item) - query.value) / fitted.standard_deviation(state, query.item)
+        off = (fitted.score(state, query.item) - query.value) / fitted.standard_deviation(
+            state, query.item
+        )
         assert off.std() == pytest.approx(1, abs=0.1)
 
 
 def test_an_item_that_nobody_rated_is_foreseen_by_its_content_and_known_to_be_unsure(world):
     warm = np.arange(10, ITEMS)
-    model = Factors.fit(
+    model = BayesianMF.fit(
         world.tasks(np.arange(600), warm),
         items=ITEMS,
         content=sp.csr_array(world.content),
@@ -186,13 +190,16 @@ def test_an_item_that_nobody_rated_is_foreseen_by_its_content_and_known_to_be_un
     state = model.adapt(support.events, support.profile)
     cold, known = np.arange(10), np.arange(10, 20)
     truth = world.mean[600:]
-    blind = Factors.fit(world.tasks(np.arange(600), warm), items=ITEMS, factors=2)
+    blind = BayesianMF.fit(world.tasks(np.arange(600), warm), items=ITEMS, factors=2)
     unread = blind.score(blind.adapt(support.events, support.profile), cold)
     assert (
         np.abs(model.score(state, cold) - truth[:, cold]).mean()
         < 0.75 * np.abs(unread - truth[:, cold]).mean()
     )
-    assert model.standard_deviation(state, cold).mean() > 1.2 * model.standard_deviation(state, known).mean()
+    assert (
+        model.standard_deviation(state, cold).mean()
+        > 1.2 * model.standard_deviation(state, known).mean()
+    )
 
 
 def test_the_profile_tells_something_of_who_rated_nothing(world, fitted):
@@ -214,12 +221,16 @@ def test_what_somebody_chose_to_rate_tells_something_of_their_tastes():
             ITEMS, 12, replace=False, p=np.exp(1.5 * taste * odd) / np.exp(1.5 * taste * odd).sum()
         )
         rows.append([(int(i), 3 + taste * odd[i] + 0.8 * rng.standard_normal()) for i in chosen])
-    model = Factors.fit(Tasks(examples(rows), ordered=False), items=ITEMS, factors=2)
+    model = BayesianMF.fit(Tasks(examples(rows), ordered=False), items=ITEMS, factors=2)
     # Ratings that say nothing, of odd items.
     state = model.adapt(examples([[(1, 3.0), (3, 3.0), (5, 3.0)], [(2, 3.0), (4, 3.0), (6, 3.0)]]))
     scores = model.score(state, np.arange(ITEMS))
     liking = scores[:, 1::2].mean(axis=1) - scores[:, ::2].mean(axis=1)  # of odd items
     assert liking[0] > liking[1] + 0.05
-    mute = Factors(model.believed, model.prior._replace(line=0 * model.prior.line), model.variance)
+    mute = BayesianMF(
+        model.item_posterior,
+        model.user_prior._replace(coefficients=0 * model.user_prior.coefficients),
+        model.variance,
+    )
     scores = mute.score(mute.adapt(examples([[(1, 3.0), (3, 3.0), (5, 3.0)]])), np.arange(ITEMS))
     assert liking[0] > scores[0, 1::2].mean() - scores[0, ::2].mean()

@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from jaxtyping import Int64
 
 from warmstart.baselines.popularity import Attributions, Popular, break_ties, popularity
+from warmstart.cooccurrence.similarity import keep_nearest
 from warmstart.scorer import Candidates, Capabilities, Scores, candidates_of
 from warmstart.tasks.tasks import Examples, Profile, Tasks
 
@@ -45,7 +46,9 @@ class ItemKNN:
         norm = np.sqrt(met.sum(axis=0)).astype(np.float32)
         block = max(1, CELLS // items)
         rows = [
-            _nearest(met, norm, np.arange(first, min(first + block, items)), neighbours, shrink)
+            keep_nearest(
+                _cosines(met, norm, np.arange(first, min(first + block, items)), shrink), neighbours
+            )
             for first in range(0, items, block)
         ]
         return cls(
@@ -89,20 +92,12 @@ class ItemKNN:
         return cls(sp.csr_array(parts, shape=(items, items)), arrays["popular"], **settings)
 
 
-def _nearest(
-    met: sp.csc_array, norm: np.ndarray, block: np.ndarray, neighbours: int, shrink: float
+def _cosines(
+    interactions: sp.csc_array, norm: np.ndarray, block: np.ndarray, shrink: float
 ) -> sp.csr_array:
-    """The similarities of a block of items to their nearest neighbours, zero to all others."""
-    both = sp.csr_array(met[:, block].T @ met, dtype=np.float32)
-    row = np.repeat(np.arange(len(block)), np.diff(both.indptr))
-    both.data /= norm[block[row]] * norm[both.indices] + shrink + 1e-9
-    both.data[both.indices == block[row]] = 0.0
-    closest_first = np.argsort(
-        row + (1 - both.data.astype(np.float64))
-    )  # row by row, since a cosine is at most 1
-    last = closest_first[np.arange(len(row)) - both.indptr[row] == neighbours - 1]
-    least = np.zeros(len(block), dtype=np.float32)
-    least[row[last]] = both.data[last]
-    both.data[both.data < least[row]] = 0.0
-    both.eliminate_zeros()
-    return both
+    """Shrunken cosines of a block of items to all others: (B, I)."""
+    cosines = sp.csr_array(interactions[:, block].T @ interactions, dtype=np.float32)
+    row = np.repeat(np.arange(len(block)), np.diff(cosines.indptr))
+    cosines.data /= norm[block[row]] * norm[cosines.indices] + shrink + 1e-9
+    cosines.data[cosines.indices == block[row]] = 0.0  # an item is no neighbour of its own
+    return cosines

@@ -16,7 +16,7 @@ from warmstart.baselines import (
     ProfileKNN,
     SessionKNN,
 )
-from warmstart.baselines.bayesian_mf.model import Factors
+from warmstart.baselines.bayesian_mf.model import BayesianMF
 from warmstart.ensemble.switching import ShotSwitch, arrays_of_scorer
 from warmstart.errors import Misuse
 from warmstart.evaluation.evaluate import Objective
@@ -106,7 +106,7 @@ RECIPES: dict[str, Recipe] = {
     "stacked-blend": Stacked(
         {"bridge": Classic(Bridge), "blend": Meta(Blend, BLEND, ("ranking",), evidence=True)}
     ),
-    "factors": Classic(Factors, ("rating",), kind="meta", content=True),
+    "factors": Classic(BayesianMF, ("rating",), kind="meta", content=True),
     "in-context": Meta(InContext, WIDE),
     "ridge": Meta(Ridge),
     "matching": Meta(Matching, LIGHT),

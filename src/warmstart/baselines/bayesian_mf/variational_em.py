@@ -1,202 +1,270 @@
-"""Rounds: how `factors` are fitted, by variational expectation maximisation over all training
-tasks.
+"""Variational expectation maximisation for Bayesian matrix factorisation, over all training tasks.
+
+Each iteration updates the users given the items, the items given the users, the variance of the
+noise, the priors of both; and it rotates the factors (see the module `model` for the sources).
 """
+
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
-from warmstart.baselines.bayesian_mf.posterior import FEW, Believed, Prior, Tastes, given, rated
+from warmstart.baselines.bayesian_mf.posterior import (
+    SHRINKAGE,
+    ItemPosterior,
+    UserPosterior,
+    UserPrior,
+    posterior_given,
+    rating_matrix,
+)
 from warmstart.tasks.tasks import Examples, Tasks
 
-KINDER, FIRST = (
-    0.4,
-    0.2,
-)  # what users' kindness and each factor add at the start, in standard deviations of a rating
-LINES = range(5, 30, 10)  # rounds after which the lines from content are drawn anew
-FOLDS = 5  # of the items, for what content says of each
+# initial sizes of the user bias and of each factor, in standard deviations of a rating
+INITIAL_BIAS, INITIAL_FACTOR = 0.4, 0.2
+REGRESSION_ITERATIONS = range(5, 30, 10)  # at which the regressions on content are fitted anew
+FOLDS = 5  # of the items, for the prediction of each from its content
+MIN_VARIANCE = 1e-6
+EPSILON = 1e-9  # against division by zero
 
 
-def fitted(
+class RatingData(NamedTuple):
+    """The ratings of T training tasks in the forms that the updates need."""
+
+    ratings: Examples
+    profile: sp.csr_array  # (T, F); F = 0 where there are no profiles
+    rated: sp.csr_array  # (T, I): 1 for each rating
+    values: sp.csr_array  # (T, I)
+    counts: Float64[np.ndarray, "I"]
+    share: Float64[np.ndarray, "I"]
+    """The share of each item in a user's ratings, summed over users."""
+
+    @property
+    def seen(self) -> Bool[np.ndarray, "I"]:
+        """The items that have ratings."""
+        return self.counts > 0
+
+
+class Estimate(NamedTuple):
+    """The parameters of all distributions after an iteration."""
+
+    items: ItemPosterior
+    item_prior: Float64[np.ndarray, "I E"]
+    """The prior mean of each item vector."""
+    item_precision: Float64[np.ndarray, "E"]
+    """The prior precision of each coordinate of the item vectors, about that mean."""
+    variance: float
+    """Of a rating around its score."""
+    users: UserPrior
+
+
+def fit_variational(
     train: Tasks,
     items: int,
     content: sp.csr_array | None,
     factors: int,
     content_l2: float,
     profile_l2: float,
-    rounds: int,
-) -> tuple[Believed, Prior, float]:
-    """Rounds of: tastes given the items, items given the tastes, noise and priors given both."""
-    ratings, profile = train.met, _profile(train)
-    who, values = (
-        rated(ratings, items, np.ones(len(ratings.item))),
-        rated(ratings, items, ratings.value),
+    iterations: int,
+) -> tuple[ItemPosterior, UserPrior, float]:
+    """The posterior of the items, the prior of the users and the variance of the noise."""
+    data = _rating_data(train, items)
+    estimate = _initial_estimate(data, items, factors)
+    for iteration in range(iterations):
+        if iteration in REGRESSION_ITERATIONS:
+            selection = _selection_features(estimate.items, data)
+            estimate = estimate._replace(users=estimate.users._replace(selection=selection))
+        users = _update_users(estimate, data)
+        estimate = _update_items(estimate, users, data)
+        estimate = _update_user_prior(estimate, users, data, profile_l2)
+        estimate = _rotate(estimate, users, data)
+        estimate = _update_item_prior(estimate, data, content, content_l2, iteration)
+    return estimate.items, estimate.users, estimate.variance
+
+
+def _rating_data(train: Tasks, items: int) -> RatingData:
+    ratings = train.met
+    empty = sp.csr_array((len(train), 0), dtype=np.float64)
+    rated = rating_matrix(ratings, items, np.ones(len(ratings.item)))
+    return RatingData(
+        ratings=ratings,
+        profile=empty if train.profile is None else sp.csr_array(train.profile, dtype=np.float64),
+        rated=rated,
+        values=rating_matrix(ratings, items, ratings.value),
+        counts=np.asarray(rated.sum(axis=0)),
+        share=np.bincount(ratings.item, 1 / ratings.counts[ratings.task], minlength=items),
     )
-    counts = np.asarray(who.sum(axis=0))
-    weight = np.bincount(ratings.item, 1 / ratings.counts[ratings.task], minlength=items)
-    met, total = counts > 0, float((ratings.value.astype(np.float64) ** 2).sum())
-    start = _start(ratings, items, factors)
-    believed = Believed(start, np.zeros((items, factors + 1, factors + 1)))
-    expected = np.tile(start[met].mean(axis=0), (items, 1))  # of each item, before its ratings
-    variance = _variance(ratings)
-    sureness = (
-        np.r_[np.full(factors, 1 / FIRST**2), 1.0] / variance
-    )  # one over the variance of items about that
-    usual, choice = np.asarray(profile.mean(axis=0)), np.zeros((items, factors + 2))
-    prior = Prior(np.zeros((len(usual) + factors + 2, factors)), usual, choice)
-    for done in range(rounds):
-        if done in LINES:
-            prior = prior._replace(choice=_choice(believed, counts, weight))
-        tastes = given(
-            ratings, believed.mean, believed.squared, variance, prior.of(ratings, profile)
-        )
-        moment, product = _moments(tastes, who, values)
-        believed = _items(moment / variance, product / variance, expected, sureness)
-        explained = 2 * (believed.mean * product).sum() - (believed.squared * moment).sum()
-        variance = max((total - explained) / len(ratings.item), 1e-6)
-        prior = prior.redrawn(ratings, profile, tastes, profile_l2)
-        turn = _turn(tastes, prior.of(ratings, profile))
-        believed, expected = _turned(believed, turn), expected @ turn
-        prior = prior._replace(line=prior.line @ np.linalg.inv(turn[:factors, :factors]).T)
-        if content is None or done < LINES[0]:
-            expected = np.tile(believed.mean[met].mean(axis=0), (items, 1))
-        elif done in LINES:
-            expected = _expected(content, believed, sureness, met, content_l2)
-        away = (believed.mean - expected) ** 2 + np.diagonal(believed.covariance, axis1=1, axis2=2)
-        sureness = 1 / np.maximum(away[met].mean(axis=0), 1e-9)
-    return believed, prior, variance
 
 
-def _items(
-    moment: Float64[np.ndarray, "I E E"],
-    product: Float64[np.ndarray, "I E"],
-    expected: Float64[np.ndarray, "I E"],
-    sureness: Float64[np.ndarray, "E"],
-) -> Believed:
-    """Bayes' rule for the items: what is believed of each after its ratings."""
-    covariance = np.linalg.inv(moment + np.diag(sureness))
-    return Believed(np.einsum("ide,ie->id", covariance, product + expected * sureness), covariance)
+def _initial_estimate(data: RatingData, items: int, factors: int) -> Estimate:
+    vectors = _initial_vectors(data.ratings, items, factors)
+    variance = _rating_variance(data.ratings)
+    profile_mean = np.asarray(data.profile.mean(axis=0))
+    selection = np.zeros((items, factors + 2))
+    coefficients = np.zeros((len(profile_mean) + factors + 2, factors))
+    return Estimate(
+        items=ItemPosterior(vectors, np.zeros((items, factors + 1, factors + 1))),
+        item_prior=np.tile(vectors[data.seen].mean(axis=0), (items, 1)),
+        item_precision=np.r_[np.full(factors, 1 / INITIAL_FACTOR**2), 1.0] / variance,
+        variance=variance,
+        users=UserPrior(coefficients, profile_mean, selection),
+    )
 
 
-def _start(ratings: Examples, items: int, factors: int) -> Float64[np.ndarray, "I E"]:
-    """One factor that is the same for all items, since some users rate all higher; then the main
-    axes of the rest.
+def _initial_vectors(ratings: Examples, items: int, factors: int) -> Float64[np.ndarray, "I E"]:
+    """One factor that is the same for all items, for the user biases; then the singular vectors of
+    what item and user means leave over.
     """
     from sklearn.utils.extmath import randomized_svd  # half a second to import
 
-    overall, counts = (
-        ratings.value.mean(dtype=np.float64),
-        np.bincount(ratings.item, minlength=items),
-    )
-    level = overall + np.bincount(ratings.item, ratings.value - overall, minlength=items) / (
-        counts + FEW
-    )
-    rest = ratings.value - level[ratings.item]
-    rest -= (np.bincount(ratings.task, rest, minlength=len(ratings)) / (ratings.counts + FEW))[
-        ratings.task
-    ]
-    weight = 1 / np.sqrt((counts[ratings.item] + 2 * FEW) * ratings.counts[ratings.task])
-    start, unit = np.zeros((items, factors + 1)), _variance(ratings) ** 0.5
-    start[:, 0], start[:, factors] = KINDER * unit, level
-    axes = min(factors - 1, items, len(ratings))
-    if axes:
-        _, _, axis = randomized_svd(
-            sp.csr_matrix(rated(ratings, items, rest * weight)), axes, random_state=0
+    counts = np.bincount(ratings.item, minlength=items)
+    bias, residual = _shrunken_means(ratings, counts)
+    weight = 1 / np.sqrt((counts[ratings.item] + 2 * SHRINKAGE) * ratings.counts[ratings.task])
+    vectors, scale = np.zeros((items, factors + 1)), _rating_variance(ratings) ** 0.5
+    vectors[:, 0], vectors[:, factors] = INITIAL_BIAS * scale, bias
+    components = min(factors - 1, items, len(ratings))
+    if components:
+        matrix = sp.csr_matrix(rating_matrix(ratings, items, residual * weight))
+        _, _, axes = randomized_svd(matrix, components, random_state=0)
+        directions = axes.T * np.sqrt(counts + 2 * SHRINKAGE)[:, None]
+        size = np.sqrt((directions[counts > 0] ** 2).mean(axis=0))
+        vectors[:, 1 : components + 1] = (
+            INITIAL_FACTOR * scale * directions / np.maximum(size, EPSILON)
         )
-        place = axis.T * np.sqrt(counts + 2 * FEW)[:, None]
-        size = np.sqrt((place[counts > 0] ** 2).mean(axis=0))
-        start[:, 1 : axes + 1] = FIRST * unit * place / np.maximum(size, 1e-9)
-    return start
+    return vectors
 
 
-def _variance(ratings: Examples) -> float:
-    """The variance of all ratings; 1 where they are all alike."""
+def _shrunken_means(
+    ratings: Examples, counts: np.ndarray
+) -> tuple[Float64[np.ndarray, "I"], Float64[np.ndarray, "N"]]:
+    """The item biases, and the residuals of N ratings after these and the user biases."""
+    overall = ratings.value.mean(dtype=np.float64)
+    deviation = np.bincount(ratings.item, ratings.value - overall, minlength=len(counts))
+    bias = overall + deviation / (counts + SHRINKAGE)
+    residual = ratings.value - bias[ratings.item]
+    sums = np.bincount(ratings.task, residual, minlength=len(ratings))
+    residual -= (sums / (ratings.counts + SHRINKAGE))[ratings.task]
+    return bias, residual
+
+
+def _rating_variance(ratings: Examples) -> float:
+    """The variance of all ratings; 1 where they are equal."""
     return float(ratings.value.astype(np.float64).var()) or 1.0
 
 
-def _moments(
-    tastes: Tastes, who: sp.csr_array, values: sp.csr_array
+def _update_users(estimate: Estimate, data: RatingData) -> UserPosterior:
+    """E step: the users given the items."""
+    items, prior = estimate.items, estimate.users.mean(data.ratings, data.profile)
+    return posterior_given(data.ratings, items.mean, items.second_moment, estimate.variance, prior)
+
+
+def _update_items(estimate: Estimate, users: UserPosterior, data: RatingData) -> Estimate:
+    """E step: the items given the users; M step: the variance of the noise given both."""
+    moments, products = _user_moments(users, data)
+    covariance = np.linalg.inv(moments / estimate.variance + np.diag(estimate.item_precision))
+    right = products / estimate.variance + estimate.item_prior * estimate.item_precision
+    items = ItemPosterior(np.einsum("ide,ie->id", covariance, right), covariance)
+    total = float((data.ratings.value.astype(np.float64) ** 2).sum())
+    # the expected squared error is total - explained, without a loop over ratings
+    explained = 2 * (items.mean * products).sum() - (items.second_moment * moments).sum()
+    variance = max((total - explained) / len(data.ratings.item), MIN_VARIANCE)
+    return estimate._replace(items=items, variance=variance)
+
+
+def _user_moments(
+    users: UserPosterior, data: RatingData
 ) -> tuple[Float64[np.ndarray, "I E E"], Float64[np.ndarray, "I E"]]:
-    """What the items hear of those who rated them: the sums of [z, 1][z, 1]' and of rating times
-    [z, 1].
+    """For each item the sums over the users who rated it: of the second moment of [z, 1], and of
+    the rating times [z, 1].
     """
-    one = tastes.and_one
-    outer = one[:, :, None] * one[:, None, :]
-    outer[:, :-1, :-1] += tastes.covariance
-    width = one.shape[1]
-    return (who.T @ outer.reshape(len(one), -1)).reshape(-1, width, width), values.T @ one
+    vectors = users.mean_and_one
+    moments = vectors[:, :, None] * vectors[:, None, :]  # (T, E, E)
+    moments[:, :-1, :-1] += users.covariance
+    width = vectors.shape[1]
+    summed = data.rated.T @ moments.reshape(len(vectors), -1)
+    return summed.reshape(-1, width, width), data.values.T @ vectors
 
 
-def _choice(
-    believed: Believed, counts: Float64[np.ndarray, "I"], weight: Float64[np.ndarray, "I"]
-) -> Float64[np.ndarray, "I C"]:
-    """What an item is like among those that are met: its vector and how often it is met, in like
-    units.
+def _update_user_prior(
+    estimate: Estimate, users: UserPosterior, data: RatingData, l2: float
+) -> Estimate:
+    """M step: the regression of user factors on profile and selection."""
+    return estimate._replace(users=estimate.users.refitted(data.ratings, data.profile, users, l2))
 
-    `weight` is the share of each item in an user's ratings, summed over users: an user who
-    chooses as others do comes to zero.
+
+def _rotate(estimate: Estimate, users: UserPosterior, data: RatingData) -> Estimate:
+    """The same model in factors of unit covariance about the prior, in which the next iterations
+    converge sooner.
     """
-    columns = np.concatenate([believed.mean, np.log1p(counts)[:, None]], axis=1)
-    columns -= np.average(columns, axis=0, weights=weight)
-    columns[counts == 0, -1] = 0.0  # it may be met often yet
-    return columns / np.maximum(columns[counts > 0].std(axis=0), 1e-9)
+    deviation = users.mean - estimate.users.mean(data.ratings, data.profile)
+    covariance = (deviation[:, :, None] * deviation[:, None, :] + users.covariance).mean(axis=0)
+    root = np.linalg.cholesky(covariance)
+    rotation = np.eye(len(covariance) + 1)  # the item bias stays as it is
+    rotation[:-1, :-1] = root
+    coefficients = estimate.users.coefficients @ np.linalg.inv(root).T
+    mean, covariances = estimate.items
+    return estimate._replace(
+        items=ItemPosterior(mean @ rotation, rotation.T @ covariances @ rotation),
+        item_prior=estimate.item_prior @ rotation,
+        users=estimate.users._replace(coefficients=coefficients),
+    )
 
 
-def _turn(tastes: Tastes, prior: Float64[np.ndarray, "T D"]) -> Float64[np.ndarray, "E E"]:
-    """What item vectors are multiplied with, so that tastes may have unit spread about their
-    prior.
+def _update_item_prior(
+    estimate: Estimate, data: RatingData, content: sp.csr_array | None, l2: float, iteration: int
+) -> Estimate:
+    """M step: the prior mean of the items, from content where there is some, and its precision."""
+    items, seen, prior = estimate.items, data.seen, estimate.item_prior
+    if content is None or iteration < REGRESSION_ITERATIONS[0]:
+        prior = np.tile(items.mean[seen].mean(axis=0), (len(prior), 1))
+    elif iteration in REGRESSION_ITERATIONS:
+        prior = _predicted_from_content(content, estimate, seen, l2)
+    squared = (items.mean - prior) ** 2 + np.diagonal(items.covariance, axis1=1, axis2=2)
+    precision = 1 / np.maximum(squared[seen].mean(axis=0), EPSILON)
+    return estimate._replace(item_prior=prior, item_precision=precision)
+
+
+def _selection_features(items: ItemPosterior, data: RatingData) -> Float64[np.ndarray, "I C"]:
+    """The vector of each item and the logarithm of its count, standardised.
+
+    They are centred at the mean over users, so that a user who selects items as others do sums to
+    zero.
     """
-    away = tastes.mean - prior
-    spread = (away[:, :, None] * away[:, None, :] + tastes.covariance).mean(axis=0)
-    turn = np.eye(len(spread) + 1)
-    turn[:-1, :-1] = np.linalg.cholesky(spread)
-    return turn
+    columns = np.concatenate([items.mean, np.log1p(data.counts)[:, None]], axis=1)
+    columns -= np.average(columns, axis=0, weights=data.share)
+    columns[~data.seen, -1] = 0.0  # an item without ratings may yet become popular
+    return columns / np.maximum(columns[data.seen].std(axis=0), EPSILON)
 
 
-def _turned(believed: Believed, turn: Float64[np.ndarray, "E E"]) -> Believed:
-    return Believed(believed.mean @ turn, turn.T @ believed.covariance @ turn)
-
-
-def _expected(
-    content: sp.csr_array,
-    believed: Believed,
-    sureness: Float64[np.ndarray, "E"],
-    met: np.ndarray,
-    l2: float,
+def _predicted_from_content(
+    content: sp.csr_array, estimate: Estimate, seen: Bool[np.ndarray, "I"], l2: float
 ) -> Float64[np.ndarray, "I E"]:
-    """What content says of each item: a ridge regression on other items, which count by how well
-    they are known.
+    """Item vectors from content, by ridge regression on other items, weighted by how well the
+    ratings determine them.
 
-    An item's own ratings are left out, in folds, else content would seem to say more than it does
-    of an item that nobody rated.
+    Items with ratings are predicted in folds, without their own ratings: otherwise the prior would
+    be too precise for items that nobody rated.
     """
     from sklearn.linear_model import Ridge
     from sklearn.model_selection import KFold
 
-    unsure = np.diagonal(believed.covariance, axis1=1, axis2=2)
-    known = (
-        (1 - unsure * sureness).clip(min=0).mean(axis=1)
-    )  # 1 where its ratings say it all, 0 where there are none
-    usual = believed.mean[met].mean(axis=0)
-    line = Ridge(alpha=l2, fit_intercept=False, solver="sparse_cg", tol=1e-3)
-    columns, known_of = sp.csr_matrix(content), np.flatnonzero(met)
-    if len(known_of) < 2:
-        return np.tile(usual, (len(met), 1))
+    vectors, covariance = estimate.items
+    remaining = np.diagonal(covariance, axis1=1, axis2=2) * estimate.item_precision
+    # 1 where the ratings determine an item, 0 where there are none
+    weight = (1 - remaining).clip(min=0).mean(axis=1)
+    mean = vectors[seen].mean(axis=0)
+    ridge = Ridge(alpha=l2, fit_intercept=False, solver="sparse_cg", tol=1e-3)
+    columns, codes = sp.csr_matrix(content), np.flatnonzero(seen)
+    if len(codes) < 2:
+        return np.tile(mean, (len(seen), 1))
 
-    def said(teach: np.ndarray, ask: np.ndarray) -> np.ndarray:
-        line.fit(columns[teach], believed.mean[teach] - usual, sample_weight=known[teach])
-        return columns[ask] @ line.coef_.T + usual
+    def predict(fit_on: np.ndarray, items: np.ndarray) -> np.ndarray:
+        ridge.fit(columns[fit_on], vectors[fit_on] - mean, sample_weight=weight[fit_on])
+        return columns[items] @ ridge.coef_.T + mean
 
-    expected = np.empty_like(believed.mean)
-    expected[~met] = said(known_of, np.flatnonzero(~met))
-    for others, fold in KFold(min(FOLDS, len(known_of)), shuffle=True, random_state=0).split(
-        known_of
-    ):
-        expected[known_of[fold]] = said(known_of[others], known_of[fold])
-    return expected
-
-
-def _profile(train: Tasks) -> sp.csr_array:
-    """The profiles, of no columns where there are none."""
-    empty = sp.csr_array((len(train), 0), dtype=np.float64)
-    return empty if train.profile is None else sp.csr_array(train.profile, dtype=np.float64)
+    predicted = np.empty_like(vectors)
+    predicted[~seen] = predict(codes, np.flatnonzero(~seen))
+    folds = KFold(min(FOLDS, len(codes)), shuffle=True, random_state=0)
+    for others, fold in folds.split(codes):
+        predicted[codes[fold]] = predict(codes[others], codes[fold])
+    return predicted
