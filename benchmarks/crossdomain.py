@@ -1,24 +1,24 @@
-"""Users new to a domain of whom events in another one are known: the next event there, against the
-tuned classics.
+"""Users known in another domain: their next event in a new domain, against tuned baselines.
 
-python benchmarks/crossdomain.py --data DIR [--learners a,b] [--overlaps 1,0.5,0.2,0.05] [--shots
-0,1,3,5] [--json OUT]
+    python benchmarks/crossdomain.py --data DIR [--learners a,b] [--overlaps 1,0.5,0.2,0.05]
+        [--shots 0,1,3,5] [--json OUT]
 
-Amazon sport and cloth, both ways. A fifth of the users with both is tested: known are all their
-events in the source and the first k in the target, asked for is the next one. It is ranked among
-all items of the target, and among 999 drawn ones that the user never met (published tables do
-that). The audit names items of the two domains that the same people met, which may be one product
-listed twice; figures are given with and without events on such twins of what is known. `auto` takes
-no part in training: by the number of shots it falls back on whoever validation users speak for.
-Worse: the share of users for whom the asked item ranks lower than by popularity.
+Amazon sport and cloth, in both directions. A fifth of the users with events in both domains is
+tested: all their events in the source domain and the first k in the target domain are known, and
+the next one is predicted. It is ranked among all items of the target domain, and among 999 random
+items without an event of the user (as published tables do). Two items of the two domains with
+nearly the same users may be one product listed twice ("twins"); results are given with all events,
+and without those whose twin is known. `auto` trains nothing: it chooses among the other learners by
+number of shots on validation users. Worse: the share of users whose next item ranks lower than by
+popularity.
 
 Ciao: the mean absolute error of the next ratings in its largest category, given all ratings in the
-other 27 and the first k in it. Beside the learners stand the mean of the item and that of the user
-elsewhere. Worse: the share of users with a larger error than that of the item's mean.
+other 27 categories and the first k in it. The mean rating of the item, and that of the user in the
+other categories, stand beside the learners. Worse: the share of users with a larger error than that
+of the item's mean.
 """
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 import warmstart as ws
+from _environment import write_result
 from warmstart.cli.progress import TrainingProgress
 from warmstart.data.interactions import Interactions
 from warmstart.evaluation import metrics
@@ -39,7 +40,7 @@ from warmstart.tasks.scenarios import BENCHMARK, ScenarioOptions, cut
 from warmstart.tasks.tasks import Split, TaskBatch, batches
 from warmstart.training import registry as recipes
 from warmstart.training.search import select
-from warmstart.training.tuning import Order
+from warmstart.training.tuning import Fitted, Order
 
 SET = "amazon-sport-cloth"
 TARGETS = ("sports_and_outdoors", "clothing_shoes_jewelry")
@@ -47,15 +48,13 @@ RATED, RATED_TARGET = "ciao", "category_1"
 RATING_LEARNERS = "bias,factors,ridge,ptupcdr"
 LEARNERS = "popularity,item-knn,session-knn,bridge,ptupcdr,stacked-bridge,stacked-blend,auto"
 DRAWN, AT, GAIN = 999, 10, 0.15
-TWINS, TOGETHER = (
-    0.8,
-    3,
-)  # share of the fewer people of two items that met both, and how many at least
+TWIN_SHARE = 0.8  # of the users of the rarer item that also have the other one
+TWIN_USERS = 3  # users that have both items, at least
 MEASURES = ("mrr", "hr@10", "ndcg@10")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--sets", default=f"{SET},{RATED}")
     parser.add_argument("--learners", default=LEARNERS)
@@ -70,9 +69,7 @@ def main() -> None:
     if SET in arguments.sets.split(","):
         log, rows = ws.read(arguments.data / SET), []
         twins = twins_of(log)
-        print(
-            f"{twins.nnz} pairs of items of the two domains were met by the same people ({TWINS:.0%} of the fewer)"
-        )
+        print(f"{twins.nnz} pairs of items of the two domains have nearly the same users")
         for domain in arguments.targets.split(","):
             for overlap in map(float, arguments.overlaps.split(",")):
                 split = across(log, domain, overlap, arguments.seed)
@@ -84,10 +81,9 @@ def main() -> None:
         )
     for one in found["targets"]:
         print(f"{one['name']}: {one['value']:+.1%}, target {one['target']:+.0%}, met: {one['met']}")
-    if arguments.json is not None:
-        arguments.json.write_text(
-            json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8"
-        )
+    write_result(
+        arguments.json, found, [arguments.data / name for name in arguments.sets.split(",")]
+    )
 
 
 def across(log: Interactions, target: str, overlap: float, seed: int) -> Split:
@@ -96,15 +92,15 @@ def across(log: Interactions, target: str, overlap: float, seed: int) -> Split:
 
 
 def rated(arguments: argparse.Namespace, split: Split) -> list[dict[str, Any]]:
-    """The errors of ratings of all learners, and of two means."""
+    """The absolute errors of all learners, and of two means."""
     shots = [int(k) for k in arguments.shots.split(",")]
     errors: dict[str, dict[int, np.ndarray]] = {
-        "item mean": {k: means_off(split, k, of_item=True) for k in shots},
-        "user mean elsewhere": {k: means_off(split, k, of_item=False) for k in shots},
+        "item mean": {k: mean_errors(split, k, of_item=True) for k in shots},
+        "user mean elsewhere": {k: mean_errors(split, k, of_item=False) for k in shots},
     }
     for learner in arguments.rating_learners.split(","):
         with TrainingProgress(Console(stderr=True)) as training:
-            training.callbacks.started(learner)
+            training.callbacks.on_start(learner)
             order = Order(split, "rating", seed=arguments.seed, progress=training.callbacks.on_step)
             fitted = recipes.fit(learner, order)
         errors[learner] = evaluate(
@@ -137,40 +133,40 @@ def rated(arguments: argparse.Namespace, split: Split) -> list[dict[str, Any]]:
     return rows
 
 
-def means_off(split: Split, shots: int, *, of_item: bool) -> np.ndarray:
-    """The error of the mean rating of the item by training users, or of the user's own events
-    elsewhere.
-    """
-    batch, met = split.test.cut(shots), split.train.met
-    usual = float(met.value.mean())
+def mean_errors(split: Split, shots: int, *, of_item: bool) -> np.ndarray:
+    """The absolute error of the item's mean rating, or of the mean of the user's known ratings."""
+    batch, train = split.test.cut(shots), split.train.met
+    mean = float(train.value.mean())
     if of_item:
-        counts = np.bincount(met.item, minlength=split.items)
-        sums = np.bincount(met.item, weights=met.value, minlength=split.items)
-        guess = np.where(counts > 0, sums / np.maximum(counts, 1), usual)[batch.query.item]
+        counts = np.bincount(train.item, minlength=split.items)
+        sums = np.bincount(train.item, weights=train.value, minlength=split.items)
+        guess = np.where(counts > 0, sums / np.maximum(counts, 1), mean)[batch.query.item]
     else:
         known = batch.support
         sums = np.bincount(known.task, weights=known.value, minlength=len(known))
         guess = (sums / np.maximum(known.counts, 1))[batch.query.task]
-    off = np.abs(guess - batch.query.value)
+    errors = np.abs(guess - batch.query.value)
     return (
-        np.bincount(batch.query.task, weights=off, minlength=len(batch.query)) / batch.query.counts
+        np.bincount(batch.query.task, weights=errors, minlength=len(batch.query))
+        / batch.query.counts
     )
 
 
 def twins_of(log: Interactions) -> sp.csr_array:
-    """Pairs of items of different domains that hardly anybody met alone: (I, I) of ones."""
-    met = sp.csr_array(
+    """Pairs of items of different domains with nearly the same users: (I, I) of ones."""
+    assert log.domain is not None, "the data set has a column of domains"
+    matrix = sp.csr_array(
         (np.ones(len(log), np.float32), (log.user, log.item)),
         shape=(len(log.users), len(log.items)),
     )
-    met.data[:] = 1.0
+    matrix.data[:] = 1.0  # an event that was repeated counts once
     domain = np.zeros(len(log.items), dtype=np.int64)
     domain[log.item] = log.domain
-    both = sp.coo_array(met.T @ met)
-    people = np.asarray(met.sum(axis=0))
-    fewer = np.minimum(people[both.row], people[both.col])
+    both = sp.coo_array(matrix.T @ matrix)
+    users = np.asarray(matrix.sum(axis=0))
+    rarer = np.minimum(users[both.row], users[both.col])
     kept = (domain[both.row] != domain[both.col]) & (
-        both.data >= np.maximum(TOGETHER, TWINS * fewer)
+        both.data >= np.maximum(TWIN_USERS, TWIN_SHARE * rarer)
     )
     return sp.csr_array((np.ones(kept.sum()), (both.row[kept], both.col[kept])), shape=both.shape)
 
@@ -178,24 +174,24 @@ def twins_of(log: Interactions) -> sp.csr_array:
 def compared(
     arguments: argparse.Namespace, split: Split, twins: sp.csr_array, about: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """All learners on one split, popularity first; `auto` chooses among those in front of it by
-    validation users.
-    """
-    rows, plain, ready = [], {}, {}
+    """All learners on one split, popularity first; `auto` chooses among those before it."""
+    rows: list[dict[str, Any]] = []
+    by_popularity: dict[int, np.ndarray] = {}
+    prefitted: dict[str, Fitted] = {}
     for learner in arguments.learners.split(","):
         with TrainingProgress(Console(stderr=True)) as training:
-            training.callbacks.started(learner)
+            training.callbacks.on_start(learner)
             order = Order(split, seed=arguments.seed, progress=training.callbacks.on_step)
             if learner == recipes.AUTO:
-                race = select(replace(order, seconds=0.0), ready=ready)
-                print(race.explained)
-                fitted = race.fitted
+                search = select(replace(order, seconds=0.0), ready=prefitted)
+                print(search.explained)
+                fitted = search.fitted
             else:
-                fitted = ready[learner] = recipes.fit(learner, order)
+                fitted = prefitted[learner] = recipes.fit(learner, order)
         for shots in map(int, arguments.shots.split(",")):
             batch = split.test.cut(shots, queries=1)
             rank, drawn = ranks(fitted.scorer, batch, arguments.seed)
-            plain.setdefault(shots, rank)
+            by_popularity.setdefault(shots, rank)
             twin = (
                 np.asarray(
                     (batch.support.matrix(split.items) @ twins)[
@@ -217,7 +213,7 @@ def compared(
                         f"{name} of all, no twins": value
                         for name, value in figures(rank[~twin]).items()
                     },
-                    "worse": float((rank > plain[shots]).mean()),
+                    "worse": float((rank > by_popularity[shots]).mean()),
                     "fit_seconds": fitted.fit_seconds + fitted.tune_seconds,
                 }
             )
@@ -226,23 +222,23 @@ def compared(
 
 
 def ranks(scorer: Scorer, batch: TaskBatch, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The rank of each asked item among all of the target, and among it and `DRAWN` others."""
+    """The rank of each next item among all items of the target, and among `DRAWN` others."""
     rng, order = np.random.default_rng(seed), tie_order(scorer.items)
-    no_answer, everything = batch.question.others(scorer.items), np.arange(scorer.items)
-    whole, some = [], []
+    not_ranked, all_items = batch.question.others(scorer.items), np.arange(scorer.items)
+    among_all, among_some = [], []
     for part in batches(batch, max(1, CELLS // scorer.items)):
-        scores = scorer.score(scorer.adapt(part.support, part.profile), everything).copy()
-        scores[:, no_answer] = -np.inf
+        scores = scorer.score(scorer.adapt(part.support, part.profile), all_items).copy()
+        scores[:, not_ranked] = -np.inf
         scores[part.support.task, part.support.item] = -np.inf
-        asked = part.query.padded().item
-        whole.append(metrics.ranks(scores, asked, order)[:, 0])
-        chance = np.where(np.isfinite(scores), rng.random(scores.shape), 2.0)
-        chance[np.arange(len(asked)), asked[:, 0]] = -1.0
-        kept = np.argpartition(chance, DRAWN, axis=1)[:, : DRAWN + 1]
+        item = part.query.padded().item
+        among_all.append(metrics.ranks(scores, item, order)[:, 0])
+        draw = np.where(np.isfinite(scores), rng.random(scores.shape), 2.0)
+        draw[np.arange(len(item)), item[:, 0]] = -1.0
+        kept = np.argpartition(draw, DRAWN, axis=1)[:, : DRAWN + 1]
         few = np.full_like(scores, -np.inf)
         np.put_along_axis(few, kept, np.take_along_axis(scores, kept, axis=1), axis=1)
-        some.append(metrics.ranks(few, asked, order)[:, 0])
-    return np.concatenate(whole), np.concatenate(some)
+        among_some.append(metrics.ranks(few, item, order)[:, 0])
+    return np.concatenate(among_all), np.concatenate(among_some)
 
 
 def figures(rank: np.ndarray) -> dict[str, dict[str, float]]:
@@ -254,16 +250,16 @@ def figures(rank: np.ndarray) -> dict[str, dict[str, float]]:
 
 
 def targets(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The best learner beside the classics against the best classic, in each case."""
+    """The best learner against the best baseline, in each case."""
     found = []
     cases = list(dict.fromkeys((row["target"], row["overlap"], row["shots"]) for row in rows))
     for case in cases:
         here = [row for row in rows if (row["target"], row["overlap"], row["shots"]) == case]
         for measure in (f"mrr of {DRAWN + 1}", f"hr@10 of {DRAWN + 1}"):
-            classic = max(row[measure]["mean"] for row in here if row["kind"] == "classic")
+            baseline = max(row[measure]["mean"] for row in here if row["kind"] == "classic")
             others = [row[measure]["mean"] for row in here if row["kind"] != "classic"]
             if others:
-                value = max(others) / classic - 1
+                value = max(others) / baseline - 1
                 name = f"{case[0]}, {case[1]:.0%} of the users with both, k={case[2]}, {measure}"
                 found.append(
                     {"name": name, "value": value, "target": GAIN, "met": bool(value >= GAIN)}

@@ -1,15 +1,14 @@
-"""Reasons put to the test: are the events that are named those that carry a recommendation?
+"""Fidelity of explanations: do the events that are named as reasons cause a recommendation?
 
-python benchmarks/explain.py --data DIR [--sets ml-100k,lastfm-hetrec2011] [--learners a,b] [--users
-N] [--json OUT]
+    python benchmarks/explain.py --data DIR [--sets ml-100k,lastfm-hetrec2011] [--learners a,b]
+        [--users N] [--json OUT]
 
-Test users with more than ten events, of whom the first ten are known; their first recommendation is
-explained. Events are taken out, or left in, in the order of four explanations: the influences that
-are shipped, the cosine of who met an event's item and the recommended one, attention where the
-learner has any, and chance. `best` is the deletion that no order can beat: for each number of
-events the set, of all there are, without which the item falls furthest (of every fourth user).
-Fitting has a limit of time for each learner, since what is asked is whether reasons are true, not
-how good the learner is.
+The first ten events of test users with more are known, and their first recommendation is explained.
+Events are deleted, or inserted, in the order of four explanations: the attributions of the product,
+the cosine of the users of an event's item and of the recommended item, attention if the learner has
+any, and random order. `best` is the deletion score that no order can exceed: for each number of
+events the set of events without which the item falls furthest (for every fourth user). The time to
+fit each learner is limited, since the fidelity of reasons is measured, not the quality of learners.
 """
 
 import argparse
@@ -21,11 +20,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from _environment import write_result
 from rich.console import Console
 from rich.table import Table
 
 import warmstart as ws
+from _environment import write_result
 from warmstart.cli.progress import TrainingProgress
 from warmstart.explain.attribution import Influences, Known, copies, influences, strongest
 from warmstart.explain.counterfactual import removal
@@ -52,7 +51,8 @@ LEARNERS = [
     if "ranking" in recipe.objectives and name != "learn2learn"
 ]
 FLAGSHIP = ("blend", "ridge", "ease")
-SHOTS, MOST, KEPT, EVERY = 10, 5, (3, 5), 4
+SHOTS, MAX_DELETED, KEPT = 10, 5, (3, 5)
+EVERY = 4  # the best deletion is searched for one user in so many
 DELETION, SUFFICIENCY, EXACT, MILLISECONDS, LATENCY = 0.39, 0.96, 1e-5, 1.0, 15.0
 CATALOGUE, HISTORY, TIMED, WARM = 10_000, 20, 300, 20
 ORDERS = ("influence", "cosine", "attention", "random")
@@ -63,8 +63,8 @@ class Case(NamedTuple):
 
     known: Known
     item: int
-    rivals: np.ndarray
-    barred: np.ndarray
+    comparison_items: np.ndarray
+    excluded: np.ndarray
     found: Influences
     milliseconds: float
     closed_milliseconds: float
@@ -98,7 +98,9 @@ def main() -> None:
                     progress=training.callbacks.on_step,
                 )
                 scorer = recipes.fit(learner, order).scorer
-            rows.append({"set": name, "learner": learner, **evaluated(scorer, split, arguments.users)})
+            rows.append(
+                {"set": name, "learner": learner, **evaluated(scorer, split, arguments.users)}
+            )
             show(rows[-1:])
         show([row for row in rows if row["set"] == name])
     latency = milliseconds_explained()
@@ -112,20 +114,21 @@ def main() -> None:
     }
     for one in found["targets"]:
         print(f"{one['name']}: {one['value']:.4g}, target {one['target']:g}, met: {one['met']}")
-    write_result(arguments.json, found, [arguments.data / name for name in arguments.sets.split(",") if name])
+    folders = [arguments.data / name for name in arguments.sets.split(",") if name]
+    write_result(arguments.json, found, folders)
 
 
 def evaluated(scorer: Scorer, split: Split, users: int) -> dict[str, Any]:
-    """The figures of one learner, in the mean over users."""
+    """The fidelity of one learner's explanations, as means over users."""
     rng = np.random.default_rng(0)
     batch = split.test.cut(SHOTS, queries=1)
-    met = split.train.met.matrix(scorer.items).tocsc()
+    user_items = split.train.met.matrix(scorer.items).tocsc()
     of_order: dict[str, list[np.ndarray]] = {}
     whole: list[dict[str, float]] = []
     for task in range(min(users, len(batch.support))):
         profile = None if batch.profile is None else batch.profile[[task]]
         case = explained(scorer, Known(batch.support.take(np.array([task])), profile))
-        for order, first in orders(scorer, case, met, rng).items():
+        for order, first in orders(scorer, case, user_items, rng).items():
             of_order.setdefault(order, []).append(figures(scorer, case, first))
         whole.append(once(scorer, case, rng, with_best=task % EVERY == 0))
     columns = (
@@ -153,44 +156,48 @@ def evaluated(scorer: Scorer, split: Split, users: int) -> dict[str, Any]:
 
 
 def explained(scorer: Scorer, known: Known) -> Case:
-    """The first recommendation of one user and its influences, with the milliseconds that these
-    took.
-    """
-    barred = np.zeros(scorer.items, dtype=bool)
-    barred[known.support.item] = True
+    """The first recommendation of one user, its attributions, and their time in milliseconds."""
+    excluded = np.zeros(scorer.items, dtype=bool)
+    excluded[known.support.item] = True
     scores = scorer.score(scorer.adapt(known.support, known.profile), np.arange(scorer.items))[0]
-    item = np.array([int(np.where(barred, -np.inf, scores).argmax())])
-    rivals = strongest(scores, barred, item)
+    item = np.array([int(np.where(excluded, -np.inf, scores).argmax())])
+    comparison_items = strongest(scores, excluded, item)
     begun = time.perf_counter()
-    found = influences(scorer, known, item, rivals)
+    found = influences(scorer, known, item, comparison_items)
     took = 1000 * (time.perf_counter() - begun)
     return Case(
         known,
         int(item[0]),
-        rivals[0],
-        barred,
+        comparison_items[0],
+        excluded,
         found,
         took,
-        closed_form(scorer, known, item, rivals),
+        closed_form(scorer, known, item, comparison_items),
     )
 
 
-def closed_form(scorer: Scorer, known: Known, item: np.ndarray, rivals: np.ndarray) -> float:
-    """The milliseconds that the closed form takes for an item and its rivals."""
+def closed_form(
+    scorer: Scorer, known: Known, item: np.ndarray, comparison_items: np.ndarray
+) -> float:
+    """Milliseconds of the closed form for an item and its comparison items."""
     if scorer.capabilities.attribution is None:
         return float("nan")
-    codes = np.unique(np.concatenate([item, rivals[0]]))
+    codes = np.unique(np.concatenate([item, comparison_items[0]]))
     begun = time.perf_counter()
     scorer.capabilities.attribution(known.support, known.profile, codes)
     return 1000 * (time.perf_counter() - begun)
 
 
-def orders(scorer: Scorer, case: Case, met: Any, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """The events in the order of each explanation, what is thought to matter most in front."""
+def orders(
+    scorer: Scorer, case: Case, user_items: Any, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """The events in the order of each explanation, the most important one first."""
     history = case.known.support.item
-    root = np.sqrt(np.maximum(np.diff(met.indptr), 1))
+    root = np.sqrt(np.maximum(np.diff(user_items.indptr), 1))
     cosine = (
-        (met[:, history].T @ met[:, [case.item]]).toarray()[:, 0] / root[history] / root[case.item]
+        (user_items[:, history].T @ user_items[:, [case.item]]).toarray()[:, 0]
+        / root[history]
+        / root[case.item]
     )
     found = {
         "influence": important_first(case.found.events)[0],
@@ -205,7 +212,7 @@ def orders(scorer: Scorer, case: Case, met: Any, rng: np.random.Generator) -> di
 
 @torch.no_grad()
 def attention(scorer: Any, case: Case) -> np.ndarray:
-    """How much a matching network looks at each event for the recommended item."""
+    """Attention of a matching network to each event for the recommended item."""
     seen, catalogue = scorer.model.seen(
         scorer.vectors, case.known.support.padded(), case.known.profile
     )
@@ -215,23 +222,28 @@ def attention(scorer: Any, case: Case) -> np.ndarray:
 
 def figures(scorer: Scorer, case: Case, order: np.ndarray) -> np.ndarray:
     """Deletion, insertion, sufficiencies and comprehensiveness of an order of events."""
-    known, item, barred = case.known, case.item, case.barred
+    known, item, excluded = case.known, case.item, case.excluded
     place = np.argsort(order)
     kept = np.stack(
         [np.ones(len(order), dtype=bool), *(place < kept for kept in KEPT), place >= KEPT[0]]
     )
-    gains = discount(ranks(scorer, known, kept, np.full(len(kept), item), barred))
+    gains = discount(ranks(scorer, known, kept, np.full(len(kept), item), excluded))
     shares = [*(gains[1:-1] / gains[0]), 1 - gains[-1] / gains[0]]
-    along = [measure(scorer, known, item, order, barred, MOST) for measure in (deletion, insertion)]
+    along = [
+        measure(scorer, known, item, order, excluded, MAX_DELETED)
+        for measure in (deletion, insertion)
+    ]
     return np.array([*along, *shares])
 
 
 def once(
     scorer: Scorer, case: Case, rng: np.random.Generator, *, with_best: bool
 ) -> dict[str, float]:
-    """What does not hang on an order, but for stability, which is that of the influences."""
+    """Measures of one case that need no order of events, and the stability of attributions."""
     found = {
-        "stability": stability(scorer, case.known, case.item, case.found, case.rivals, rng),
+        "stability": stability(
+            scorer, case.known, case.item, case.found, case.comparison_items, rng
+        ),
         "milliseconds": case.milliseconds,
         **(
             {"closed_form_milliseconds": case.closed_milliseconds}
@@ -243,9 +255,14 @@ def once(
     if with_best:
         found["best"] = best(scorer, case)
         found["deletion_of_these"] = deletion(
-            scorer, case.known, case.item, important_first(case.found.events)[0], case.barred, MOST
+            scorer,
+            case.known,
+            case.item,
+            important_first(case.found.events)[0],
+            case.excluded,
+            MAX_DELETED,
         )
-        gone = removal(scorer, case.known, case.item, SHOTS, case.barred)
+        gone = removal(scorer, case.known, case.item, SHOTS, case.excluded)
         if gone is not None:
             found["smallest_removal"] = float(len(gone.events))
         found["stays_whatever_is_removed"] = float(gone is None)
@@ -253,10 +270,8 @@ def once(
 
 
 def difference(scorer: Scorer, case: Case) -> float:
-    """The largest difference of an influence to what adapting without the event says, one event at
-    a time.
-    """
-    codes = np.concatenate([[case.item], case.rivals])
+    """The largest difference of an attribution to adaptation without the event."""
+    codes = np.concatenate([[case.item], case.comparison_items])
 
     def lead(known: Known) -> float:
         scores = scorer.score(scorer.adapt(known.support, known.profile), codes)[0].astype(
@@ -273,14 +288,14 @@ def difference(scorer: Scorer, case: Case) -> float:
 
 
 def best(scorer: Scorer, case: Case) -> float:
-    """The mean discount after the worst set of 1, 2, ... events is gone, of all sets there are."""
+    """The mean discount without the worst set of 1, 2, ... events, of all possible sets."""
     worst = []
-    for size in range(1, MOST + 1):
+    for size in range(1, MAX_DELETED + 1):
         sets = np.array(list(combinations(range(SHOTS), size)))
         kept = np.ones((len(sets), SHOTS), dtype=bool)
         kept[np.arange(len(sets))[:, None], sets] = False
         worst.append(
-            ranks(scorer, case.known, kept, np.full(len(kept), case.item), case.barred).max()
+            ranks(scorer, case.known, kept, np.full(len(kept), case.item), case.excluded).max()
         )
     return float(discount(np.array(worst)).mean())
 
@@ -313,7 +328,7 @@ def plain_and(took: np.ndarray, name: str) -> dict[str, float]:
 
 
 def targets(rows: list[dict[str, Any]], latency: dict[str, float]) -> list[dict[str, Any]]:
-    """What the flagship, the ridge head and EASE are to reach on each set."""
+    """The targets of `FLAGSHIP` on each data set."""
     found = []
     for row in (row for row in rows if row["learner"] in FLAGSHIP):
         name, shipped = f"{row['set']} {row['learner']}", row["orders"]["influence"]
@@ -325,7 +340,7 @@ def targets(rows: list[dict[str, Any]], latency: dict[str, float]) -> list[dict[
         kept = shipped["sufficiency@5"]
         found.append(target(f"{name} sufficiency of five", kept, SUFFICIENCY, kept >= SUFFICIENCY))
         exact = row["largest_difference"]
-        found.append(target(f"{name} difference to leaving out", exact, EXACT, exact <= EXACT))
+        found.append(target(f"{name} difference to leave-one-out", exact, EXACT, exact <= EXACT))
         if row["closed_form"]:
             took = row["closed_form_milliseconds"]
             found.append(
@@ -340,10 +355,9 @@ def target(name: str, value: float, wanted: float, met: bool) -> dict[str, Any]:
 
 
 def show(rows: list[dict[str, Any]]) -> None:
-    table = Table(
-        "learner", "deletion", "cosine", "attention", "random", "of these", "best", "insertion", "suff. 3", "5",
-        "compr.", "stable", "smallest", "ms", title=f"{rows[0]['set']}, {rows[0]['users']} users", box=None,
-    )  # fmt: skip
+    heads = "learner,deletion,cosine,attention,random,of these,best,insertion,suff. 3,5,compr."
+    table = Table(*heads.split(","), "stability", "smallest", "ms", box=None)
+    table.title = f"{rows[0]['set']}, {rows[0]['users']} users"
     for row in rows:
         by, shipped = row["orders"], row["orders"]["influence"]
         kept = (

@@ -1,38 +1,36 @@
-"""k-shot user cold-start: every learner against the tuned classics, by number of known events.
+"""New users: every learner against the tuned baselines, by number of known events (k).
 
-python benchmarks/kshot.py --data DIR [--sets ml-1m,ml-100k] [--learners a,b,c] [--seed N] [--json
-OUT] [--html DIR]
+    python benchmarks/kshot.py --data DIR [--sets ml-1m,ml-100k] [--learners a,b,c]
+        [--seed N] [--json OUT] [--html DIR]
 
-DIR holds one folder for each data set. The targets compare the best learner with the best classic
+DIR holds one folder for each data set. The targets compare the best learner with the best baseline
 at each k, and every learner with popularity from two known events on.
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 import warmstart as ws
+from _environment import write_result
 from warmstart.cli.progress import TrainingProgress
 
 SETS = "ml-1m,ml-100k,lastfm-hetrec2011,citeulike-a,steam-200k,bookcrossing,amazon-beauty-seq"
-LEARNERS = "gru4rec,blend,auto"  # beside the classics and transfer learning, which every report has
+LEARNERS = "gru4rec,blend,auto"  # besides the required baselines
 GAINS = {1: 0.15, 2: 0.15, 3: 0.15, 5: 0.15, 10: 0.10, 20: 0.05}
-AT_NO_SHOTS = 0.10  # over popularity, by the profile
+GAIN_WITHOUT_EVENTS = 0.10  # over popularity, by the profile alone
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--sets", default=SETS)
     parser.add_argument("--learners", default=LEARNERS)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
-    parser.add_argument(
-        "--html", type=Path, help="a folder for one page of curves for each data set"
-    )
+    parser.add_argument("--html", type=Path, help="a folder for one HTML page for each data set")
     arguments = parser.parse_args()
     reports = {name: run(arguments.data / name, arguments) for name in arguments.sets.split(",")}
     found = {
@@ -41,17 +39,13 @@ def main() -> None:
         "targets": [target for name, report in reports.items() for target in targets(name, report)],
     }
     for target in found["targets"]:
-        print(
-            f"{target['name']}: {target['value']:+.1%}, target {target['target']:+.0%}, met: {target['met']}"
-        )
-    if arguments.json is not None:
-        arguments.json.write_text(
-            json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8"
-        )
+        gain, wanted = f"{target['value']:+.1%}", f"{target['target']:+.0%}"
+        print(f"{target['name']}: {gain}, target {wanted}, met: {target['met']}")
+    write_result(arguments.json, found, [arguments.data / name for name in reports])
 
 
 def run(folder: Path, arguments: argparse.Namespace) -> ws.Report:
-    """One data set's report, printed when it is made."""
+    """The report of one data set, which is printed."""
     with TrainingProgress(Console(stderr=True)) as training:
         report = ws.evaluate(
             ws.read(folder),
@@ -67,15 +61,15 @@ def run(folder: Path, arguments: argparse.Namespace) -> ws.Report:
 
 
 def targets(name: str, report: ws.Report) -> list[dict[str, Any]]:
-    """The relative gain of the best learner over the best classic at each number of shots."""
+    """The relative gain of the best learner over the best baseline at each number of shots."""
     found = []
-    for shots, wanted in {0: AT_NO_SHOTS, **GAINS}.items():
+    for shots, wanted in {0: GAIN_WITHOUT_EVENTS, **GAINS}.items():
         if shots not in report.shots:
             continue
         means = {row.learner: float(row.values["ndcg@10"][shots].mean()) for row in report.rows}
         best = max(means[row.learner] for row in report.rows if row.kind == "meta")
-        bar = means["popularity"] if shots == 0 else means[report.best_baseline(shots).learner]
-        value = best / bar - 1
+        baseline = means["popularity"] if shots == 0 else means[report.best_baseline(shots).learner]
+        value = best / baseline - 1
         found.append(
             {"name": f"{name} k={shots}", "value": value, "target": wanted, "met": value >= wanted}
         )

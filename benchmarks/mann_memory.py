@@ -1,17 +1,15 @@
-"""MANN's memory: how much of what it recommends to a new user after k events stands in it?
+"""An ablation of MANN's memory: how much of its quality after k events comes from the memory?
 
-python benchmarks/mann_memory.py --data DIR [--set ml-1m] [--steps N] [--seed 0] [--json OUT]
+    python benchmarks/mann_memory.py --data DIR [--set ml-1m] [--steps N] [--seed 0] [--json OUT]
 
-The learner is trained as always and adapts as always; then the content of its memory is damaged,
-and nothing else:
+The learner is trained and adapted as usual; then only the content of its memory is changed:
 
-- zeroed: every slot holds nothing, so what is left is the prior;
-- of another user: whole memories change hands among the test users;
-- scrambled: the numbers inside each slot change places, so that it still holds something of the
-  same size.
+- zeroed: every slot is zero, so that the prior is left;
+- of another user: whole memories are exchanged among the test users;
+- scrambled: the numbers inside each slot are permuted, so that their scale stays the same.
 
-To reorder the slots would be no damage, for they are found by their content; that is checked too.
-Figures are of test users, all of them with events enough for every k, and differences are paired.
+A permutation of whole slots changes nothing, because slots are addressed by content; that is
+checked too. The test users have enough events for every k, and differences are paired.
 """
 
 import argparse
@@ -21,13 +19,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from _environment import write_result
 from jaxtyping import Float64
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 import warmstart as ws
+from _environment import write_result
 from warmstart.cli.progress import TrainingProgress
 from warmstart.evaluation.bootstrap import HIGH, LOW, difference, holm, resampled_means
 from warmstart.evaluation.evaluate import SHOTS, evaluate
@@ -44,18 +42,18 @@ Damage = Callable[[Tensor], Tensor]  # of the content of T memories, (T, M, W)
 
 
 def of_another_user(content: Tensor) -> Tensor:
-    """Each task has the memory of the task before it; test users stand in random order."""
+    """Each task gets the memory of the task before it; test users are in random order."""
     return content.roll(1, dims=0)
 
 
 def scrambled(content: Tensor) -> Tensor:
-    """The features of each slot in an order of its own, drawn anew for each slot of each task."""
+    """The features of each slot of each task in a random order."""
     order = torch.rand(content.shape, generator=torch.Generator().manual_seed(0)).argsort(dim=-1)
     return content.gather(-1, order)
 
 
 def reordered(content: Tensor) -> Tensor:
-    """The slots of each task in an order of its own."""
+    """The slots of each task in a random order."""
     order = torch.rand(content.shape[:2], generator=torch.Generator().manual_seed(0)).argsort(
         dim=-1
     )
@@ -115,7 +113,7 @@ def main() -> None:
 
 
 def compared(scorer: FittedModel, tasks: Tasks, seed: int) -> dict[str, Any]:
-    """The curve as it is and with each damage, by number of shots."""
+    """nDCG@10 with the intact memory and with each change, by number of shots."""
     whole = curve(scorer, tasks)
     damaged = {name: curve(Damaged(scorer, damage), tasks) for name, damage in DAMAGES.items()}
     rows = [
@@ -146,7 +144,7 @@ def curve(scorer: Scorer, tasks: Tasks) -> Float64[np.ndarray, "T K"]:
 
 
 def target(name: str, whole: np.ndarray, damaged: np.ndarray, seed: int) -> dict[str, Any]:
-    """The relative fall of the mean over k >= 1, met where its interval lies above 0."""
+    """The relative loss of the mean over k >= 1; met if its interval is above 0."""
     means = np.stack([whole.mean(axis=1), damaged.mean(axis=1)], axis=1)
     low, high = np.percentile(_fall(resampled_means(means, seed=seed)), [LOW, HIGH])
     return {
@@ -164,9 +162,7 @@ def _fall(means: np.ndarray) -> np.ndarray:
 
 
 def _with_enough(tasks: Tasks) -> Tasks:
-    """Those that still have something to predict after the largest number of shots, so that all k
-    have the same.
-    """
+    """The tasks with an event to predict after every number of shots."""
     able = np.flatnonzero(tasks.events.counts > max(AFTER))
     return Tasks(
         tasks.events.take(able),
@@ -184,10 +180,9 @@ def _row(
 
 
 def show(name: str, found: dict[str, Any]) -> None:
-    table = Table(
-        title=f"{name}: nDCG@10 of {found['test_users']} test users, with intervals of the difference"
-    )
-    for column in ("k", "as it is", *DAMAGES):
+    users = f"{found['test_users']} test users"
+    table = Table(title=f"{name}: nDCG@10 of {users}, with intervals of the difference")
+    for column in ("k", "intact", *DAMAGES):
         table.add_column(column, justify="right")
     for k in AFTER:
         cells = [
@@ -198,7 +193,8 @@ def show(name: str, found: dict[str, Any]) -> None:
         table.add_row(str(k), f"{found['as_it_is'][str(k)]:.4f}", *cells)
     Console().print(table)
     print(
-        f"slots reordered: no figure changes by more than {found['largest_change_by_reordered_slots']:.1g}"
+        "slots reordered: no figure changes by more than "
+        f"{found['largest_change_by_reordered_slots']:.1g}"
     )
     for one in found["targets"]:
         interval = f"{one['low']:.1%} to {one['high']:.1%}"

@@ -1,19 +1,17 @@
-"""Rating prediction on MovieLens 1M in the four states of MeLU (Lee et al., KDD 2019): new users,
-new items, both.
+"""Ratings of MovieLens 1M for new users, new items and both: the states of MeLU (KDD 2019).
 
-python benchmarks/melu.py --data DIR [--learners bias,ridge,in-context,factors] [--seed 0] [--json
-OUT]
+    python benchmarks/melu.py --data DIR [--learners bias,ridge,in-context,factors] [--seed 0]
+        [--json OUT]
 
-A task is a user with 13 to 100 ratings in a state; ten of them, drawn at random, are to be
-predicted from the rest. Regimes: *strict* trains on the warm tasks alone, *all-warm* on all warm
-ratings; a tenth of the warm tasks is left out of both to choose settings and to set the error bars.
-Each row has the mean absolute error of the predicted rating (MAE) and of the star nearest to it,
-which is the better guess of a star (MAE*), nDCG@5 by the predicted rating, and the share of ratings
-within the error bars, which are to hold 80 %. Figures are means over tasks and over three draws.
+A task is a user with 13 to 100 ratings in a state; ten random ratings are predicted from the rest.
+Regimes: *strict* trains on the warm tasks alone, *all-warm* on all warm ratings. A tenth of the
+warm tasks is left out of both, to choose settings and to calibrate the intervals. A row has the
+mean absolute error of the predicted rating (MAE), that of the median of the predicted ratings, an
+actual star (MAE*), nDCG@5 by the predicted rating, and the share of ratings within their 80 %
+interval. All values are means over tasks and over three random draws.
 """
 
 import argparse
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 import warmstart as ws
+from _environment import write_result
 from warmstart.data.features.table import Features
 from warmstart.data.interactions import Interactions
 from warmstart.evaluation import metrics
@@ -37,7 +36,7 @@ from warmstart.training.tuning import Fitted, Order
 LEARNERS = "bias,ridge,in-context,factors"
 STATES = ("user_cold", "item_cold", "user_and_item_cold")
 REGIMES = ("strict", "all-warm")
-LEAST, MOST, ASKED, DRAWS, AT = 13, 100, 10, 3, 5
+MIN_RATINGS, MAX_RATINGS, QUERIES, DRAWS, AT = 13, 100, 10, 3, 5
 TARGETS = {
     ("strict", "user_cold"): (0.71, 0.81),
     ("all-warm", "user_cold"): (0.685, 0.825),
@@ -48,7 +47,7 @@ MEASURES = ("mae", "mae*", "ndcg@5", "within")
 
 @dataclass(frozen=True)
 class States:
-    """The ratings of MovieLens 1M by the state in which they are predicted."""
+    """The ratings of MovieLens 1M, each of a new user, a new item, both or neither."""
 
     log: Interactions
     state: pl.DataFrame
@@ -62,7 +61,7 @@ class States:
         )
 
     def tasks(self, state: str, profiles: Features, *, whole: bool = False) -> Tasks:
-        """The users with enough ratings in a state; with `whole` all users, whatever they rated."""
+        """The users with enough ratings in a state; with `whole` all users."""
         rows = self.state.filter(pl.col("melu_state") == state)
         user, item = (
             self.log.users.encode(rows["user_id"]),
@@ -72,7 +71,7 @@ class States:
         users, counts = np.unique(user, return_counts=True)
         value = rows["rating"].to_numpy().astype(np.float32)[order]
         events = Examples(item[order], value, np.concatenate([[0], np.cumsum(counts)]))
-        kept = np.flatnonzero(whole | ((counts >= LEAST) & (counts <= MOST)))
+        kept = np.flatnonzero(whole | ((counts >= MIN_RATINGS) & (counts <= MAX_RATINGS)))
         assert self.log.user_table is not None, "MovieLens 1M has a table of users"
         return Tasks(events.take(kept), False, profiles.transform(self.log.user_table)[users[kept]])
 
@@ -85,14 +84,14 @@ class States:
         warm = self.tasks("warm", profiles, whole=regime == "all-warm")
         shuffled = np.random.default_rng(seed).permutation(len(warm))
         counts = warm.events.counts[shuffled]
-        able = shuffled[(counts >= LEAST) & (counts <= MOST)]
+        able = shuffled[(counts >= MIN_RATINGS) & (counts <= MAX_RATINGS)]
         valid = able[: len(able) // 10]
         split = Split(
             train=warm.take(np.setdiff1d(shuffled, valid)),
             valid=warm.take(valid),
-            test=warm.take(valid),  # not used: the states are judged here
+            test=warm.take(valid),  # not used: each state has test tasks
             items=len(self.log.items),
-            least_events=LEAST,
+            least_events=MIN_RATINGS,
             item_features=content.transform(self.log.item_table),
             profile_columns=profiles,
         )
@@ -100,7 +99,7 @@ class States:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--learners", default=LEARNERS)
     parser.add_argument("--seed", type=int, default=0)
@@ -115,17 +114,14 @@ def main() -> None:
             for name in names:
                 progress.update(bar, description=f"{regime} {name}")
                 fitted = recipes.fit(name, Order(split, objective="rating", seed=arguments.seed))
-                rows += judged(regime, name, fitted, split, tests)
+                rows += evaluated(regime, name, fitted, split, tests)
                 progress.advance(bar)
     found = {"benchmark": "melu", "seed": arguments.seed, "rows": rows, "targets": targets(rows)}
     show(found)
-    if arguments.json is not None:
-        arguments.json.write_text(
-            json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8"
-        )
+    write_result(arguments.json, found, [arguments.data / "ml-1m"])
 
 
-def judged(
+def evaluated(
     regime: str, name: str, fitted: Fitted, split: Split, tests: dict[str, Tasks]
 ) -> list[dict[str, Any]]:
     """A learner's figures in each state, with 95 % intervals over tasks."""
@@ -153,9 +149,9 @@ def judged(
 
 
 def cut(tasks: Tasks, seed: int) -> TaskBatch:
-    """Each task's ratings in an order drawn anew: the last ten are asked."""
+    """Each task's ratings in random order: the last ten are predicted."""
     events = tasks.events.shuffled(np.random.default_rng(seed))
-    known = events.counts - ASKED
+    known = events.counts - QUERIES
     return TaskBatch(
         events.window(np.zeros_like(known), known),
         events.window(known, events.counts),
@@ -191,9 +187,7 @@ def graded_ndcg(scores: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def targets(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The best learner of each regime and state against its targets; the error by whichever guess
-    is better.
-    """
+    """The best learner of each regime and state against its targets."""
     found = []
     for (regime, state), (mae, ndcg) in TARGETS.items():
         here = [
@@ -224,7 +218,7 @@ def show(found: dict[str, Any]) -> None:
         "MAE",
         "MAE*",
         "nDCG@5",
-        "in the bars",
+        "in the interval",
         "fit",
         box=None,
     )

@@ -1,16 +1,14 @@
-"""Meta-RNN against the descent it generalises: do learned gates beat the best fixed rate for a new
-user?
+"""Meta-RNN against plain gradient descent: are learned gates better than the best fixed rate?
 
-python benchmarks/meta_rnn.py --data DIR [--set ml-1m] [--rates 0.03,0.1,0.3,1] [--seed 0] [--json
-OUT]
+    python benchmarks/meta_rnn.py --data DIR [--set ml-1m] [--rates 0.03,0.1,0.3,1] [--seed 0]
+        [--json OUT]
 
-The rival has the same head, the same learned start and the same training, but its gates are (rate,
-1). Its rate is the one that is best on the validation users; the figures are of test users,
-differences paired.
+Gradient descent has the same head, the same learned initial weights and the same training, but its
+gates are (rate, 1). Its rate is the best one on the validation users; the values are of test users,
+and differences are paired.
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from rich.progress import track
 from rich.table import Table
 
 import warmstart as ws
+from _environment import write_result
 from warmstart.evaluation.bootstrap import HIGH, LOW, difference, holm, resampled_means
 from warmstart.evaluation.evaluate import SHOTS, evaluate
 from warmstart.evaluation.validation import overall
@@ -32,7 +31,7 @@ NDCG = "ndcg@10"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--set", default="ml-1m")
     parser.add_argument("--rates", default="0.03,0.1,0.3,1")
@@ -52,49 +51,60 @@ def main() -> None:
     }
     found = compared(fitted, split, arguments.seed)
     show(arguments.set, found)
-    if arguments.json is not None:
-        arguments.json.write_text(
-            json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8"
-        )
+    write_result(arguments.json, found, [arguments.data / arguments.set])
 
 
 def compared(fitted: dict[float, Fitted], split: Split, seed: int) -> dict[str, Any]:
-    """Learned gates against the fixed rate that is best on validation, by number of shots."""
+    """Learned gates against the best fixed rate on validation, by number of shots."""
     gated = fitted.pop(0.0)
     best = max(fitted, key=lambda rate: overall(fitted[rate].valid))
     shots = [k for k in SHOTS if k > 0]
-    ours, theirs = (
+    learned, fixed = (
         evaluate(one.scorer, split.test, shots=shots).values[NDCG] for one in (gated, fitted[best])
     )
     differences = []
     for k in shots:
-        gain = (ours[k] - theirs[k])[:, None]
+        gain = (learned[k] - fixed[k])[:, None]
         differences.append(difference(gain[:, 0], resampled_means(gain, seed=seed)[:, 0]))
     adjusted = holm([one.p for one in differences])
-    means = np.stack([sum(one[k] for k in shots) / len(shots) for one in (ours, theirs)], axis=1)
+    means = np.stack([sum(one[k] for k in shots) / len(shots) for one in (learned, fixed)], axis=1)
     drawn = resampled_means(means, seed=seed)
     low, high = np.percentile(drawn[:, 0] / drawn[:, 1] - 1, [LOW, HIGH])
+    results = [
+        {
+            "shots": k,
+            "learned": learned[k].mean(),
+            "fixed": fixed[k].mean(),
+            "difference": one.mean,
+            "low": one.low,
+            "high": one.high,
+            "p": p,
+        }
+        for k, one, p in zip(shots, differences, adjusted, strict=True)
+    ]
+    target = {
+        "name": "learned gates over the best fixed rate, mean over k >= 1",
+        "value": float(means[:, 0].mean() / means[:, 1].mean() - 1),
+        "low": float(low),
+        "high": float(high),
+        "target": 0.0,
+        "met": bool(low > 0),
+    }
+    by_rate = {f"rate {rate}": overall(one.valid) for rate, one in fitted.items()}
     return {
         "benchmark": "meta_rnn",
-        "valid": {"learned gates": overall(gated.valid), **{f"rate {r}": overall(f.valid) for r, f in fitted.items()}},
+        "valid": {"learned gates": overall(gated.valid), **by_rate},
         "best_rate": best,
-        "results": [
-            {"shots": k, "learned": ours[k].mean(), "fixed": theirs[k].mean(), "difference": one.mean, "low": one.low,
-             "high": one.high, "p": p}
-            for k, one, p in zip(shots, differences, adjusted, strict=True)
-        ],
-        "targets": [
-            {"name": "learned gates over the best fixed rate, mean over k >= 1",
-             "value": float(means[:, 0].mean() / means[:, 1].mean() - 1), "low": float(low), "high": float(high),
-             "target": 0.0, "met": bool(low > 0)}
-        ],
-    }  # fmt: skip
+        "results": results,
+        "targets": [target],
+    }
 
 
 def show(name: str, found: dict[str, Any]) -> None:
-    table = Table(
-        title=f"{name}: nDCG@10 by number of known events, learned gates against rate {found['best_rate']}"
+    title = (
+        f"{name}: nDCG@10 by number of known events, learned gates and rate {found['best_rate']}"
     )
+    table = Table(title=title)
     for column in ("k", "learned", "fixed", "difference", "95 % interval", "p (Holm)"):
         table.add_column(column, justify="right")
     for row in found["results"]:

@@ -1,9 +1,9 @@
 """The plots of docs/scenarios.md and docs/explanations.md, from the results of the benchmarks.
 
-python benchmarks/plots.py [--results benchmarks/results] [--out docs/plots] [--chromium chromium]
+    python benchmarks/plots.py [--results benchmarks/results] [--out docs/plots]
+        [--chromium chromium]
 
-Each is drawn from the latest result of its benchmark. Chromium turns the charts into images, so
-that nothing but a browser is needed to look at them.
+Each is drawn from the latest result of its benchmark. Chromium turns the charts into PNG files.
 """
 
 import argparse
@@ -25,7 +25,7 @@ PAGE = """<style>body{{margin:0;background:white}}</style>{chart}"""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--results", type=Path, default=HERE / "results")
     parser.add_argument("--out", type=Path, default=HERE.parent / "docs" / "plots")
     parser.add_argument("--chromium", default="chromium")
@@ -41,7 +41,7 @@ def main() -> None:
     }
     for name, chart in charts.items():
         if chart is None:
-            print(f"{name}: there is no result yet")
+            print(f"{name}: no result yet")
             continue
         draw(chart, arguments.out / f"{name}.png", arguments.chromium)
         print(arguments.out / f"{name}.png")
@@ -86,9 +86,7 @@ def items(result: dict[str, Any] | None) -> go.Figure | None:
 
 
 def sessions(result: dict[str, Any] | None) -> go.Figure | None:
-    """Recall@20 of the next click: on whole sessions, after another one, and with a frozen
-    state.
-    """
+    """Recall@20 of the next click: intact sessions, after another session, with a frozen state."""
     if result is None:
         return None
     panels = {
@@ -139,9 +137,7 @@ def domains(result: dict[str, Any] | None) -> go.Figure | None:
 
 
 def fidelity(result: dict[str, Any] | None) -> go.Figure | None:
-    """Deletion by what is said to matter, and the best that any order could reach, for each
-    learner.
-    """
+    """Deletion in the order of attributions, and of the best possible order, by learner."""
     if result is None:
         return None
     sets = list(dict.fromkeys(row["set"] for row in result["rows"]))
@@ -165,7 +161,7 @@ def fidelity(result: dict[str, Any] | None) -> go.Figure | None:
             for row in rows
         ]
         style = {"symbol": "line-ns-open", "color": COLOURS[1], "size": 12, "line": {"width": 2}}
-        points(figure, "what no order can beat", bound, learners, style, column)
+        points(figure, "best possible order", bound, learners, style, column)
     figure.update_xaxes(title="discount left after deletion (lower is better)", range=[0.2, 1.0])
     return apply_layout(figure).update_layout(
         width=WIDTH, height=2 * HEIGHT, margin={"t": 40, "b": 90, "l": 110}
@@ -189,16 +185,16 @@ def points(
 
 
 def reasons(result: dict[str, Any] | None) -> go.Figure | None:
-    """The parts of one item's lead, and how far each event moved the list."""
+    """The reasons for one item, and the change of the list by each event."""
     if result is None:
         return None
-    told, steps = result["explanation"], result["insight"]["steps"]
+    explanation, steps = result["explanation"], result["insight"]["steps"]
+    title = f"why {explanation['title']} has rank {explanation['rank']}"
     figure = make_subplots(
-        rows=1, cols=2, horizontal_spacing=0.46,
-        subplot_titles=(f"why {told['title']} is number {told['rank']}", "places moved"),
-    )  # fmt: skip
-    parts = told["reasons"][::-1]
-    kinds = {"prior": "before anything is known", "together": "together with each other"}
+        rows=1, cols=2, horizontal_spacing=0.46, subplot_titles=(title, "mean change of rank")
+    )
+    parts = explanation["reasons"][::-1]
+    kinds = {"prior": "before any event is known", "together": "all events in combination"}
     names = [
         one.get("title")
         or (f"{one['column']}={one['value']}" if "column" in one else kinds[one["kind"]])
@@ -209,8 +205,8 @@ def reasons(result: dict[str, Any] | None) -> go.Figure | None:
     figure.add_bar(x=shares, y=names, orientation="h", marker={"color": colours}, row=1, col=1)
     moved, events = [step["moved"] for step in steps[::-1]], [step["title"] for step in steps[::-1]]
     figure.add_bar(x=moved, y=events, orientation="h", marker={"color": COLOURS[0]}, row=1, col=2)
-    figure.update_xaxes(title="share of its lead over the ten next, %", col=1)
-    figure.update_xaxes(title="mean of the first ten", col=2)
+    figure.update_xaxes(title="share of its margin over ten comparison items, %", col=1)
+    figure.update_xaxes(title="of the first ten items", col=2)
     margin = {"t": 40, "b": 60, "l": 10, "r": 30}
     return apply_layout(figure).update_layout(
         width=WIDTH, height=HEIGHT, margin=margin, showlegend=False
@@ -218,16 +214,14 @@ def reasons(result: dict[str, Any] | None) -> go.Figure | None:
 
 
 def styled(rows: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """The rows with the lines that they are drawn in: classics in grey and broken ones."""
-    found, classics, others = [], 0, 0
+    """The rows with the styles of their lines: baselines are grey and dashed."""
+    found, baselines, others = [], 0, 0
     for row in rows:
         if row["kind"] == "classic":
-            again, place = divmod(
-                classics, len(BASELINE_GREYS)
-            )  # no grey twice with the same dashes
-            dash = DASHES[(place + again) % len(DASHES)]
-            found.append((row, {"color": BASELINE_GREYS[place], "dash": dash, "width": 1.5}))
-            classics += 1
+            cycle, grey = divmod(baselines, len(BASELINE_GREYS))
+            dash = DASHES[(grey + cycle) % len(DASHES)]  # no grey twice with the same dashes
+            found.append((row, {"color": BASELINE_GREYS[grey], "dash": dash, "width": 1.5}))
+            baselines += 1
         else:
             found.append((row, {"color": COLOURS[others % len(COLOURS)], "width": 2.6}))
             others += 1
@@ -262,7 +256,7 @@ def labelled(figure: go.Figure, x: str, y: str) -> go.Figure:
 
 
 def draw(figure: go.Figure, path: Path, chromium: str) -> None:
-    """The chart as a PNG of twice its size."""
+    """Write the chart as a PNG with twice its resolution."""
     chart = figure.to_html(full_html=False, include_plotlyjs=True, config={"staticPlot": True})
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "chart.html"

@@ -1,17 +1,16 @@
-"""Next clicks of sessions: every prefix of every test session of a data set's own split, the whole
-catalogue ranked.
+"""The next click of a session, after every prefix of the test sessions of a data set's own split.
 
-python benchmarks/session.py --data DIR [--sets diginetica,nowplaying] [--learners a,b] [--json OUT]
+    python benchmarks/session.py --data DIR [--sets diginetica,nowplaying] [--learners a,b]
+        [--json OUT]
 
-The latest hundredth of the training sessions is left out to choose settings and to stop training; a
-learner that takes in sessions without being trained again then takes these in, as it would in use.
+All items are ranked. The latest hundredth of the training sessions is the validation part; a
+learner that can add sessions without training adds these before the test, as it would in use.
 Recall@20 and MRR@20 are means over all clicks after the first of each session, with intervals
-bootstrapped over sessions. Each learner also undergoes the three tests of a changing interest, and
-the time of a click is measured with one session alone.
+bootstrapped over sessions. Each learner also takes the three tests of interest drift, and the time
+of a click is measured for one session at a time.
 """
 
 import argparse
-import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 import warmstart as ws
+from _environment import write_result
 from warmstart.cli.progress import TrainingProgress
 from warmstart.evaluation import metrics
 from warmstart.evaluation.bootstrap import interval, resampled_means
@@ -32,7 +32,7 @@ from warmstart.scorer import Scorer
 from warmstart.tasks.scenarios import sessions_in
 from warmstart.tasks.tasks import Split, Tasks, batches
 from warmstart.training import registry as recipes
-from warmstart.training.registry import CORE
+from warmstart.training.registry import CORE_SETTINGS
 from warmstart.training.tuning import Fitted, Order
 
 SETS = "diginetica,nowplaying,yoochoose-100k"
@@ -44,15 +44,19 @@ TARGETS = {
 FIT_SECONDS, CLICK_MS = 1800.0, 5.0
 SETTINGS = {
     "gru4rec": {
-        setting: CORE[setting] for setting in CORE if setting not in ("unit", "coordinate_dropout")
+        setting: value
+        for setting, value in CORE_SETTINGS.items()
+        if setting not in ("unit", "coordinate_dropout")
     }
 }
-"""A rival whose defaults are for few users is trained on as many sessions as the others."""
-LEFT_OUT, AT, TIMED, WARM = 100, 20, 300, 20
+"""A baseline with defaults for few users is trained on as many sessions as the others."""
+AT = 20
+VALID_SHARE = 100  # one in so many training sessions is a validation session
+TIMED_CLICKS, WARM_UP_CLICKS = 300, 20
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--sets", default=SETS)
     parser.add_argument("--learners", default=LEARNERS)
@@ -64,7 +68,7 @@ def main() -> None:
         split = own_split(arguments.data / name)
         for learner in arguments.learners.split(","):
             with TrainingProgress(Console(stderr=True)) as training:
-                training.callbacks.started(learner)
+                training.callbacks.on_start(learner)
                 order = Order(
                     split,
                     seed=arguments.seed,
@@ -73,16 +77,18 @@ def main() -> None:
                     progress=training.callbacks.on_step,
                 )
                 rows.append(
-                    {"set": name, **judged(up_to_date(recipes.fit(learner, order), split), split)}
+                    {
+                        "set": name,
+                        **evaluated(up_to_date(recipes.fit(learner, order), split), split),
+                    }
                 )
         show([row for row in rows if row["set"] == name])
     found = {"benchmark": "session", "seed": arguments.seed, "rows": rows, "targets": targets(rows)}
     for one in found["targets"]:
         print(f"{one['name']}: {one['value']:.4f}, target {one['target']}, met: {one['met']}")
-    if arguments.json is not None:
-        arguments.json.write_text(
-            json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8"
-        )
+    write_result(
+        arguments.json, found, [arguments.data / name for name in arguments.sets.split(",")]
+    )
 
 
 def own_split(folder: Path) -> Split:
@@ -95,17 +101,17 @@ def own_split(folder: Path) -> Split:
         log.users.encode(parts.filter(pl.col("split") == part)["session_id"].sort())
         for part in ("train", "test")
     )
-    kept = len(train) - len(train) // LEFT_OUT
+    kept = len(train) - len(train) // VALID_SHARE
     return sessions_in([train[:kept], train[kept:], test], log)
 
 
 def up_to_date(fitted: Fitted, split: Split) -> Fitted:
-    """The same with the sessions that were left out, for a learner that takes them in."""
-    takes_in = getattr(fitted.scorer, "with_sessions", None)
-    return fitted if takes_in is None else replace(fitted, scorer=takes_in(split.valid.events))
+    """The same with the validation sessions, for a scorer that adds sessions without training."""
+    add = getattr(fitted.scorer, "with_sessions", None)
+    return fitted if add is None else replace(fitted, scorer=add(split.valid.events))
 
 
-def judged(fitted: Fitted, split: Split) -> dict[str, Any]:
+def evaluated(fitted: Fitted, split: Split) -> dict[str, Any]:
     """A learner's figures, with 95 % intervals over sessions."""
     hits, reciprocal = by_session(fitted.scorer, split.test)
     clicks = np.maximum(split.test.events.counts - 1, 1)
@@ -132,14 +138,14 @@ def by_session(scorer: Scorer, tasks: Tasks) -> tuple[np.ndarray, np.ndarray]:
     `AT`.
     """
     hits, reciprocal = np.zeros(len(tasks)), np.zeros(len(tasks))
-    everything, order = np.arange(scorer.items), tie_order(scorer.items)
+    all_items, order = np.arange(scorer.items), tie_order(scorer.items)
     for shots in range(1, int(tasks.events.counts.max())):
-        able = np.flatnonzero(tasks.events.counts > shots)
+        going_on = np.flatnonzero(tasks.events.counts > shots)
         done = 0
         for part in batches(tasks.cut(shots), max(1, CELLS // scorer.items)):
-            scores = scorer.score(scorer.adapt(part.support), everything)
+            scores = scorer.score(scorer.adapt(part.support), all_items)
             rank = metrics.ranks(scores, part.query.padded().item, order)[:, 0]
-            these = able[done : done + len(rank)]
+            these = going_on[done : done + len(rank)]
             hits[these] += rank <= AT
             reciprocal[these] += np.where(rank <= AT, 1 / rank, 0.0)
             done += len(rank)
@@ -147,19 +153,19 @@ def by_session(scorer: Scorer, tasks: Tasks) -> tuple[np.ndarray, np.ndarray]:
 
 
 def time_of_clicks(scorer: Scorer, tasks: Tasks) -> np.ndarray:
-    """Milliseconds from a click to the scores of the whole catalogue; some go before untimed."""
-    everything, took = np.arange(scorer.items), []
-    for part in batches(tasks.take(np.arange(min(WARM + TIMED, len(tasks)))).cut(1), 1):
+    """Milliseconds from a click to the scores of all items, after a warm-up."""
+    all_items, took = np.arange(scorer.items), []
+    for part in batches(
+        tasks.take(np.arange(min(WARM_UP_CLICKS + TIMED_CLICKS, len(tasks)))).cut(1), 1
+    ):
         begun = time.perf_counter()
-        scorer.score(scorer.adapt(part.support), everything)
+        scorer.score(scorer.adapt(part.support), all_items)
         took.append(1000 * (time.perf_counter() - begun))
-    return np.array(took[WARM:])
+    return np.array(took[WARM_UP_CLICKS:])
 
 
 def targets(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The best learner of each set against its targets, with the time that it took to fit and to
-    answer.
-    """
+    """The best learner of each set against its targets, of quality, fitting and answering time."""
     found = []
     for name, wanted in TARGETS.items():
         here = [row for row in rows if row["set"] == name]
@@ -191,7 +197,7 @@ def show(rows: list[dict[str, Any]]) -> None:
         "p99",
         "frozen",
         "1 click after a change",
-        "back after",
+        "recovered after",
     )
     table = Table(*heads, title=f"{rows[0]['set']}: {rows[0]['clicks']:,} clicks", box=None)
     for row in rows:

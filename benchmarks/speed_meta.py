@@ -1,17 +1,16 @@
-"""Speed of meta-training and of adaptation: tasks a second against learn2learn, with equal
-gradients.
+"""Speed of meta-training and of adaptation, in tasks a second, against learn2learn.
 
-python benchmarks/speed_meta.py [--threads 1] [--seconds 20] [--seed 0] [--json OUT]
+    python benchmarks/speed_meta.py [--threads 1] [--seconds 20] [--seed 0] [--json OUT]
 
-One outer gradient of MAML and of FOMAML is taken on 128 tasks of 5 to 100 ratings and 10 to
-predict, with item vectors of 8 fields of 32 numbers and a head of 256-64-64-1 that is adapted as a
-whole. First the gradients are compared; then both take turns, and the figure is the median over the
-turns of the ratio of their speeds. It is for the gradient of the head; further rows ask for that of
-the item vectors as well, as training has it. Then comes adaptation in use: of one user alone, and
-of 1,000 in a batch.
+One outer gradient of MAML and of FOMAML is computed for 128 tasks of 5 to 100 ratings and 10
+queries, with item vectors of 8 fields of 32 numbers and a head of 256-64-64-1, all layers of which
+are adapted. First the gradients are compared; then both libraries take turns, and the result is the
+median over turns of the ratio of their speeds. The first rows are for the gradient of the head,
+further rows for that of the item vectors as well, as in training. Then the adaptation of a fitted
+model is timed: of one user alone, and of 1,000 in a batch.
 
 learn2learn 0.2.0 does not build on Python 3.11 or later as it comes, since its C files were made by
-an old Cython. To make an environment for it, where this project lies:
+an old Cython. An environment for it is made in the folder of this project:
 
     python -m venv rival && . rival/bin/activate
     pip install -c constraints.txt . cython "setuptools<81" wheel requests tqdm
@@ -23,12 +22,11 @@ an old Cython. To make an environment for it, where this project lies:
     python benchmarks/speed_meta.py
 
 The line with `sed` leaves out its games, texts and images, for which it would need gym and a
-torchvision made for the very torch that is installed; its algorithms have no use for them. Where
-learn2learn cannot be imported, the rival is a plain loop over the tasks with torch.autograd.
+torchvision built for the installed torch; its algorithms do not need them. If learn2learn cannot be
+imported, the reference is a plain loop over the tasks with torch.autograd.
 """
 
 import argparse
-import json
 import platform
 import statistics
 import time
@@ -46,6 +44,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import mse_loss, normalize
 
+from _environment import write_result
 from warmstart.data.synthetic import shop
 from warmstart.learners import MAML
 from warmstart.learners.base import Query, Support
@@ -59,23 +58,19 @@ TASKS, SHORTEST, LONGEST, QUERIES = 128, 5, 100, 10
 FIELDS, WIDTH, HIDDEN, RATE = 8, 32, 64, 0.1
 DIM = FIELDS * WIDTH
 CASES = ((1, False), (5, False), (1, True), (5, True))  # steps, and whether first order
-TURN, FEWEST = (
-    0.25,
-    5,
-)  # a turn is long enough that it matters little what the other has left in the cache
+TURN_SECONDS = 0.25  # long, so that the state of the cache at its beginning matters little
+MIN_TURNS = 5
 FASTER, EQUAL = 4.0, 1e-5
 USERS, EVENTS = 1000, 20
 LEARNERS, MILLISECONDS = ("ridge", "in-context"), {"alone": 1.0, "in a batch": 0.1}
 
 Outer = Callable[[], list[Tensor]]
-"""Takes one outer gradient: of the layers in the order of `LAYERS`, then of the vectors where that
-is asked for.
-"""
+"""Returns one outer gradient: of the layers in the order of `LAYERS`, then of the item vectors."""
 LAYERS = ("represent", "bend", "hidden", "offset", "output", "shift")
 
 
 class Task(NamedTuple):
-    """A task as a loop over tasks takes it, without padding."""
+    """One task without padding, for a loop over tasks."""
 
     x: Tensor
     y: Tensor
@@ -86,9 +81,7 @@ class Task(NamedTuple):
 
 @dataclass(frozen=True)
 class Case:
-    """What is raced: how many steps of descent, of which order, and whether the vectors get a
-    gradient as well.
-    """
+    """One comparison: inner steps, order of the gradient, and whether item vectors have one too."""
 
     steps: int
     first_order: bool
@@ -103,10 +96,8 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Race:
-    """What came of a case: tasks a second, their ratio with its quartiles, and how far apart the
-    gradients are.
-    """
+class Speed:
+    """Tasks a second of both, their ratio with quartiles, and the difference of the gradients."""
 
     case: str
     ours: float
@@ -117,9 +108,7 @@ class Race:
 
 
 class Head(nn.Module):
-    """Our head as a module for one task; its prior is that of the task and a shift, which is
-    adapted.
-    """
+    """The head of the package as a module for one task; a shift of the prior is adapted too."""
 
     def __init__(self, head: nn.ParameterDict) -> None:
         super().__init__()
@@ -134,51 +123,45 @@ class Head(nn.Module):
         return z @ self.output + x @ (prior + self.shift)
 
 
-Opponent = Callable[[Head, Sequence[Task], Case], Tensor]
-"""What makes the sum of the losses of tasks after descent from a head."""
+Reference = Callable[[Head, Sequence[Task], Case], Tensor]
+"""Returns the sum of the query losses of tasks after inner descent from a head."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=20.0, help="for each row")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    rival, made = opponent()
+    rival, descent = reference()
     cases = [Case(*case, vectors) for vectors in (False, True) for case in CASES]
-    races = [race(case, made, arguments.seed, arguments.seconds) for case in cases]
+    speeds = [measure(case, descent, arguments.seed, arguments.seconds) for case in cases]
     milliseconds = {name: adaptation(name, arguments.seed) for name in LEARNERS}
-    show(rival, races, milliseconds)
+    show(rival, speeds, milliseconds)
     found = {
         "benchmark": "speed_meta",
         "rival": rival,
         "threads": arguments.threads,
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "races": [asdict(one) for one in races],
+        "races": [asdict(one) for one in speeds],
         "adaptation_ms": milliseconds,
-        "targets": targets(rival, races, milliseconds),
+        "targets": targets(rival, speeds, milliseconds),
     }
     for target in found["targets"]:
-        print(
-            f"{target['name']}: {target['value']:.3g}, target {target['target']:.3g}, met: {target['met']}"
-        )
-    if arguments.json is not None:
-        arguments.json.write_text(
-            json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8"
-        )
+        value, wanted = f"{target['value']:.3g}", f"{target['target']:.3g}"
+        print(f"{target['name']}: {value}, target {wanted}, met: {target['met']}")
+    write_result(arguments.json, found)
 
 
-def opponent() -> tuple[str, Opponent]:
-    """The rival that can be had here, and its name."""
+def reference() -> tuple[str, Reference]:
+    """The name of the reference that is installed, and the reference."""
     try:
         l2l: Any = import_module("learn2learn")
     except (ImportError, OSError, RuntimeError) as error:
-        print(
-            f"learn2learn cannot be imported ({error}); see the top of this file. The rival is a loop over the tasks."
-        )
+        print(f"learn2learn cannot be imported ({error}); the reference is a loop over the tasks")
         return "a loop over the tasks", looped
 
     def wrapped(head: Head, tasks: Sequence[Task], case: Case) -> Tensor:
@@ -195,7 +178,7 @@ def opponent() -> tuple[str, Opponent]:
 
 
 def looped(head: Head, tasks: Sequence[Task], case: Case) -> Tensor:
-    """A loop as one would write it without a library."""
+    """Inner descent as a plain loop with torch.autograd."""
     total = torch.zeros(())
     for task in tasks:
         weights: dict[str, Tensor] = dict(head.named_parameters())
@@ -213,37 +196,37 @@ def looped(head: Head, tasks: Sequence[Task], case: Case) -> Tensor:
     return total
 
 
-def race(case: Case, opponent: Opponent, seed: int, seconds: float) -> Race:
-    """Both in turn until the time is up, after a look at whether they take the same gradient."""
+def measure(case: Case, reference: Reference, seed: int, seconds: float) -> Speed:
+    """Speeds of both in turn until the time is over, and the difference of their gradients."""
     torch.manual_seed(seed)
     learner = MAML(
         DIM, objective="rating", hidden=HIDDEN, inner_steps=case.steps, first_order=case.first_order
     )
-    support, query = world(seed, vectors=case.vectors)
-    mine, yours = (
-        ours(learner, support, query),
-        theirs(opponent, Head(learner.head), case, support, query),
+    support, query = random_tasks(seed, vectors=case.vectors)
+    package, other = (
+        outer_of_package(learner, support, query),
+        outer_of_reference(reference, Head(learner.head), case, support, query),
     )
-    apart = difference(mine(), yours(), support.mask)
+    apart = difference(package(), other(), support.mask)
     begun, turns = time.perf_counter(), []
-    while len(turns) < FEWEST or time.perf_counter() - begun < seconds:
-        turns.append((speed(mine), speed(yours)))
+    while len(turns) < MIN_TURNS or time.perf_counter() - begun < seconds:
+        turns.append((speed(package), speed(other)))
     ratios = [a / b for a, b in turns]
     low, _, high = statistics.quantiles(ratios, n=4)
     speeds = [statistics.median(turn) for turn in zip(*turns, strict=True)]
-    return Race(str(case), speeds[0], speeds[1], statistics.median(ratios), (low, high), apart)
+    return Speed(str(case), speeds[0], speeds[1], statistics.median(ratios), (low, high), apart)
 
 
 def speed(outer: Outer) -> float:
     """Tasks a second over one turn."""
     begun, times = time.perf_counter(), 0
-    while time.perf_counter() - begun < TURN:
+    while time.perf_counter() - begun < TURN_SECONDS:
         outer()
         times += 1
     return times * TASKS / (time.perf_counter() - begun)
 
 
-def world(seed: int, *, vectors: bool) -> tuple[Support, Query]:
+def random_tasks(seed: int, *, vectors: bool) -> tuple[Support, Query]:
     """Ratings of items each field of which has a vector of length 1; `vectors` says whether they
     want a gradient.
     """
@@ -263,10 +246,8 @@ def world(seed: int, *, vectors: bool) -> tuple[Support, Query]:
     )
 
 
-def ours(learner: MAML, support: Support, query: Query) -> Outer:
-    """MAML as it is trained here, but for the rates: they stay as they are, for the rival's rate is
-    no parameter.
-    """
+def outer_of_package(learner: MAML, support: Support, query: Query) -> Outer:
+    """MAML of the package, with constant rates, since the rate of the reference is constant."""
     learner.log_rate.requires_grad_(False)
     shift = torch.zeros(DIM, requires_grad=True)
     nothing = CandidateSet(torch.zeros(1, DIM), torch.zeros(1))
@@ -280,8 +261,10 @@ def ours(learner: MAML, support: Support, query: Query) -> Outer:
     return outer
 
 
-def theirs(opponent: Opponent, head: Head, case: Case, support: Support, query: Query) -> Outer:
-    """The rival on the same tasks, which are taken apart before the clock starts."""
+def outer_of_reference(
+    reference: Reference, head: Head, case: Case, support: Support, query: Query
+) -> Outer:
+    """The reference on the same tasks, which are separated before the time is measured."""
     columns = zip(support.x, support.y, support.mask, support.prior, query.x, query.y, strict=True)
     tasks = [
         Task(*(part.detach().clone() for part in (x[known], y[known], prior, items, values)))
@@ -293,7 +276,7 @@ def theirs(opponent: Opponent, head: Head, case: Case, support: Support, query: 
 
     def outer() -> list[Tensor]:
         return _gradient(
-            opponent(head, tasks, case), [*(getattr(head, name) for name in LAYERS), *vectors]
+            reference(head, tasks, case), [*(getattr(head, name) for name in LAYERS), *vectors]
         )
 
     return outer
@@ -303,13 +286,13 @@ def _gradient(loss: Tensor, wanted: Sequence[Tensor]) -> list[Tensor]:
     return list(torch.autograd.grad(loss, wanted, materialize_grads=True))
 
 
-def difference(mine: list[Tensor], yours: list[Tensor], mask: Tensor) -> float:
+def difference(package: list[Tensor], other: list[Tensor], mask: Tensor) -> float:
     """The largest difference between the gradients, in units of the largest entry of each."""
     count = len(LAYERS)
-    pairs = list(zip(mine[:count], yours[:count], strict=True))
-    if len(mine) > count:
-        pairs.append((mine[count][mask], torch.cat(yours[count : count + TASKS])))
-        pairs.append((mine[count + 1].flatten(0, 1), torch.cat(yours[count + TASKS :])))
+    pairs = list(zip(package[:count], other[:count], strict=True))
+    if len(package) > count:
+        pairs.append((package[count][mask], torch.cat(other[count : count + TASKS])))
+        pairs.append((package[count + 1].flatten(0, 1), torch.cat(other[count + TASKS :])))
     return max(float((a - b).abs().max() / b.abs().max().clamp(min=1e-30)) for a, b in pairs)
 
 
@@ -341,10 +324,10 @@ def _milliseconds(action: Callable[[], Any], times: int) -> float:
     return 1000 * statistics.median(taken)
 
 
-def show(rival: str, races: Sequence[Race], milliseconds: dict[str, dict[str, float]]) -> None:
+def show(rival: str, speeds: Sequence[Speed], milliseconds: dict[str, dict[str, float]]) -> None:
     console = Console(width=120)
     table = Table("case", "ours, tasks/s", rival, "ratio", "quartiles", "largest difference")
-    for one in races:
+    for one in speeds:
         low, high = one.quartiles
         figures = (
             f"{one.ours:,.0f}",
@@ -361,7 +344,7 @@ def show(rival: str, races: Sequence[Race], milliseconds: dict[str, dict[str, fl
 
 
 def targets(
-    rival: str, races: Sequence[Race], milliseconds: dict[str, dict[str, float]]
+    rival: str, speeds: Sequence[Speed], milliseconds: dict[str, dict[str, float]]
 ) -> list[dict[str, Any]]:
     """The ratios of the head's gradients, how equal all gradients are, and the time to adapt."""
     found = [
@@ -371,9 +354,9 @@ def targets(
             "target": FASTER,
             "met": one.ratio >= FASTER,
         }
-        for one in races[: len(CASES)]
+        for one in speeds[: len(CASES)]
     ]
-    below = {"largest difference of a gradient": (max(one.difference for one in races), EQUAL)}
+    below = {"largest difference of a gradient": (max(one.difference for one in speeds), EQUAL)}
     for name, taken in milliseconds.items():
         below |= {
             f"{name} adapts {way}, ms": (taken[way], most) for way, most in MILLISECONDS.items()

@@ -1,20 +1,18 @@
-"""Speed of the service: recommendations a second and how long each takes, with 100,000 items, on
-the machine's cores.
+"""Speed of the service with 100,000 items: recommendations a second, and the time of each.
 
-python benchmarks/speed_serve.py [--learners ridge,core,blend] [--items 100000] [--workers 2]
-[--connections 2,4,8,16] [--seconds 10] [--models DIR] [--json OUT]
+    python benchmarks/speed_serve.py [--learners ridge,core,blend] [--items 100000] [--workers 2]
+        [--connections 2,4,8,16] [--seconds 10] [--models DIR] [--json OUT]
 
-A made-up catalogue is fitted in a few steps, since what is learned does not matter to speed, and
-served as people serve it: `warmstart serve` with a store in SQLite. First it is timed how long a
-cold process takes until it is ready. Then clients on the same machine ask without a pause, each on
-a connection of its own: for somebody new with 1 to 10 events in the request (`inline`), and for
-users whose 20 events are stored (`stored`); every answer has ten items, with title, chance and
-propensity. `wrk` is the client where it is installed (Debian: apt-get install wrk), else one in
-Python, which takes as much of the processor as the service. Models are kept in --models and fitted
-where they are missing.
+A model of a generated catalogue is fitted in a few steps, since speed does not depend on what is
+learned, and served by `warmstart serve` with a store in SQLite. First the start of a cold process
+is timed. Then clients on the same machine send requests without a pause, each on a connection of
+its own: for new users with 1 to 10 events in the request (`inline`), and for users with 20 stored
+events (`stored`). Every answer has ten items with title, probability and propensity. `wrk` is the
+client if it is installed (Debian: apt-get install wrk), else one in Python, which uses as much
+processor time as the service. Models are kept in --models and fitted if they are missing.
 
-With --soak SECONDS, requests come at a steady rate instead (--rate, 200 a second), events among
-them; what counts is whether any fails and whether the memory grows.
+With --soak SECONDS, requests are sent at a constant rate instead (--rate, 200 a second), events
+among them, and failures and growth of memory are reported.
 """
 
 import argparse
@@ -45,23 +43,25 @@ from rich.console import Console
 from rich.table import Table
 
 import warmstart as ws
+from _environment import write_result
 
 QUICK: dict[str, dict[str, Any]] = {
     "ridge": {"steps": 30},
     "core": {"dim": 64, "steps": 50, "passes": 1},
     "blend": {"steps": 30},
-    "als": {"factors": 64, "iterations": 1},
+    "als": {"factors": 64},
 }
-"""Settings in which fitting takes a minute; of those that speed depends on, the sizes are 64
-numbers an item, 32 for `blend`, as it is by default.
+"""Settings with which fitting takes a minute. Speed depends on the size of item vectors: 64, and 32
+for `blend`, as by default.
 """
-USERS, EVENTS, TASTES = 20_000, 20, 50
+USERS, EVENTS, GROUPS = 20_000, 20, 50
 SERVED, P99, COLD = 1000.0, 10.0, 5.0
 LUA = """
 math.randomseed(os.time())
 local inline = os.getenv("LOAD") == "inline"
 request = function()
-  if not inline then return wrk.format("GET", "/v1/recommend/u" .. math.random(0, %d) .. "?count=10") end
+  local user = "u" .. math.random(0, %d)
+  if not inline then return wrk.format("GET", "/v1/recommend/" .. user .. "?count=10") end
   local history = {}
   for i = 1, math.random(1, 10) do history[i] = '"i' .. math.random(0, %d) .. '"' end
   local body = '{"count": 10, "history": [' .. table.concat(history, ",") .. ']}'
@@ -79,7 +79,7 @@ end
 
 @dataclass(frozen=True)
 class Row:
-    """What one load came to."""
+    """The measurements of one learner, load and number of connections."""
 
     learner: str
     load: str
@@ -99,7 +99,7 @@ def main() -> None:
     log = None
     for learner in arguments.learners.split(","):
         if not (folder / learner / "1").exists():
-            log = log or made_up(arguments.items)
+            log = log or generated(arguments.items)
             print(
                 f"fitting {learner} to {len(log):,} events of {len(log.items):,} items",
                 file=sys.stderr,
@@ -125,20 +125,19 @@ def main() -> None:
                                 _loaded(base, load, connections, arguments),
                             )
                         )
-    found = _verdict(arguments, rows, cold, soak)
-    if arguments.json:
-        Path(arguments.json).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    found = _summary(arguments, rows, cold, soak)
+    write_result(arguments.json, found, indent=2)
 
 
-def made_up(items: int) -> ws.Interactions:
-    """A catalogue after Zipf in which users have tastes; every item is met by somebody."""
+def generated(items: int) -> ws.Interactions:
+    """Events on a Zipf-distributed catalogue with groups of users; every item has an event."""
     rng = np.random.default_rng(0)
     chance = 1 / np.arange(1, items + 1) ** 0.7
     user = np.repeat(np.arange(USERS), 50)
     item = rng.choice(items, size=len(user), p=chance / chance.sum())
-    taste = rng.integers(TASTES, size=USERS)[user]
+    group = rng.integers(GROUPS, size=USERS)[user]
     item = np.minimum(
-        item // TASTES * TASTES + np.where(rng.random(len(item)) < 0.6, taste, item % TASTES),
+        item // GROUPS * GROUPS + np.where(rng.random(len(item)) < 0.6, group, item % GROUPS),
         items - 1,
     )
     each = pl.DataFrame({"user": np.arange(items) % USERS, "item": np.arange(items)})
@@ -152,21 +151,21 @@ def made_up(items: int) -> ws.Interactions:
     table = codes.select(
         pl.format("i{}", "code").alias("item_id"),
         pl.format("Thing {}", "code").alias("title"),
-        pl.format("kind {}", pl.col("code") % TASTES).alias("category"),
+        pl.format("kind {}", pl.col("code") % GROUPS).alias("category"),
     )
-    return ws.read(named.with_row_index("time"), items=table, name="made up")
+    return ws.read(named.with_row_index("time"), items=table, name="generated")
 
 
 @dataclass(frozen=True)
 class Service:
-    """A service that runs."""
+    """A running service."""
 
     base: str
     pid: int
 
     @property
     def memory_mb(self) -> float:
-        """What its processes hold together; pages that they share are counted once for each."""
+        """Memory of all its processes; pages that they share are counted for each of them."""
         parent = psutil.Process(self.pid)
         return (
             sum(one.memory_info().rss for one in (parent, *parent.children(recursive=True))) / 2**20
@@ -175,7 +174,7 @@ class Service:
 
 @contextmanager
 def serving(models: Path, store: str, workers: int) -> Iterator[tuple[Service, float]]:
-    """A service that runs, and the seconds that it took to get ready."""
+    """A running service, and the seconds until it was ready."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -213,12 +212,12 @@ def _ready(port: int) -> bool:
 
 
 def _fill(base: str, items: int) -> None:
-    """Events of users who come back, 20 each."""
-    drawn = random.Random(0)
+    """Store 20 events of each returning user."""
+    rng = random.Random(0)
     with httpx.Client(base_url=base, timeout=60) as client:
         for first in range(0, 2000, 400):
             rows = [
-                {"user_id": f"u{user}", "item_id": f"i{drawn.randrange(items)}"}
+                {"user_id": f"u{user}", "item_id": f"i{rng.randrange(items)}"}
                 for user in range(first, first + 400)
                 for _ in range(EVENTS)
             ]
@@ -231,7 +230,7 @@ def _loaded(
     base: str, load: str, connections: int, arguments: argparse.Namespace
 ) -> dict[str, float]:
     if shutil.which("wrk") is None:
-        return asyncio.run(_asked(base, load, connections, arguments))
+        return asyncio.run(_requested(base, load, connections, arguments))
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(LUA % (1999, arguments.items - 1))
         script.flush()
@@ -249,19 +248,19 @@ def _loaded(
         return found
 
 
-async def _asked(
+async def _requested(
     base: str, load: str, connections: int, arguments: argparse.Namespace
 ) -> dict[str, float]:
-    """The same by a client in Python."""
+    """The same load from a client in Python."""
     took: list[float] = []
     errors = 0
-    drawn = random.Random(1)
+    rng = random.Random(1)
 
     async def one(client: httpx.AsyncClient, end: float) -> None:
         nonlocal errors
         while time.perf_counter() < end:
             begun = time.perf_counter()
-            errors += (await _ask(client, load, drawn, arguments.items)).status_code != 200
+            errors += (await _request(client, load, rng, arguments.items)).status_code != 200
             took.append(1000 * (time.perf_counter() - begun))
 
     async with httpx.AsyncClient(base_url=base, timeout=30) as client:
@@ -279,23 +278,22 @@ async def _asked(
     }
 
 
-async def _ask(
-    client: httpx.AsyncClient, load: str, drawn: random.Random, items: int
+async def _request(
+    client: httpx.AsyncClient, load: str, rng: random.Random, items: int
 ) -> httpx.Response:
     if load == "stored":
-        return await client.get(f"/v1/recommend/u{drawn.randrange(2000)}?count=10")
-    history = [f"i{drawn.randrange(items)}" for _ in range(drawn.randint(1, 10))]
+        return await client.get(f"/v1/recommend/u{rng.randrange(2000)}?count=10")
+    history = [f"i{rng.randrange(items)}" for _ in range(rng.randint(1, 10))]
     return await client.post("/v1/recommend", json={"history": history, "count": 10})
 
 
 async def _soak(service: Service, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Requests at a steady rate, one in ten of them an event to keep; whether they fail, and how
-    the memory goes.
+    """Failures and memory while requests, a tenth of them events, are sent at a constant rate.
 
-    Each of a few connections takes the next request once it is due, and writes and reads it by
-    hand: a library's client would take more of the processor than the service.
+    Each of a few connections sends the next request when it is due, without an HTTP library, which
+    would use more processor time than the service.
     """
-    drawn, took, failures = random.Random(2), [], Counter()
+    rng, took, failures = random.Random(2), [], Counter()
     memory: list[int] = []
     total = int(arguments.soak * arguments.rate)
     numbers = iter(range(total))
@@ -307,7 +305,7 @@ async def _soak(service: Service, arguments: argparse.Namespace) -> dict[str, An
         for number in numbers:
             due = begun + number / arguments.rate
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            writer.write(_written(number, drawn, arguments.items))
+            writer.write(_raw_request(number, rng, arguments.items))
             head = await reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
             await reader.readexactly(length)
@@ -329,11 +327,11 @@ async def _soak(service: Service, arguments: argparse.Namespace) -> dict[str, An
     }
 
 
-def _written(number: int, drawn: random.Random, items: int) -> bytes:
-    """A request as it goes over the line."""
+def _raw_request(number: int, rng: random.Random, items: int) -> bytes:
+    """The bytes of a request."""
     user, history = (
-        f"u{drawn.randrange(2000)}",
-        [f"i{drawn.randrange(items)}" for _ in range(drawn.randint(1, 10))],
+        f"u{rng.randrange(2000)}",
+        [f"i{rng.randrange(items)}" for _ in range(rng.randint(1, 10))],
     )
     if number % 2 and number % 10:
         return f"GET /v1/recommend/{user}?count=10 HTTP/1.1\r\nHost: x\r\n\r\n".encode()
@@ -343,7 +341,8 @@ def _written(number: int, drawn: random.Random, items: int) -> bytes:
             "/v1/interactions",
             json.dumps({"interactions": [{"user_id": user, "item_id": history[0]}]}),
         )
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    length = f"Content-Length: {len(body)}"
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{length}"
     return f"{head}\r\n\r\n{body}".encode()
 
 
@@ -359,7 +358,7 @@ def _row(learner: str, load: str, connections: int, found: dict[str, float]) -> 
     return row
 
 
-def _verdict(
+def _summary(
     arguments: argparse.Namespace,
     rows: Sequence[Row],
     cold: dict[str, float],
@@ -425,7 +424,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--models", type=Path)
     parser.add_argument("--soak", type=int, default=0)
     parser.add_argument("--rate", type=int, default=200)
-    parser.add_argument("--json")
+    parser.add_argument("--json", type=Path)
     return parser.parse_args()
 
 

@@ -1,13 +1,12 @@
-"""From music to films: who came for the music is recommended films at once.
+"""From music to films: film recommendations for users of whom only music events are known.
 
-The pair of domains is made up, so that everybody can run it, and what is true of it is known. Each
-of 1,200 people has a mood: melancholy, energetic, romantic, playful or solemn. Moods lean towards
-genres on both sides, as below; four events in five follow the mood, the fifth is of any genre. A
-third of the people is known on both sides, the others on one alone. No model ever sees a mood.
+The two domains are generated, so that the example runs anywhere and the right answer is known. Each
+of 1,200 users has a mood: melancholy, energetic, romantic, playful or solemn. A mood goes with one
+genre in each domain, as below; four events in five are of that genre, the fifth of any. A third of
+the users has events in both domains, the others in one alone. No model sees a mood.
 
-`--data DIR/amazon-sport-cloth --target clothing_shoes_jewelry --learner stacked-bridge` takes a
-real pair instead, in which the same products are listed on both sides, with a learner that sees
-that.
+`--data DIR/amazon-sport-cloth --target clothing_shoes_jewelry --learner stacked-bridge` uses real
+data instead, in which some products are listed in both domains, with a learner that uses that.
 """
 
 import argparse
@@ -25,10 +24,10 @@ MUSIC = {
     "solemn": "choral",
 }
 FILMS = dict(zip(MUSIC, ("drama", "thriller", "romance", "comedy", "history"), strict=True))
-PEOPLE, OF_GENRE, FOLLOWS = 1200, 24, 0.8
+USERS, OF_GENRE, FOLLOWS = 1200, 24, 0.8
 
 
-def made_up(rng: np.random.Generator) -> tuple[pl.DataFrame, pl.DataFrame]:
+def generated(rng: np.random.Generator) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The events of both domains, and the table of items."""
     moods = list(MUSIC)
     items = pl.DataFrame(
@@ -44,30 +43,30 @@ def made_up(rng: np.random.Generator) -> tuple[pl.DataFrame, pl.DataFrame]:
         ]
     )
     rows = []
-    for person in range(PEOPLE):
-        mood = moods[person % len(moods)]
+    for user in range(USERS):
+        mood = moods[user % len(moods)]
         both = [("music", MUSIC), ("films", FILMS)]
-        for domain, genres in both if person % 3 == 0 else [both[person % 2]]:
+        for domain, genres in both if user % 3 == 0 else [both[user % 2]]:
             for _ in range(int(rng.integers(3, 9))):
                 genre = (
                     genres[mood] if rng.random() < FOLLOWS else rng.choice(list(genres.values()))
                 )
                 number = min(int(rng.exponential(6)), OF_GENRE - 1)  # low numbers are popular
-                rows.append({"user_id": person, "item_id": f"{genre}-{number}", "domain": domain})
+                rows.append({"user_id": user, "item_id": f"{genre}-{number}", "domain": domain})
     return pl.DataFrame(rows).unique(maintain_order=True), items
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
-        "--data", help="a folder or file with a column of domains, in the place of the made-up pair"
+        "--data", help="a folder or file with a column of domains, instead of generated data"
     )
     parser.add_argument("--target", default="films", help="the domain in which to recommend")
-    parser.add_argument("--learner", default="blend", help="who learns")
-    parser.add_argument("--steps", type=int, help="steps of training, of a learner that takes any")
+    parser.add_argument("--learner", default="blend", help="name of the learner")
+    parser.add_argument("--steps", type=int, help="training steps, of a learner that is trained")
     arguments = parser.parse_args()
     if arguments.data is None:
-        events, items = made_up(np.random.default_rng(0))
+        events, items = generated(np.random.default_rng(0))
         log = ws.read(events, items=items, name="music and films")
     else:
         log = ws.read(arguments.data)
@@ -94,10 +93,10 @@ def main() -> None:
         settings=settings,
         budget="60s",
     )
-    elsewhere = log.domain != log.domains.index(arguments.target)
-    somebody = log.user[elsewhere][-1]
-    history = log.items.decode(log.item[elsewhere & (log.user == somebody)][:5])
-    print("To somebody who met " + ", ".join(map(str, history)) + ":")
+    is_source = log.domain != log.domains.index(arguments.target)
+    new_user = log.user[is_source][-1]
+    history = log.items.decode(log.item[is_source & (log.user == new_user)][:5])
+    print("For a user with the history " + ", ".join(map(str, history)) + ":")
     for found in model.recommend(history, 5).items:
         print(f"  {found.title or found.item}")
 
