@@ -15,9 +15,7 @@ from torch import Tensor, nn
 from warmstart.learners.objectives import OBJECTIVES, CandidateSet
 
 FIXED_COORDINATES = 2
-"""The first coordinates of every item vector are given: the constant 1 and the item's bias. The
-others are learned.
-"""
+"""Coordinates of an item vector that are given: the constant 1 and the item's bias."""
 Vectors = Float[Tensor, "T S D"]
 Values = Float[Tensor, "T S"]
 Mask = Bool[Tensor, "T S"]
@@ -66,8 +64,9 @@ class Learner(nn.Module, ABC):
     order_matters: ClassVar[bool] = False
     """Whether the order of the support examples may change the scores."""
     trains_on_sequences: ClassVar[bool] = False
-    """Whether the loss is autoregressive: each event of a task is predicted from those before it,
-    so all events after the support set are needed in training.
+    """Whether the loss is autoregressive: it predicts each event of a task from those before it.
+
+    In training such a learner needs all events after the support set.
     """
 
     def __init__(self, *, objective: str) -> None:
@@ -86,9 +85,7 @@ class Learner(nn.Module, ABC):
     def loss(
         self, support: Support, query: Query, candidates: CandidateSet, negatives: CandidateSet
     ) -> Float[Tensor, " T"]:
-        """The outer loss of T tasks: how badly the adapted state tells the query from the
-        negatives.
-        """
+        """The outer loss of T tasks: that of the query among the negatives after adaptation."""
         state = self.adapt(support, candidates)
         return self.objective(
             lambda x: self.score(state, x),

@@ -38,9 +38,7 @@ NORM_FLOOR = 1e-2  # added to a squared length, so that a sum of nothing has len
 
 
 class CORE(Learner):
-    """Attention over the last `max_length` events; its state is the predicted next item, as
-    weights.
-    """
+    """Attention over the last `max_length` events, whose state are weights of the next item."""
 
     order_matters = True
     trains_on_sequences = True

@@ -26,8 +26,9 @@ from warmstart.learners.objectives import CandidateSet
 
 
 class DropoutNet(Learner):
-    """A network of the prior and the mean event; training drops all of a task's events with
-    probability `forgets`.
+    """A network of the prior and the mean event, trained with dropout of whole support sets.
+
+    Training drops all of a task's events with probability `forgets`.
     """
 
     def __init__(

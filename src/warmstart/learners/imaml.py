@@ -121,10 +121,10 @@ class IMAML(Learner):
 def conjugate_gradients(
     product: Callable[[HeadWeights], HeadWeights], right: HeadWeights, steps: int
 ) -> HeadWeights:
-    """An approximate solution of `product(solution) = right` for each task (Hestenes & Stiefel,
-    1952).
+    """An approximate solution of `product(solution) = right` for each task.
 
-    A task stops for good at the first direction of too little curvature (Steihaug, 1983).
+    Conjugate gradients (Hestenes & Stiefel, 1952). A task stops for good at the first direction
+    of too little curvature (Steihaug, 1983).
     """
     solution = {name: torch.zeros_like(value) for name, value in right.items()}
     residual = direction = right

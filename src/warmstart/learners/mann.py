@@ -1,5 +1,4 @@
-"""MANN: memory-augmented network; a controller writes each event into a memory that is read by
-content.
+"""MANN: a memory-augmented network, which writes events into a memory and reads it by content.
 
 Santoro, Bartunov, Botvinick, Wierstra & Lillicrap, Meta-Learning with Memory-Augmented Neural
 Networks, ICML 2016. With memory `m` and parameters `theta`: `m_t = g_psi(x_t, m_{t-1},

@@ -19,8 +19,9 @@ Score = Callable[[Tensor], Tensor]
 """The scores of items: (N, D) -> (N,), with T in front or not."""
 Offset = Tensor | float
 Objective = Callable[..., Tensor]
-"""The loss of examples: (S, D), (S,), (S,) -> (), with T in front or not; perhaps with offsets (S,)
-of their scores.
+"""The loss of examples: (S, D), (S,), (S,) -> (), or with T in front.
+
+Perhaps with offsets (S,) that are added to their scores.
 """
 
 

@@ -68,8 +68,7 @@ class Prototype(Learner):
 
 
 def _log_odds(x: Tensor, prototypes: Tensor) -> Tensor:
-    """Squared distance to the second prototype less that to the first: (T, Q, W), (T, 2, W) -> (T,
-    Q).
+    """Squared distance to the second prototype less that to the first: (T, Q).
 
     The square of x is in both distances, so it is left out.
     """

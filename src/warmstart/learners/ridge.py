@@ -70,8 +70,9 @@ class Ridge(Learner):
         return Posterior(support.prior + self.log_gain.exp() * solution, factor)
 
     def leave_one_out_differences(self, support: Support, candidates: CandidateSet) -> Vectors:
-        """The weights less those without each example, by the PRESS formula (Allen, Technometrics
-        1974).
+        """The weights less those without each example, by the PRESS formula.
+
+        PRESS: Allen, Technometrics 1974.
         """
         state = self.adapt(support, candidates)
         solution = (state.mean - support.prior) / self.log_gain.exp()

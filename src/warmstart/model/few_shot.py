@@ -1,6 +1,4 @@
-"""FewShot: an encoder and a learner as one model, which trains on batches of tasks and scores
-items.
-"""
+"""Few-shot model: an encoder and a learner, trained on batches of tasks, as one network."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -190,8 +188,7 @@ class FewShot(nn.Module):
         batch: TaskBatch,
         events: list[Padded],
     ) -> CandidateSet:
-        """The candidates of the outer softmax, without each task's own events and other
-        non-answers.
+        """The candidates of the outer softmax, without those that are no negatives of a task.
 
         Where items may be repeated, those of the support set compete like any other, and in a
         sequence those of the query too: else nothing would teach how seldom an item comes again. An

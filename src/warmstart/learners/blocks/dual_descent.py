@@ -36,8 +36,9 @@ VECTOR_LAYERS = ("bend", "offset", "output")
 RATE_NAMES = ("represent", "hidden", *VECTOR_LAYERS, "prior")
 """The layers in the order of their rates."""
 MIN_GROUP_ROWS, MAX_GROUPS = 1000, 5
-"""Examples that a group of tasks has at least, padding included, and the number of groups: on a CPU
-each group costs half a millisecond.
+"""Examples of the smallest group of tasks, padding included, and the most groups.
+
+On a CPU each group costs half a millisecond.
 """
 
 

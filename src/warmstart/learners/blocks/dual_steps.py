@@ -164,8 +164,7 @@ def _through_gradient(
 def _through_activations(
     step: Step, adjoint: DualState, by_vectors: Tensor, up: GradientAdjoint, rates: Tensor
 ) -> tuple[Hidden, Hidden]:
-    """Back through `head_activations`: the gradients by both layers before their tanh, (T, S, H)
-    each.
+    """Back through `head_activations`: gradients by both layers before their tanh, (T, S, H) each.
 
     It overwrites `up.first` and `up.second`, which nobody needs any more: these tensors are the
     largest.

@@ -16,9 +16,7 @@ from warmstart.learners.base import Items, Scores, Support, Weights
 from warmstart.learners.objectives import CandidateSet, Objective, ranking
 
 HeadWeights = dict[str, Tensor]
-"""Weights by layer, each with leading dimension T; "prior" (T, D) is the linear part that the
-profile gives.
-"""
+"""Weights by layer, each (T, ...); "prior" (T, D) is the linear part that the profile gives."""
 ADAPTED_LAYERS = {
     "all": ("represent", "bend", "hidden", "offset", "output", "prior"),
     "decision": ("hidden", "offset", "output", "prior"),
@@ -26,9 +24,7 @@ ADAPTED_LAYERS = {
 }
 """The layers that a task may adapt: all, those above the representation, or the last alone."""
 INNER_RATE = {"ranking": 0.5, "rating": 0.1}
-"""The initial rate of an objective's inner loop: a softmax has small gradients, a squared error
-large ones.
-"""
+"""The initial inner rate: gradients of a softmax are small, those of a squared error large."""
 
 Hidden = Float[Tensor, "T N H"]
 
@@ -99,9 +95,7 @@ def support_gradient(
 
 
 def rowwise_products(weights: Weights, x: Items) -> Scores:
-    """The product of each item with each task's weights, on a CPU several times faster than
-    `project`.
-    """
+    """The product of each item with each task's weights, faster on a CPU than `project`."""
     return weights @ x.mT if x.ndim == 2 else (weights.unsqueeze(1) @ x.mT).squeeze(1)
 
 

@@ -19,8 +19,7 @@ class EventSequences(NamedTuple):
 
 
 class RecurrentEncoder(nn.Module):
-    """A gated recurrent network whose output after each event is the predicted next item, as
-    weights.
+    """A gated recurrent network: its output after each event are weights of the next item.
 
     A learned token comes first, so that there is a prediction before any event. All are zero at
     first.
