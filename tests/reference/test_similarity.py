@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from warmstart.cooccurrence.similarity import (
     IDF_SMOOTHING,
     idf_weights,
+    keep_nearest,
     nearest_neighbours,
     nearest_shares,
     top_k_per_row,
@@ -47,6 +48,17 @@ def test_neighbours_keep_the_largest_similarities_alone(scores, k):
     found = nearest_neighbours(similarity, k).toarray()
     for row, kept in zip(similarity, found, strict=True):
         assert_array_equal(kept, [one if one in np.sort(row)[-k:] else 0 for one in row])
+
+
+@pytest.mark.parametrize("k", [1, 3, COLUMNS + 2])
+def test_sparse_similarities_are_kept_to_the_nearest_alone_and_ties_count(k):
+    dense = np.array([[0, 0.5, 0.5, 1], [0, 0, 0, 0], [0.25, 0, 0.125, 0.75]], dtype=np.float32)
+    similarity = sp.csr_array(dense)
+    found = keep_nearest(similarity, k).toarray()
+    for row, kept in zip(dense, found, strict=True):
+        least = np.sort(row)[-k] if k <= len(row) else 0
+        assert_array_equal(kept, np.where(row >= least, row, 0))
+    assert_array_equal(similarity.toarray(), dense)  # the argument is as it was
 
 
 def test_shares_are_of_the_positive_similarities_to_the_nearest_and_ties_count():

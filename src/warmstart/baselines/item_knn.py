@@ -1,8 +1,8 @@
-"""Item-kNN: items similar to those somebody met, by the cosine of who met them (Sarwar et al., WWW
-2001).
+"""Item-kNN: the items most similar to those of a user, by the cosine of their users (Sarwar et al.,
+WWW 2001).
 
-**Deviations.** `shrink` is added to the denominator, so that two items met by few users are not
-taken for twins.
+**Deviations.** `shrink` is added to the denominator of the cosine, so that two items with few users
+are not taken for similar.
 """
 
 from collections.abc import Mapping
@@ -18,12 +18,13 @@ from warmstart.cooccurrence.similarity import keep_nearest
 from warmstart.scorer import Candidates, Capabilities, Scores, candidates_of
 from warmstart.tasks.tasks import Examples, Profile, Tasks
 
-CELLS = 20_000_000  # similarities computed at once: 80 MB
+MAX_CELLS = 20_000_000  # similarities computed at once: 80 MB
 
 
 class ItemKNN:
-    """This sums the similarities to the support set; its state is that sum for every item,
-    sparse.
+    """Sums the similarities to the items of the support set; the state is that sum, sparse (T, I).
+
+    `neighbours` is the number of similar items that each item keeps.
     """
 
     GRID: tuple[dict[str, Any], ...] = tuple(
@@ -42,12 +43,13 @@ class ItemKNN:
     def fit(
         cls, train: Tasks, *, items: int, neighbours: int = 200, shrink: float = 50.0
     ) -> "ItemKNN":
-        met = train.met.matrix(items).tocsc()
-        norm = np.sqrt(met.sum(axis=0)).astype(np.float32)
-        block = max(1, CELLS // items)
+        interactions = train.met.matrix(items).tocsc()
+        norm = np.sqrt(interactions.sum(axis=0)).astype(np.float32)
+        block = max(1, MAX_CELLS // items)
         rows = [
             keep_nearest(
-                _cosines(met, norm, np.arange(first, min(first + block, items)), shrink), neighbours
+                _cosines(interactions, norm, np.arange(first, min(first + block, items)), shrink),
+                neighbours,
             )
             for first in range(0, items, block)
         ]
@@ -66,14 +68,13 @@ class ItemKNN:
 
     @property
     def capabilities(self) -> Capabilities:
+        """Attribution in closed form."""
         return Capabilities(attribution=self.attribution)
 
     def attribution(
         self, support: Examples, profile: Profile, items: Int64[np.ndarray, "Q"]
     ) -> Attributions:
-        """The similarities of the items met to the candidates; they are summed, so each is what its
-        event adds.
-        """
+        """The similarity of each event's item to the candidates, since scores are sums of these."""
         return self.similarity[support.item][:, items].toarray() * support.alone[:, None]
 
     def arrays(self) -> dict[str, np.ndarray]:

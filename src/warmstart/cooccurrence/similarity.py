@@ -35,6 +35,21 @@ def nearest_neighbours(similarity: Float32[np.ndarray, "T U"], k: int) -> sp.csr
     return sp.csr_array((value.ravel(), nearest.ravel(), start), shape=similarity.shape)
 
 
+def keep_nearest(similarity: sp.csr_array, k: int) -> sp.csr_array:
+    """The sparse similarities to the k nearest of each row, ties included; values are at most 1."""
+    row = np.repeat(np.arange(len(similarity.indptr) - 1), np.diff(similarity.indptr))
+    # one sort goes through row by row, since 1 - similarity is less than a row's number apart
+    nearest_first = np.argsort(row + (1 - similarity.data.astype(np.float64)))
+    rank = np.arange(len(row)) - similarity.indptr[row]
+    last = nearest_first[rank == k - 1]  # (R,) the k-th nearest of each row that has as many
+    least = np.zeros(len(similarity.indptr) - 1, dtype=np.float32)  # (R,)
+    least[row[last]] = similarity.data[last]
+    kept = (similarity.data >= least[row]) & (similarity.data != 0)
+    start = np.concatenate([[0], np.cumsum(np.bincount(row[kept], minlength=len(least)))])
+    parts = (similarity.data[kept], similarity.indices[kept], start)
+    return sp.csr_array(parts, shape=similarity.shape)
+
+
 def nearest_shares(similarity: Float[np.ndarray, "N I"], k: int) -> Float[np.ndarray, "N I"]:
     """Positive similarities to the k nearest, ties included, as shares that sum to 1 in each row.
 

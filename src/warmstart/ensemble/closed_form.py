@@ -76,7 +76,7 @@ class CosineExpert:
         weight = 1 / np.sqrt(by_event + self.shrink)
         sums = _product(support.matrix(weight), self.cooccurrence)
         if support.task_rows is not None:
-            # the task itself met each of its items together with each event of its support
+            # the task itself counted for each pair of its items with an event of its support
             events = support.events
             own = np.bincount(events.task, weights=weight, minlength=len(events))
             sums -= own.astype(np.float32)[:, None] * support.task_rows

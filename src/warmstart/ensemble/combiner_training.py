@@ -44,7 +44,7 @@ class CandidateSampler:
 
     They are the next event itself, the `likely` items with the largest base score, the `featured`
     ones with the largest sum of count features, and `drawn` ones at random that stand for all
-    others. Without the latter the combiner would trust the features more than they deserve.
+    others. Without the latter the combiner would give the features more weight than they deserve.
     """
 
     likely: int = 200

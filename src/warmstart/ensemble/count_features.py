@@ -150,7 +150,7 @@ class CountFeatures:
         shares = weighted.normalise_rows(tasks).scale_columns(self._inverse_pairs)
         cosines = weighted.scale_columns(self._inverse_root).matmul(self.cooccurrence)
         return {
-            "similar_sessions": self.session_knn.named(support).normalise_rows(tasks),
+            "similar_sessions": self.session_knn.sparse_scores(support).normalise_rows(tasks),
             "cooccurrence": shares.matmul(self.cooccurrence),
             "cosine": cosines.scale_columns(self._inverse_root),
         }

@@ -51,7 +51,7 @@ RECENCY_EXPONENTS = (0.0, 1.0)
 SPREAD_TASKS = 256  # training tasks on which the spread of each expert is measured
 CONTENT_DOWNWEIGHT = 3.0  # content starts at this fraction of the scale of co-occurrence
 CONTENT_EXPERT = 2  # position of the content expert
-PRECISION, FORETOLD = "precision.", "foretold."
+INVERSE_PREFIX, PROFILE_PREFIX = "precision.", "foretold."
 """Prefixes on disk of the arrays of the Gram inverse and of the profile regression."""
 
 
@@ -166,12 +166,12 @@ class Experts:
             "content": self.content,
         }
         arrays = {"taken": self.kept_items, "counts": self.popularity, "spread": self.spread}
-        arrays |= {PRECISION + name: array for name, array in self.inverse.arrays().items()}
+        arrays |= {INVERSE_PREFIX + name: array for name, array in self.inverse.arrays().items()}
         for name, matrix in matrices.items():
             arrays |= {} if matrix is None else sparse_to_arrays(name, sp.csr_array(matrix))
         if self.profile_regression is not None:
             of_profile = self.profile_regression.arrays()
-            arrays |= {FORETOLD + name: array for name, array in of_profile.items()}
+            arrays |= {PROFILE_PREFIX + name: array for name, array in of_profile.items()}
         facts = np.array([self.items, self.shrink, self.window, width], dtype=np.float64)
         return {**arrays, "facts": facts}
 
@@ -185,11 +185,11 @@ class Experts:
             return sparse_from_arrays(name, arrays, width) if f"{name}.start" in arrays else None
 
         transitions = matrix("after", len(kept))
-        of_profile = strip_prefix(arrays, FORETOLD)
+        of_profile = strip_prefix(arrays, PROFILE_PREFIX)
         return cls(
             kept_items=kept,
             popularity=arrays["counts"],
-            inverse=restore_inverse(strip_prefix(arrays, PRECISION)),
+            inverse=restore_inverse(strip_prefix(arrays, INVERSE_PREFIX)),
             cooccurrence=item_matrix(sparse_from_arrays("together", arrays, len(kept))),
             content=matrix("content", int(content_columns)),
             transitions=None if transitions is None else item_matrix(transitions),
