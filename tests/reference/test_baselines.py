@@ -1,4 +1,4 @@
-"""The classics against brute force."""
+"""The baselines against brute force."""
 
 import numpy as np
 import pytest
@@ -20,10 +20,10 @@ def train(examples) -> Tasks:
 
 
 def dense(tasks: Tasks) -> np.ndarray:
-    met = np.zeros((len(tasks), ITEMS))
+    interactions = np.zeros((len(tasks), ITEMS))
     for task, item in zip(tasks.events.task, tasks.events.item, strict=True):
-        met[task, item] = 1.0
-    return met
+        interactions[task, item] = 1.0
+    return interactions
 
 
 def test_popularity_counts_users(train):
@@ -34,12 +34,14 @@ def test_popularity_counts_users(train):
 
 def test_ease_is_the_constrained_least_squares_solution(train):
     """Column by column: regress an item on all others with the same ridge."""
-    met, l2 = dense(train), 2.5
+    interactions, l2 = dense(train), 2.5
     expected = np.zeros((ITEMS, ITEMS))
     for item in range(ITEMS):
         rest = [other for other in range(ITEMS) if other != item]
-        x = met[:, rest]
-        expected[rest, item] = np.linalg.solve(x.T @ x + l2 * np.eye(ITEMS - 1), x.T @ met[:, item])
+        x = interactions[:, rest]
+        expected[rest, item] = np.linalg.solve(
+            x.T @ x + l2 * np.eye(ITEMS - 1), x.T @ interactions[:, item]
+        )
     ease, each = EASE.fit(train, items=ITEMS, l2=l2), np.arange(ITEMS)
     alone = Examples(each, np.ones(ITEMS, dtype=np.float32), np.arange(ITEMS + 1))
     np.testing.assert_allclose(ease.adapt(alone), expected, rtol=1e-4, atol=1e-6)
@@ -48,18 +50,21 @@ def test_ease_is_the_constrained_least_squares_solution(train):
 def test_ease_with_a_limit_leaves_rare_items_to_popularity(train):
     ease = EASE.fit(train, items=ITEMS, l2=2.5, limit=3)
     popular = dense(train).mean(axis=0)
-    assert set(ease.taken) == set(np.argsort(-popular, kind="stable")[:3])
-    rare = np.setdiff1d(np.arange(ITEMS), ease.taken)
+    assert set(ease.kept_items) == set(np.argsort(-popular, kind="stable")[:3])
+    rare = np.setdiff1d(np.arange(ITEMS), ease.kept_items)
     scores = ease.score(ease.adapt(train.events), rare)
     np.testing.assert_allclose(scores, np.tile(1e-6 * popular[rare], (25, 1)), rtol=1e-5)
 
 
 def test_item_knn_sums_the_shrunken_cosines_of_the_nearest(train, examples):
-    met, shrink, neighbours = dense(train), 3.0, 2
-    norm = np.sqrt(met.sum(axis=0))
+    interactions, shrink, neighbours = dense(train), 3.0, 2
+    norm = np.sqrt(interactions.sum(axis=0))
     similarity = np.array(
         [
-            [met[:, i] @ met[:, j] / (norm[i] * norm[j] + shrink) for j in range(ITEMS)]
+            [
+                interactions[:, i] @ interactions[:, j] / (norm[i] * norm[j] + shrink)
+                for j in range(ITEMS)
+            ]
             for i in range(ITEMS)
         ]
     )
@@ -93,7 +98,7 @@ def test_bias_predicts_mean_plus_both_shrunken_biases(train, examples):
 
 
 def test_als_folds_in_by_the_least_squares_solution(train, examples):
-    """Hu, Koren & Volinsky, equation 4, with confidence alpha where an item was met and 1
+    """Hu, Koren & Volinsky, equation 4, with confidence alpha where there is an interaction and 1
     elsewhere.
     """
     als = ALS.fit(train, items=ITEMS, factors=3, l2=0.5, alpha=4.0)

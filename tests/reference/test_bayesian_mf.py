@@ -1,5 +1,5 @@
-"""Bayesian matrix factorisation against Gaussian conditioning written out, and against worlds that are made as the model
-says.
+"""Bayesian matrix factorisation against Gaussian conditioning written out, and against ratings drawn
+from the model.
 """
 
 import numpy as np
@@ -25,9 +25,7 @@ def examples(rows: list[list[tuple[int, float]]]) -> Examples:
 
 
 class World:
-    """Ratings drawn from the model: tastes hang on a profile, items on content, and the rest is
-    chance.
-    """
+    """Ratings drawn from the model: user factors depend on a profile, item vectors on content."""
 
     def __init__(self, seed: int = 0, users: int = 800, rated: int = 25) -> None:
         rng = np.random.default_rng(seed)
@@ -38,8 +36,8 @@ class World:
         self.vectors[:, D] += 3
         self.profile = rng.integers(0, 2, (users, 2)).astype(float)
         line = np.array([[1.0, -0.5], [0.0, 0.8]])
-        self.tastes = (self.profile - 0.5) @ line + rng.standard_normal((users, D))
-        self.mean = self.tastes @ self.vectors[:, :D].T + self.vectors[:, D]
+        self.user_factors = (self.profile - 0.5) @ line + rng.standard_normal((users, D))
+        self.mean = self.user_factors @ self.vectors[:, :D].T + self.vectors[:, D]
         self.chosen = np.stack([rng.permutation(ITEMS)[:rated] for _ in range(users)])
         self.ratings = self.mean + NOISE * rng.standard_normal(self.mean.shape)
 
@@ -100,13 +98,13 @@ def test_adaptation_is_gaussian_conditioning():
         assert_allclose(state.covariance[t], np.eye(D) - gain @ v, atol=1e-10)
 
 
-def test_an_unknown_profile_is_the_usual_one():
+def test_an_unknown_profile_counts_as_the_mean_profile():
     model, support = handmade(), examples([[(4, 3.0)], []])
-    usual = sp.csr_array(np.tile(model.user_prior.profile_mean, (2, 1)))
-    assert_allclose(model.adapt(support).mean, model.adapt(support, usual).mean)
+    mean_profile = sp.csr_array(np.tile(model.user_prior.profile_mean, (2, 1)))
+    assert_allclose(model.adapt(support).mean, model.adapt(support, mean_profile).mean)
 
 
-def test_spread_is_that_of_ratings_drawn_from_all_that_is_believed():
+def test_the_standard_deviation_is_that_of_ratings_drawn_from_the_posterior():
     model = handmade(unsure=0.2)
     state, items = model.adapt(examples([[(4, 3.0), (9, 1.0)], []])), np.array([7, 30])
     rng, draws = np.random.default_rng(0), 200_000
@@ -126,7 +124,7 @@ def test_spread_is_that_of_ratings_drawn_from_all_that_is_believed():
     assert_allclose(own[1], model.standard_deviation(state, items)[1, ::-1], rtol=1e-5)
 
 
-def test_tastes_are_drawn_as_they_are_believed():
+def test_samples_have_the_mean_and_covariance_of_the_posterior():
     model = handmade()
     state, rng = model.adapt(examples([[(4, 3.0), (9, 1.0)]])), np.random.default_rng(0)
     drawn = [model.sample(state, rng) for _ in range(20_000)]
@@ -142,7 +140,9 @@ def test_it_finds_the_noise_and_the_number_of_factors(fitted):
     assert strength[1] > 0.3 > 0.1 > strength[2]  # two of the four that were asked for are too many
 
 
-def test_a_new_user_s_ratings_are_foreseen_nearly_as_well_as_by_who_knows_the_world(world, fitted):
+def test_a_new_users_ratings_are_predicted_nearly_as_well_as_with_the_true_parameters(
+    world, fitted
+):
     tasks = world.tasks(np.arange(600, 800))
     for shots, wanted in [(0, 1.25), (15, 1.1)]:
         batch = tasks.cut(shots)
@@ -153,9 +153,7 @@ def test_a_new_user_s_ratings_are_foreseen_nearly_as_well_as_by_who_knows_the_wo
 
 
 def _ideal(world: World, users: np.ndarray, shots: int) -> float:
-    """The root of the mean squared error of who knows the items' vectors and the line from the
-    profile.
-    """
+    """The root mean squared error with the true item vectors and the true prior."""
     v, level = world.vectors[:, :D], world.vectors[:, D]
     errors = []
     for u in users:
@@ -167,7 +165,7 @@ def _ideal(world: World, users: np.ndarray, shots: int) -> float:
     return float(np.sqrt(np.mean(np.concatenate(errors) ** 2)))
 
 
-def test_its_error_bars_are_as_wide_as_its_errors(world, fitted):
+def test_its_standard_deviations_are_as_large_as_its_errors(world, fitted):
     tasks = world.tasks(np.arange(600, 800))
     for shots in (0, 3, 15):
         batch = tasks.cut(shots)
@@ -178,7 +176,7 @@ def test_its_error_bars_are_as_wide_as_its_errors(world, fitted):
         assert off.std() == pytest.approx(1, abs=0.1)
 
 
-def test_an_item_that_nobody_rated_is_foreseen_by_its_content_and_known_to_be_unsure(world):
+def test_an_item_without_ratings_is_predicted_from_its_content_with_more_uncertainty(world):
     warm = np.arange(10, ITEMS)
     model = BayesianMF.fit(
         world.tasks(np.arange(600), warm),
@@ -190,11 +188,13 @@ def test_an_item_that_nobody_rated_is_foreseen_by_its_content_and_known_to_be_un
     state = model.adapt(support.events, support.profile)
     cold, known = np.arange(10), np.arange(10, 20)
     truth = world.mean[600:]
-    blind = BayesianMF.fit(world.tasks(np.arange(600), warm), items=ITEMS, factors=2)
-    unread = blind.score(blind.adapt(support.events, support.profile), cold)
+    without_content = BayesianMF.fit(world.tasks(np.arange(600), warm), items=ITEMS, factors=2)
+    not_predicted = without_content.score(
+        without_content.adapt(support.events, support.profile), cold
+    )
     assert (
         np.abs(model.score(state, cold) - truth[:, cold]).mean()
-        < 0.75 * np.abs(unread - truth[:, cold]).mean()
+        < 0.75 * np.abs(not_predicted - truth[:, cold]).mean()
     )
     assert (
         model.standard_deviation(state, cold).mean()
@@ -202,7 +202,7 @@ def test_an_item_that_nobody_rated_is_foreseen_by_its_content_and_known_to_be_un
     )
 
 
-def test_the_profile_tells_something_of_who_rated_nothing(world, fitted):
+def test_the_profile_improves_predictions_without_ratings(world, fitted):
     tasks = world.tasks(np.arange(600, 800))
     nothing = tasks.events.window(np.zeros(200, dtype=int), np.zeros(200, dtype=int))
     truth, items = world.mean[600:], np.arange(ITEMS)
@@ -210,8 +210,8 @@ def test_the_profile_tells_something_of_who_rated_nothing(world, fitted):
     assert with_it < 0.97 * np.abs(fitted.score(fitted.adapt(nothing), items) - truth).mean()
 
 
-def test_what_somebody_chose_to_rate_tells_something_of_their_tastes():
-    """Those who like odd items rate odd ones."""
+def test_which_items_a_user_rated_says_something_of_the_user_factors():
+    """Users who like odd items rate odd ones."""
     rng = np.random.default_rng(0)
     rows = []
     for _ in range(300):
@@ -227,10 +227,12 @@ def test_what_somebody_chose_to_rate_tells_something_of_their_tastes():
     scores = model.score(state, np.arange(ITEMS))
     liking = scores[:, 1::2].mean(axis=1) - scores[:, ::2].mean(axis=1)  # of odd items
     assert liking[0] > liking[1] + 0.05
-    mute = BayesianMF(
+    without_selection = BayesianMF(
         model.item_posterior,
         model.user_prior._replace(coefficients=0 * model.user_prior.coefficients),
         model.variance,
     )
-    scores = mute.score(mute.adapt(examples([[(1, 3.0), (3, 3.0), (5, 3.0)]])), np.arange(ITEMS))
+    scores = without_selection.score(
+        without_selection.adapt(examples([[(1, 3.0), (3, 3.0), (5, 3.0)]])), np.arange(ITEMS)
+    )
     assert liking[0] > scores[0, 1::2].mean() - scores[0, ::2].mean()

@@ -1,4 +1,4 @@
-"""The classics that read profiles against loops and scikit-learn's regression."""
+"""The baselines that read profiles against loops and scikit-learn's regression."""
 
 import numpy as np
 import pytest
@@ -26,25 +26,26 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
     return float(a @ b / size) if size else 0.0
 
 
-@pytest.mark.parametrize(("neighbours", "loudness"), [(4, 1.0), (9, 3.0)])
-def test_the_nearest_by_columns_and_events_are_summed(train, examples, neighbours, loudness):
-    one = ProfileKNN.fit(train, items=ITEMS, neighbours=neighbours, events=loudness)
+@pytest.mark.parametrize(("neighbours", "event_weight"), [(4, 1.0), (9, 3.0)])
+def test_the_nearest_by_columns_and_events_are_summed(train, examples, neighbours, event_weight):
+    one = ProfileKNN.fit(train, items=ITEMS, neighbours=neighbours, events=event_weight)
     supports, profile = (
         [[], [3], [8, 1, 5]],
         np.random.default_rng(2).random((3, COLUMNS)).astype(np.float32),
     )
     found = one.score(one.adapt(examples(supports), sp.csr_array(profile)), np.arange(ITEMS))
-    columns, met = train.profile.toarray(), train.events.matrix(ITEMS).toarray()
+    columns, interactions = train.profile.toarray(), train.events.matrix(ITEMS).toarray()
     weight = 1 / np.sqrt((columns**2).sum(axis=0) + IDF_SMOOTHING)
     for row, support, own in zip(found, supports, profile, strict=True):
-        here = np.isin(np.arange(ITEMS), support).astype(float)
-        alike = [
-            cosine(own * weight, columns[u] * weight) + loudness * cosine(here, met[u])
+        events = np.isin(np.arange(ITEMS), support).astype(float)
+        similarity = [
+            cosine(own * weight, columns[u] * weight)
+            + event_weight * cosine(events, interactions[u])
             for u in range(USERS)
         ]
-        nearest = np.argsort(-np.array(alike))[:neighbours]
+        nearest = np.argsort(-np.array(similarity))[:neighbours]
         np.testing.assert_allclose(
-            row, sum(alike[u] * met[u] for u in nearest), rtol=1e-4, atol=1e-5
+            row, sum(similarity[u] * interactions[u] for u in nearest), rtol=1e-4, atol=1e-5
         )
 
 
@@ -52,13 +53,15 @@ def test_before_any_event_the_factors_are_those_of_a_ridge_regression(train, exa
     one = ProfileALS.fit(train, items=ITEMS, l2=2.0, caution=3.0, seed=1)
     als = ALS.fit(train, items=ITEMS, seed=1)
     factors = als.adapt(train.events)
-    line = Ridge(alpha=2.0, solver="cholesky").fit(train.profile.toarray(), factors)
+    ridge = Ridge(alpha=2.0, solver="cholesky").fit(train.profile.toarray(), factors)
     profile = np.array([[1, 0, 1, 0, 0], [0, 1, 1, 1, 0]], dtype=np.float32)
-    foretold = line.predict(profile)
+    predicted = ridge.predict(profile)
     support = examples([[], [8, 1, 5]])
     found = one.adapt(support, sp.csr_array(profile))
-    np.testing.assert_allclose(found[0], foretold[0], atol=1e-3)
-    np.testing.assert_allclose(found[1], 0.5 * foretold[1] + 0.5 * als.adapt(support)[1], atol=1e-3)
+    np.testing.assert_allclose(found[0], predicted[0], atol=1e-3)
+    np.testing.assert_allclose(
+        found[1], 0.5 * predicted[1] + 0.5 * als.adapt(support)[1], atol=1e-3
+    )
 
 
 def test_without_profiles_both_still_recommend(train, examples):

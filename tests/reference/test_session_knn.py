@@ -52,34 +52,35 @@ def test_the_scores_are_the_sums_written_out(examples, neighbours, sample):
         )
 
 
-def test_blocks_of_tasks_are_as_all_at_once(examples, monkeypatch):
+def test_blocks_of_tasks_are_as_all_at_once(examples):
     one = SessionKNN.fit(Tasks(examples(sessions(40, 0)), ordered=True), items=ITEMS)
     support = examples([*sessions(9, 1), [], []])
     whole = one.score(one.adapt(support), np.arange(ITEMS))
-    monkeypatch.setattr("warmstart.baselines.session_knn.AT_ONCE", 5)
-    np.testing.assert_array_equal(one.score(one.adapt(support), np.arange(ITEMS)), whole)
+    blocks = one.session_weights(support, max_pairs=5)
+    np.testing.assert_array_equal(one.score(blocks, np.arange(ITEMS)), whole)
 
 
-def test_without_an_order_all_events_weigh_alike(examples):
+def test_without_an_order_all_events_have_the_same_weight(examples):
     one = SessionKNN.fit(Tasks(examples(sessions(40, 0)), ordered=False), items=ITEMS, decay=0.5)
-    turned = [row[::-1] for row in sessions(9, 1)]
+    backwards = [row[::-1] for row in sessions(9, 1)]
     scores = [
-        one.score(one.adapt(examples(rows)), np.arange(ITEMS)) for rows in (sessions(9, 1), turned)
+        one.score(one.adapt(examples(rows)), np.arange(ITEMS))
+        for rows in (sessions(9, 1), backwards)
     ]
     np.testing.assert_allclose(*scores, rtol=1e-5)
 
 
-def test_sessions_that_came_later_are_heard_as_if_they_had_been_there(examples):
+def test_later_sessions_count_as_if_they_had_been_there(examples):
     early, late, support = sessions(30, 0), sessions(10, 5), examples(sessions(9, 1))
     one = SessionKNN.fit(Tasks(examples(early), ordered=True), items=ITEMS, neighbours=5, sample=4)
     whole = SessionKNN.fit(
         Tasks(examples([*early, *late]), ordered=True), items=ITEMS, neighbours=5, sample=4
     )
-    grown = one.with_sessions(examples(late))
-    found, wanted = (
-        scorer.score(scorer.adapt(support), np.arange(ITEMS)) for scorer in (grown, whole)
+    extended = one.with_sessions(examples(late))
+    found, from_all = (
+        scorer.score(scorer.adapt(support), np.arange(ITEMS)) for scorer in (extended, whole)
     )
     np.testing.assert_allclose(
-        found, wanted, atol=1e-5
+        found, from_all, atol=1e-5
     )  # popularity, which breaks ties, stays as it was
     assert isinstance(one.past, Examples) and len(one.past) == 30

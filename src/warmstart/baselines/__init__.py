@@ -1,9 +1,9 @@
-"""The classics that every learner has to beat, one file each; each fits the `Scorer` contract."""
+"""Baselines that every meta-learner has to beat, one file each; each fulfils `Scorer`."""
 
 from warmstart.baselines.als import ALS
 from warmstart.baselines.bias import Bias
 from warmstart.baselines.ease import EASE
-from warmstart.baselines.emcdr import Bridge
+from warmstart.baselines.emcdr import EMCDR
 from warmstart.baselines.item_knn import ItemKNN
 from warmstart.baselines.popularity import Popularity
 from warmstart.baselines.profile_als import ProfileALS
@@ -13,8 +13,8 @@ from warmstart.baselines.session_knn import SessionKNN
 __all__ = [
     "ALS",
     "EASE",
+    "EMCDR",
     "Bias",
-    "Bridge",
     "ItemKNN",
     "Popularity",
     "ProfileALS",

@@ -1,5 +1,4 @@
-"""ALS: matrix factorisation of implicit feedback; a new user is folded in by one least-squares
-solve.
+"""ALS: matrix factorisation of implicit feedback; a new user is folded in by least squares.
 
 Hu, Koren & Volinsky, ICDM 2008, as implemented by the `implicit` library, which also does the
 fold-in.
@@ -22,7 +21,10 @@ Factors = Float32[np.ndarray, "I K"]
 
 
 class ALS:
-    """This gives items and users K factors each; its state is the factors of every task."""
+    """K factors for each item and each user; the state is the factors of each task.
+
+    `alpha` is the confidence in an interaction, `l2` the ridge.
+    """
 
     capabilities = Capabilities()
     GRID: tuple[dict[str, Any], ...] = (

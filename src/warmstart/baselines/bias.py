@@ -1,10 +1,9 @@
-"""Bias: the mean rating, how much better an item is rated than that, and how much kinder an user
-rates than others.
+"""Bias: the mean rating plus an item bias plus a user bias, the user's leniency.
 
 Koren, Bell & Volinsky, "Matrix Factorization Techniques for Recommender Systems", IEEE Computer
 2009, eq. 3.
 
-**Deviations.** Both biases are shrunken means in closed form, first the items', then the user's.
+**Deviations.** Both biases are shrunken means in closed form, first the items', then the users'.
 """
 
 from collections.abc import Mapping
@@ -20,7 +19,10 @@ from warmstart.tasks.tasks import Examples, Profile, Tasks
 
 
 class Bias:
-    """This predicts ratings; its state is each user's own bias."""
+    """Predicts ratings; the state is the bias of each user.
+
+    `item_l2` and `user_l2` are pseudo-counts: the number of ratings after which a bias counts half.
+    """
 
     GRID: tuple[dict[str, Any], ...] = tuple(
         {"item_l2": item, "user_l2": user}
@@ -45,8 +47,8 @@ class Bias:
     ) -> "Bias":
         events = train.met
         mean = events.value.mean(dtype=np.float64)
-        surplus = np.bincount(events.item, weights=events.value - mean, minlength=items)
-        expected = mean + surplus / (np.bincount(events.item, minlength=items) + item_l2)
+        residual = np.bincount(events.item, weights=events.value - mean, minlength=items)
+        expected = mean + residual / (np.bincount(events.item, minlength=items) + item_l2)
         return cls(
             expected.astype(np.float32),
             popularity(train, items),
@@ -55,31 +57,32 @@ class Bias:
         )
 
     def adapt(self, support: Examples, profile: Profile = None) -> Float32[np.ndarray, "T"]:
-        surplus = np.bincount(
+        residual = np.bincount(
             support.task,
             weights=support.value - self.expected[support.item],
             minlength=len(support),
         )
-        return (surplus / (support.counts + self.settings["user_l2"])).astype(np.float32)
+        return (residual / (support.counts + self.settings["user_l2"])).astype(np.float32)
 
     def score(self, state: Float32[np.ndarray, "T"], items: Candidates) -> Scores:
         return candidates_of(break_ties(self.expected + state[:, None], self.popular), items)
 
     @property
     def capabilities(self) -> Capabilities:
+        """Attribution in closed form."""
         return Capabilities(attribution=self.attribution)
 
     def attribution(
         self, support: Examples, profile: Profile, items: Int64[np.ndarray, "Q"]
     ) -> Attributions:
-        """What an event says of its user's kindness, which is the same for all items."""
-        surplus, counts = support.value - self.expected[support.item], support.counts[support.task]
+        """The user bias with each event, less that without it: the same for all items."""
+        residual, counts = support.value - self.expected[support.item], support.counts[support.task]
         others = (
-            np.bincount(support.task, weights=surplus, minlength=len(support))[support.task]
-            - surplus
+            np.bincount(support.task, weights=residual, minlength=len(support))[support.task]
+            - residual
         )
         without = others / (counts - 1 + self.settings["user_l2"])
-        added = (others + surplus) / (counts + self.settings["user_l2"]) - without
+        added = (others + residual) / (counts + self.settings["user_l2"]) - without
         return np.tile(added[:, None], (1, len(items))).astype(np.float32)
 
     def arrays(self) -> dict[str, np.ndarray]:

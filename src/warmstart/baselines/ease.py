@@ -1,7 +1,7 @@
 """EASE: an item-to-item linear map with zero diagonal, in closed form (Steck, WWW 2019).
 
-**Deviations.** Where both items and users are more than `limit`, only the most popular items take
-part, so that memory stays bounded; the others keep their popularity.
+**Deviations.** Where both items and users are more than `limit`, the map is fitted to the most
+popular items alone, so that memory stays bounded; the others are ranked by popularity.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,10 @@ Catalogue = Float32[np.ndarray, "T I"]
 
 
 class EASE:
-    """This maps a row of met items to a row of scores; its state is that row for every task."""
+    """A linear map from interactions to scores; the state is the scores of each task.
+
+    `l2` is the ridge, `limit` the largest number of items in the map.
+    """
 
     GRID: tuple[dict[str, Any], ...] = tuple(
         {"l2": l2} for l2 in (100.0, 300.0, 1000.0, 3000.0, 10000.0, 20000.0)
@@ -27,28 +30,32 @@ class EASE:
 
     def __init__(
         self,
-        precision: GramInverse,
-        taken: Int64[np.ndarray, "J"],
+        inverse: GramInverse,
+        kept_items: Int64[np.ndarray, "J"],
         popular: Popular,
         *,
         l2: float,
         limit: int,
     ) -> None:
-        self.precision, self.taken, self.popular = precision, taken, popular
+        self.inverse, self.kept_items, self.popular = inverse, kept_items, popular
         self.items = len(popular)
         self.settings = {"l2": l2, "limit": limit}
 
     @classmethod
     def fit(cls, train: Tasks, *, items: int, l2: float = 1000.0, limit: int = 8000) -> "EASE":
-        taken = select_items(train, items, limit)
-        met = train.met.matrix(items)[:, taken]
-        return cls(gram_inverse(met, l2), taken, popularity(train, items), l2=l2, limit=limit)
+        kept = select_items(train, items, limit)
+        interactions = train.met.matrix(items)[:, kept]  # (U, J)
+        return cls(
+            gram_inverse(interactions, l2), kept, popularity(train, items), l2=l2, limit=limit
+        )
 
     def adapt(self, support: Examples, profile: Profile = None) -> Catalogue:
-        met = support.matrix(self.items)[:, self.taken]
+        interactions = support.matrix(self.items)[:, self.kept_items]  # (T, J)
         scores = np.zeros((len(support), self.items), dtype=np.float32)
-        scores[:, self.taken] = (
-            met.toarray() - self.precision.left_multiply(met) / self.precision.diagonal
+        # Steck, equation 8: the map is I - P / diag(P), with P the inverse of the Gram matrix
+        scores[:, self.kept_items] = (
+            interactions.toarray()
+            - self.inverse.left_multiply(interactions) / self.inverse.diagonal
         )
         return scores
 
@@ -57,19 +64,18 @@ class EASE:
 
     @property
     def capabilities(self) -> Capabilities:
+        """Attribution in closed form."""
         return Capabilities(attribution=self.attribution)
 
     def attribution(
         self, support: Examples, profile: Profile, items: Int64[np.ndarray, "Q"]
     ) -> Attributions:
-        """The rows of the map for the items met; they are summed, so each is what its event
-        adds.
-        """
+        """The row of the map of each event's item, since scores are sums of such rows."""
         alone = Examples.plain(support.item, np.arange(len(support.item) + 1))
         return self.adapt(alone)[:, items] * support.alone[:, None]
 
     def arrays(self) -> dict[str, np.ndarray]:
-        return {**self.precision.arrays(), "taken": self.taken, "popular": self.popular}
+        return {**self.inverse.arrays(), "taken": self.kept_items, "popular": self.popular}
 
     @classmethod
     def restore(cls, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> "EASE":

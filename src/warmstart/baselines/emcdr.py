@@ -1,11 +1,10 @@
-"""Bridge: what somebody's events elsewhere say of their factors among the items that are asked for
-(EMCDR).
+"""EMCDR: a user's factors in the target domain are predicted from those in the source domain.
 
-Man, Shen, Jin & Cheng, IJCAI 2017: matrix factorisation of each side, and a map from the one to the
-other that is fitted on users with events on both. **Deviations.** The factors are those of ALS for
-implicit feedback, and the map is a ridge regression, the paper's linear one. Events among the items
-asked for are folded in; the map counts as much as `caution` of them. Where all items are asked for
-there is no other side, and nothing to map.
+Man, Shen, Jin & Cheng, IJCAI 2017: matrix factorisation of each domain, and a map from the one to
+the other that is fitted on users with events in both. **Deviations.** The factors are those of ALS
+for implicit feedback, and the map is a ridge regression, the paper's linear one. Events in the
+target domain are folded in; the prediction counts as much as `caution` of them. Where all items are
+candidates there is no source domain, and nothing to map.
 """
 
 from collections.abc import Mapping
@@ -20,11 +19,14 @@ from warmstart.baselines.als import ALS, Factors
 from warmstart.scorer import Candidates, Capabilities, Scores
 from warmstart.tasks.tasks import Examples, Profile, Tasks
 
-THERE, HERE = "there.", "here."
+SOURCE, TARGET = "there.", "here."  # prefixes of the names of the arrays of each domain
 
 
-class Bridge:
-    """This scores by factors of the items asked for; its state is the factors of every task."""
+class EMCDR:
+    """Scores by factors of the target domain; the state is the factors of each task.
+
+    `l2` is the ridge of the map, `caution` the pseudo-count of its prediction.
+    """
 
     capabilities = Capabilities()
     GRID: tuple[dict[str, Any], ...] = tuple(
@@ -33,62 +35,62 @@ class Bridge:
 
     def __init__(
         self,
-        there: ALS,
-        here: ALS,
-        line: Float32[np.ndarray, "K K"],
-        usual: Float32[np.ndarray, "K"],
-        others: Bool[np.ndarray, "I"],
+        source: ALS,
+        target: ALS,
+        coefficients: Float32[np.ndarray, "K K"],
+        mean: Float32[np.ndarray, "K"],
+        source_items: Bool[np.ndarray, "I"],
         *,
         l2: float,
         caution: float,
     ) -> None:
-        self.there, self.here, self.line, self.usual, self.others = there, here, line, usual, others
-        self.items, self.caution = here.items, caution
-        self.settings = {"l2": l2, "caution": caution, "als": here.settings}
+        self.source, self.target, self.source_items = source, target, source_items
+        self.coefficients, self.mean = coefficients, mean
+        self.items, self.caution = target.items, caution
+        self.settings = {"l2": l2, "caution": caution, "als": target.settings}
 
     @classmethod
     def fit(
         cls, train: Tasks, *, items: int, l2: float = 1.0, caution: float = 1.0, seed: int = 0
-    ) -> "Bridge":
-        others = train.question.others(items)
-        elsewhere, asked = (
-            train.met.where(others[train.met.item]),
-            train.met.where(~others[train.met.item]),
+    ) -> "EMCDR":
+        source_items = train.question.others(items)
+        in_source = source_items[train.met.item]
+        events = train.met.where(in_source), train.met.where(~in_source)
+        source, target = (
+            ALS.fit(Tasks(domain, train.ordered), items=items, seed=seed) for domain in events
         )
-        there, here = (
-            ALS.fit(Tasks(side, train.ordered), items=items, seed=seed)
-            for side in (elsewhere, asked)
-        )
-        both = np.flatnonzero((elsewhere.counts > 0) & (asked.counts > 0))
-        known, wanted = there.adapt(elsewhere.take(both)), here.adapt(asked.take(both))
-        usual = here.adapt(asked.take(np.flatnonzero(asked.counts))).mean(axis=0)
+        both = np.flatnonzero((events[0].counts > 0) & (events[1].counts > 0))
+        known = source.adapt(events[0].take(both))  # (B, K) of the users with events in both
+        wanted = target.adapt(events[1].take(both))
+        mean = target.adapt(events[1].take(np.flatnonzero(events[1].counts))).mean(axis=0)
         gram = known.T @ known + l2 * np.eye(known.shape[1], dtype=np.float32)
-        line = np.linalg.solve(gram, known.T @ (wanted - usual)).astype(np.float32)
-        return cls(there, here, line, usual, others, l2=l2, caution=caution)
+        coefficients = np.linalg.solve(gram, known.T @ (wanted - mean)).astype(np.float32)
+        return cls(source, target, coefficients, mean, source_items, l2=l2, caution=caution)
 
     def adapt(self, support: Examples, profile: Profile = None) -> Factors:
-        elsewhere = self.others[support.item]
-        foretold = self.usual + self.there.adapt(support.where(elsewhere)) @ self.line
-        asked = support.where(~elsewhere)
-        weight = (asked.counts / (asked.counts + self.caution))[:, None]
-        return (weight * self.here.adapt(asked) + (1 - weight) * foretold).astype(np.float32)
+        in_source = self.source_items[support.item]
+        predicted = self.mean + self.source.adapt(support.where(in_source)) @ self.coefficients
+        events = support.where(~in_source)
+        weight = (events.counts / (events.counts + self.caution))[:, None]
+        return (weight * self.target.adapt(events) + (1 - weight) * predicted).astype(np.float32)
 
     def score(self, state: Factors, items: Candidates) -> Scores:
-        return self.here.score(state, items)
+        return self.target.score(state, items)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        sides = {THERE: self.there, HERE: self.here}
+        domains = {SOURCE: self.source, TARGET: self.target}
         flat = {
-            side + name: array
-            for side, als in sides.items()
+            prefix + name: array
+            for prefix, als in domains.items()
             for name, array in als.arrays().items()
         }
-        return {**flat, "line": self.line, "usual": self.usual, "others": self.others}
+        return {**flat, "line": self.coefficients, "usual": self.mean, "others": self.source_items}
 
     @classmethod
-    def restore(cls, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> "Bridge":
-        there, here = (
-            ALS.restore(strip_prefix(arrays, side), settings["als"]) for side in (THERE, HERE)
+    def restore(cls, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> "EMCDR":
+        source, target = (
+            ALS.restore(strip_prefix(arrays, prefix), settings["als"])
+            for prefix in (SOURCE, TARGET)
         )
         parts = (arrays["line"], arrays["usual"], arrays["others"])
-        return cls(there, here, *parts, l2=settings["l2"], caution=settings["caution"])
+        return cls(source, target, *parts, l2=settings["l2"], caution=settings["caution"])

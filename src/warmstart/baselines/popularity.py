@@ -1,4 +1,4 @@
-"""Popularity: the same items for everybody, those that most users met."""
+"""Popularity: the same ranking for every user, by the number of users of each item."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,23 +11,23 @@ from warmstart.tasks.tasks import Examples, Profile, Tasks
 
 Popular = Float32[np.ndarray, "I"]
 Attributions = Float32[np.ndarray, "N Q"]
-TIE_BREAK = 1e-6
+TIE_BREAK = 1e-6  # below any difference of scores that a support set makes
 
 
 def popularity(train: Tasks, items: int) -> Popular:
-    """The share of training users that met each item."""
+    """The share of training users who interacted with each item."""
     return (np.bincount(train.met.item, minlength=items) / max(len(train), 1)).astype(np.float32)
 
 
 def break_ties(scores: Float32[np.ndarray, "T I"], popular: Popular) -> Float32[np.ndarray, "T I"]:
-    """Scores of the whole catalogue in which popularity decides wherever a support set says
-    nothing.
+    """Scores of the whole catalogue in which popularity decides between equal ones, such as those
+    after an empty support set.
     """
     return scores + TIE_BREAK * popular
 
 
 class Popularity:
-    """This scores items by how many users met them; its state is the number of tasks."""
+    """Scores items by their popularity; the state is the number of tasks."""
 
     GRID: tuple[dict[str, Any], ...] = ()
 
@@ -48,11 +48,13 @@ class Popularity:
 
     @property
     def capabilities(self) -> Capabilities:
+        """Attribution in closed form."""
         return Capabilities(attribution=self.attribution)
 
     def attribution(
         self, support: Examples, profile: Profile, items: Int64[np.ndarray, "Q"]
     ) -> Attributions:
+        """Zero: no event changes the ranking."""
         return np.zeros((len(support.item), len(items)), dtype=np.float32)
 
     def arrays(self) -> dict[str, np.ndarray]:

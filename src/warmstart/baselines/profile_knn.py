@@ -1,9 +1,8 @@
-"""Profile-kNN: what those met who are most like somebody by their columns, and by what they met
-once that is known.
+"""Profile-kNN: the items of the training users with the most similar profiles and events.
 
 Content-based neighbours (Lops et al., Recommender Systems Handbook, 2011) where a task is an item
-and its profile its content. **Deviations.** Columns weigh by the root of how rare they are; the
-cosine of the events is added to that of the columns, `events` times as loud.
+and its profile its content. **Deviations.** Columns have inverse-frequency weights; the cosine of
+the events is added to that of the columns, with the weight `events`.
 """
 
 from collections.abc import Mapping
@@ -20,12 +19,13 @@ from warmstart.cooccurrence.similarity import idf_weights, nearest_neighbours, u
 from warmstart.scorer import Candidates, Capabilities, Scores, candidates_of
 from warmstart.tasks.tasks import Examples, Profile, Tasks
 
-AT_ONCE = 20_000_000  # likenesses held at once: 80 MB
+MAX_CELLS = 20_000_000  # similarities held at once: 80 MB
 
 
 class ProfileKNN:
-    """This sums the events of the nearest training tasks; its state is who they are and how near:
-    sparse (T, U).
+    """Sums the events of the nearest training tasks; the state is their similarities, (T, U).
+
+    `neighbours` is their number, `events` the weight of events against profile columns.
     """
 
     capabilities = Capabilities()
@@ -36,32 +36,34 @@ class ProfileKNN:
 
     def __init__(
         self,
-        met: sp.csr_array,
+        interactions: sp.csr_array,
         profile: sp.csr_array,
         popular: Popular,
         *,
         neighbours: int,
         events: float,
     ) -> None:
-        self.met, self.profile, self.popular, self.items = met, profile, popular, len(popular)
+        self.interactions, self.profile, self.popular = interactions, profile, popular
+        self.items = len(popular)
         self.settings = {"neighbours": neighbours, "events": events}
-        self.rareness = idf_weights(profile)
-        self.columns, self.rows = unit_rows(profile, self.rareness), unit_rows(met)
+        self.idf = idf_weights(profile)
+        self.columns, self.rows = unit_rows(profile, self.idf), unit_rows(interactions)
 
     @classmethod
     def fit(
         cls, train: Tasks, *, items: int, neighbours: int = 20, events: float = 1.0
     ) -> "ProfileKNN":
-        profile = (
-            sp.csr_array((len(train), 0), dtype=np.float32)
-            if train.profile is None
-            else train.profile
+        empty = sp.csr_array((len(train), 0), dtype=np.float32)
+        return cls(
+            train.met.matrix(items),
+            empty if train.profile is None else train.profile,
+            popularity(train, items),
+            neighbours=neighbours,
+            events=events,
         )
-        popular = popularity(train, items)
-        return cls(train.met.matrix(items), profile, popular, neighbours=neighbours, events=events)
 
     def adapt(self, support: Examples, profile: Profile = None) -> sp.csr_array:
-        width = max(1, AT_ONCE // len(self.met.indptr))
+        width = max(1, MAX_CELLS // len(self.interactions.indptr))
         parts = [
             np.arange(first, min(first + width, len(support)))
             for first in range(0, len(support), width)
@@ -74,30 +76,31 @@ class ProfileKNN:
 
     def score(self, state: sp.csr_array, items: Candidates) -> Scores:
         return candidates_of(
-            break_ties(sp.csr_array(state @ self.met).toarray(), self.popular), items
+            break_ties(sp.csr_array(state @ self.interactions).toarray(), self.popular), items
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
-        flat = {**sparse_to_arrays("met", self.met), **sparse_to_arrays("profile", self.profile)}
-        return {**flat, "popular": self.popular, "width": np.array([len(self.rareness)])}
+        flat = {
+            **sparse_to_arrays("met", self.interactions),
+            **sparse_to_arrays("profile", self.profile),
+        }
+        return {**flat, "popular": self.popular, "width": np.array([len(self.idf)])}
 
     @classmethod
     def restore(cls, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> "ProfileKNN":
         popular, width = arrays["popular"], int(arrays["width"].item())
-        met, profile = (
-            sparse_from_arrays("met", arrays, len(popular)),
-            sparse_from_arrays("profile", arrays, width),
-        )
-        return cls(met, profile, popular, **settings)
+        interactions = sparse_from_arrays("met", arrays, len(popular))
+        profile = sparse_from_arrays("profile", arrays, width)
+        return cls(interactions, profile, popular, **settings)
 
     def _nearest(self, support: Examples, profile: Profile) -> sp.csr_array:
-        return nearest_neighbours(self._alike(support, profile), self.settings["neighbours"])
+        return nearest_neighbours(self._similarity(support, profile), self.settings["neighbours"])
 
-    def _alike(self, support: Examples, profile: Profile) -> Float32[np.ndarray, "T U"]:
-        """The cosine of the columns, and that of the events."""
-        events = unit_rows(support.matrix(self.items)) @ self.rows.T
-        alike = np.float32(self.settings["events"]) * events.toarray()
+    def _similarity(self, support: Examples, profile: Profile) -> Float32[np.ndarray, "T U"]:
+        """The cosine of the profile columns, plus that of the events times their weight."""
+        cosine = unit_rows(support.matrix(self.items)) @ self.rows.T
+        of_events = np.float32(self.settings["events"]) * cosine.toarray()
         if profile is None:
-            return alike
-        columns = unit_rows(profile, self.rareness) @ self.columns.T
-        return alike + columns.toarray()
+            return of_events
+        of_columns = unit_rows(profile, self.idf) @ self.columns.T
+        return of_events + of_columns.toarray()

@@ -8,8 +8,8 @@ from typing import Any, get_args
 from warmstart.baselines import (
     ALS,
     EASE,
+    EMCDR,
     Bias,
-    Bridge,
     ItemKNN,
     Popularity,
     ProfileALS,
@@ -43,8 +43,8 @@ from warmstart.learners import (
 )
 from warmstart.model.user_neighbours import UserNeighbours
 from warmstart.scorer import Scorer
-from warmstart.training.stacked_recipe import Stacked
-from warmstart.training.tuning import Arrays, Classic, Fitted, Meta, Order, Settings, check_import
+from warmstart.training.stacked_recipe import StackedRecipe
+from warmstart.training.tuning import Arrays, BaselineRecipe, Fitted, MetaLearnerRecipe, Order, Settings, check_import
 
 DESCENTS = tuple(
     {"inner_rate": rate, "inner_steps": steps}
@@ -84,47 +84,47 @@ CORE_SETTINGS = {
     },
 }
 
-Recipe = Classic | Meta | Stacked
+Recipe = BaselineRecipe | MetaLearnerRecipe | StackedRecipe
 RECIPES: dict[str, Recipe] = {
-    "popularity": Classic(Popularity),
-    "bias": Classic(Bias, objectives=("ranking", "rating")),
-    "item-knn": Classic(ItemKNN),
-    "ease": Classic(EASE),
-    "als": Classic(ALS),
-    "session-knn": Classic(SessionKNN),
-    "profile-knn": Classic(ProfileKNN),
-    "profile-als": Classic(ProfileALS),
-    "bridge": Classic(Bridge),
-    "dropoutnet": Meta(DropoutNet, {"dim": 32, "rate": 0.003}, ("ranking",), kind="classic"),
-    "ptupcdr": Meta(PTUPCDR, {"dim": 32, "rate": 0.003}, kind="classic"),
-    "gru4rec": Meta(GRU4Rec, {**LIGHT, "tasks": 32}, ("ranking",), kind="classic"),
-    "sasrec": Meta(SASRec, {**LIGHT, "tasks": 32, "rate": 0.003}, ("ranking",), kind="classic"),
-    "blend": Meta(Blend, BLEND, evidence=True),
-    "core": Meta(CORE, CORE_SETTINGS, ("ranking",)),
-    "stacked-core": Stacked({"core": Meta(CORE, CORE_SETTINGS, ("ranking",))}),
-    "stacked-bridge": Stacked({"bridge": Classic(Bridge)}),
-    "stacked-blend": Stacked(
-        {"bridge": Classic(Bridge), "blend": Meta(Blend, BLEND, ("ranking",), evidence=True)}
+    "popularity": BaselineRecipe(Popularity),
+    "bias": BaselineRecipe(Bias, objectives=("ranking", "rating")),
+    "item-knn": BaselineRecipe(ItemKNN),
+    "ease": BaselineRecipe(EASE),
+    "als": BaselineRecipe(ALS),
+    "session-knn": BaselineRecipe(SessionKNN),
+    "profile-knn": BaselineRecipe(ProfileKNN),
+    "profile-als": BaselineRecipe(ProfileALS),
+    "bridge": BaselineRecipe(EMCDR),
+    "dropoutnet": MetaLearnerRecipe(DropoutNet, {"dim": 32, "rate": 0.003}, ("ranking",), kind="classic"),
+    "ptupcdr": MetaLearnerRecipe(PTUPCDR, {"dim": 32, "rate": 0.003}, kind="classic"),
+    "gru4rec": MetaLearnerRecipe(GRU4Rec, {**LIGHT, "tasks": 32}, ("ranking",), kind="classic"),
+    "sasrec": MetaLearnerRecipe(SASRec, {**LIGHT, "tasks": 32, "rate": 0.003}, ("ranking",), kind="classic"),
+    "blend": MetaLearnerRecipe(Blend, BLEND, experts=True),
+    "core": MetaLearnerRecipe(CORE, CORE_SETTINGS, ("ranking",)),
+    "stacked-core": StackedRecipe({"core": MetaLearnerRecipe(CORE, CORE_SETTINGS, ("ranking",))}),
+    "stacked-bridge": StackedRecipe({"bridge": BaselineRecipe(EMCDR)}),
+    "stacked-blend": StackedRecipe(
+        {"bridge": BaselineRecipe(EMCDR), "blend": MetaLearnerRecipe(Blend, BLEND, ("ranking",), experts=True)}
     ),
-    "factors": Classic(BayesianMF, ("rating",), kind="meta", content=True),
-    "in-context": Meta(InContext, WIDE),
-    "ridge": Meta(Ridge),
-    "matching": Meta(Matching, LIGHT),
-    "siamese": Meta(Siamese, LIGHT),
-    "prototype": Meta(Prototype, {"rate": 0.003}),
-    "neural-process": Meta(NeuralProcess, {"rate": 0.003}),
-    "siamese-users": Meta(Siamese, USERS, ("ranking",), grid=CROWDS, serve=UserNeighbours),
-    "maml": Meta(MAML, LIGHT),
-    "fomaml": Meta(MAML, {**LIGHT, "first_order": True}),
-    "anil": Meta(MAML, {**LIGHT, "adapts": "output"}),
-    "melu": Meta(MAML, {**LIGHT, "adapts": "decision"}),
-    "meta-sgd": Meta(MAML, {**LIGHT, "learn_rates": "each"}),
-    "reptile": Meta(Reptile, {**LIGHT, "inner": 512}, grid=SHORTER),
-    "imaml": Meta(IMAML, LIGHT, grid=SHORTER),
-    "meta-rnn": Meta(MetaRNN, LIGHT),
-    "mann": Meta(MANN, LIGHT),
-    "fine-tune": Meta(FineTune, kind="transfer", grid=DESCENTS),
-    "learn2learn": Meta(Learn2Learn, LIGHT, package="learn2learn"),
+    "factors": BaselineRecipe(BayesianMF, ("rating",), kind="meta", content=True),
+    "in-context": MetaLearnerRecipe(InContext, WIDE),
+    "ridge": MetaLearnerRecipe(Ridge),
+    "matching": MetaLearnerRecipe(Matching, LIGHT),
+    "siamese": MetaLearnerRecipe(Siamese, LIGHT),
+    "prototype": MetaLearnerRecipe(Prototype, {"rate": 0.003}),
+    "neural-process": MetaLearnerRecipe(NeuralProcess, {"rate": 0.003}),
+    "siamese-users": MetaLearnerRecipe(Siamese, USERS, ("ranking",), posthoc_grid=CROWDS, inference_wrapper=UserNeighbours),
+    "maml": MetaLearnerRecipe(MAML, LIGHT),
+    "fomaml": MetaLearnerRecipe(MAML, {**LIGHT, "first_order": True}),
+    "anil": MetaLearnerRecipe(MAML, {**LIGHT, "adapts": "output"}),
+    "melu": MetaLearnerRecipe(MAML, {**LIGHT, "adapts": "decision"}),
+    "meta-sgd": MetaLearnerRecipe(MAML, {**LIGHT, "learn_rates": "each"}),
+    "reptile": MetaLearnerRecipe(Reptile, {**LIGHT, "inner": 512}, posthoc_grid=SHORTER),
+    "imaml": MetaLearnerRecipe(IMAML, LIGHT, posthoc_grid=SHORTER),
+    "meta-rnn": MetaLearnerRecipe(MetaRNN, LIGHT),
+    "mann": MetaLearnerRecipe(MANN, LIGHT),
+    "fine-tune": MetaLearnerRecipe(FineTune, kind="transfer", posthoc_grid=DESCENTS),
+    "learn2learn": MetaLearnerRecipe(Learn2Learn, LIGHT, package="learn2learn"),
 }
 
 
@@ -156,7 +156,7 @@ def recipe(name: str, objective: Objective) -> Recipe:
         raise Misuse(
             f'learner "{name}" has no objective "{objective}"; these have: {", ".join(able)}'
         )
-    if isinstance(found, Meta):
+    if isinstance(found, MetaLearnerRecipe):
         check_import(found.package)
     return found
 
