@@ -1,6 +1,4 @@
-"""Learning curves: all shares judged on the same users, and how much data a learner needs, by
-hand.
-"""
+"""Learning curves: the same test users for all shares, and the share needed, by hand."""
 
 import math
 from dataclasses import replace
@@ -9,7 +7,7 @@ import numpy as np
 import pytest
 
 import warmstart as ws
-from warmstart.errors import Misuse
+from warmstart.errors import UsageError
 from warmstart.experiments.learning_curve import LearningCurve
 from warmstart.experiments.report import Report
 from warmstart.experiments.results import Row
@@ -117,11 +115,11 @@ def test_all_shares_are_tested_on_the_same_users_and_learn_from_fewer(log):
 
 
 def test_one_share_is_no_curve(log):
-    with pytest.raises(Misuse, match="at least two shares"):
+    with pytest.raises(UsageError, match="at least two shares"):
         ws.learning_curve(log, ["ridge"], [0.5, 0.5])
 
 
 @pytest.mark.parametrize("share", [0.0, 1.2, -0.1])
 def test_a_share_is_above_nothing_and_at_most_all(log, share):
-    with pytest.raises(Misuse, match="above 0 and at most 1"):
+    with pytest.raises(UsageError, match="above 0 and at most 1"):
         ws.evaluate(log, [], train_share=share)
