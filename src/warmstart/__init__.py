@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from warmstart.data.quality import DataReport, check
     from warmstart.data.reading import read
     from warmstart.data.synthetic import shop
-    from warmstart.errors import DataError, Misuse, NotFitted, WarmstartError
+    from warmstart.errors import DataError, Misuse, NotFitted, UsageError, WarmstartError
     from warmstart.experiments.compare import evaluate_learners as evaluate
     from warmstart.experiments.learning_curve import LearningCurve as Efficiency
     from warmstart.experiments.learning_curve import learning_curve
@@ -36,6 +36,7 @@ __all__ = [
     "Report",
     "Request",
     "ScenarioOptions",
+    "UsageError",
     "WarmstartError",
     "check",
     "evaluate",
@@ -52,7 +53,7 @@ HOMES = {
     "data.quality": ("DataReport", "check"),
     "experiments.compare": ("evaluate",),
     "experiments.learning_curve": ("Efficiency", "learning_curve"),
-    "errors": ("DataError", "Misuse", "NotFitted", "WarmstartError"),
+    "errors": ("DataError", "Misuse", "NotFitted", "UsageError", "WarmstartError"),
     "explain.explanation": ("Explanation",),
     "recommend.fit": ("fit",),
     "explain.insight": ("Insight",),

@@ -1,12 +1,16 @@
-"""What can go wrong, in the sorts a caller can act on; a mistake of ours is an AssertionError
-instead.
+"""Errors that a caller can act on, and helpers for their messages.
+
+A mistake in warmstart itself is an AssertionError instead.
 """
 
 from collections.abc import Sequence
 
+MAX_LENGTH = 60  # characters of a text in a message
+MAX_IDS, MAX_NAMES = 5, 20  # ids, and names, that a message lists
+
 
 class WarmstartError(Exception):
-    """This is the parent of every error that warmstart raises on purpose."""
+    """The base class of all errors that warmstart raises on purpose."""
 
 
 class DataError(WarmstartError):
@@ -17,27 +21,29 @@ class NotFitted(WarmstartError):
     """There is no usable model: none was fitted, or its folder is damaged."""
 
 
-class Misuse(WarmstartError, ValueError):
-    """A call is wrong: the message says what is possible instead."""
+class UsageError(WarmstartError, ValueError):
+    """A call is wrong; the message says what is possible instead."""
+
+
+Misuse = UsageError  # the name before 0.2
 
 
 class UnknownItem(WarmstartError, LookupError):
-    """An item was named that the model does not know, where one has to be known."""
+    """The model does not know an item that a call names and needs."""
 
 
-def shown(text: object) -> str:
-    """Any text on a single line, cut short."""
+def shorten(text: object) -> str:
+    """Any text on a single line of at most 60 characters, the rest replaced by dots."""
     line = "".join(letter if letter.isprintable() else " " for letter in str(text))
-    return line if len(line) <= 60 else f"{line[:57]}..."
+    return line if len(line) <= MAX_LENGTH else f"{line[: MAX_LENGTH - 3]}..."
 
 
-def a_few(ids: Sequence[object]) -> str:
-    """The first of many ids, for a message."""
-    return ", ".join(map(str, ids[:5])) + (", ..." if len(ids) > 5 else "")
+def sample_of(ids: Sequence[object]) -> str:
+    """The first five ids, joined by commas."""
+    return ", ".join(map(str, ids[:MAX_IDS])) + (", ..." if len(ids) > MAX_IDS else "")
 
 
-def listed(names: Sequence[str]) -> str:
-    """The first names of many, for a message."""
-    return ", ".join(map(shown, names[:20])) + (
-        f" and {len(names) - 20} more" if len(names) > 20 else ""
-    )
+def join_names(names: Sequence[str]) -> str:
+    """The first twenty names, shortened and joined by commas, and the number of the others."""
+    rest = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(map(shorten, names[:MAX_NAMES])) + rest

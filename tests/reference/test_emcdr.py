@@ -1,4 +1,4 @@
-"""EMCDR against a regression written out, and in a world in which one domain determines the other."""
+"""EMCDR against a regression written out, and where one domain determines the other."""
 
 import numpy as np
 import pytest

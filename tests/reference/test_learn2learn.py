@@ -12,7 +12,7 @@ import torch
 from torch.testing import assert_close
 
 import warmstart as ws
-from warmstart.errors import Misuse
+from warmstart.errors import UsageError
 from warmstart.experiments.compare import ProgressCallbacks
 from warmstart.learners import MAML, Learn2Learn
 from warmstart.learners.base import Query, Support
@@ -214,7 +214,7 @@ def test_where_it_is_absent_the_learner_says_what_to_do(absent):
         r'learner "learn2learn" runs the package of that name, '
         r"which cannot be imported here \(.+\); benchmarks"
     )
-    with pytest.raises(Misuse, match=message):
+    with pytest.raises(UsageError, match=message):
         recipe("learn2learn", "rating")
 
 
@@ -225,14 +225,14 @@ def test_where_it_does_not_fit_the_learner_says_what_is_wrong(monkeypatch, tmp_p
     monkeypatch.delitem(sys.modules, "learn2learn", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(
-        Misuse, match=r"cannot be imported here \(operator torchvision::nms does not exist\)"
+        UsageError, match=r"cannot be imported here \(operator torchvision::nms does not exist\)"
     ):
         recipe("learn2learn", "ranking")
 
 
 def test_a_comparison_fails_before_it_fits_anything(absent, log):
     started = []
-    with pytest.raises(Misuse, match="or leave this learner out"):
+    with pytest.raises(UsageError, match="or leave this learner out"):
         ws.evaluate(
             log, ["popularity", "learn2learn"], callbacks=ProgressCallbacks(on_start=started.append)
         )
@@ -243,5 +243,5 @@ def test_a_saved_model_that_needs_it_fails_too(absent, split):
     other = fit(
         "ridge", Order(split, settings={"dim": 4, "steps": 2, "tasks": 4, "validate_every": 2})
     )
-    with pytest.raises(Misuse, match="which cannot be imported here"):
+    with pytest.raises(UsageError, match="which cannot be imported here"):
         RECIPES["learn2learn"].restore(other.scorer.arrays(), {"objective": "ranking"})

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 import warmstart as ws
-from warmstart.errors import DataError, Misuse
+from warmstart.errors import DataError, UsageError
 from warmstart.service.store.exchange import exported, imported, stored
 from warmstart.service.store.records import Event
 from warmstart.service.store.schema import ITEMS
@@ -75,6 +75,6 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
     (tmp_path / "file").write_text("mine")
     with (
         opened(f"sqlite:///{tmp_path}/events.db") as store,
-        pytest.raises(Misuse, match="is not empty"),
+        pytest.raises(UsageError, match="is not empty"),
     ):
         exported(store, tmp_path)

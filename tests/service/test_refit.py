@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import warmstart as ws
-from warmstart.errors import Misuse
+from warmstart.errors import UsageError
 from warmstart.service.models.refit import KEPT, Recoded, refit
 from warmstart.service.models.refit_log import reports
 from warmstart.service.models.versions import Versions
@@ -74,7 +74,7 @@ def test_old_versions_go_but_not_the_one_in_use(models, store, shop):
 
 
 def test_a_folder_that_is_a_model_is_refused(models, store):
-    with pytest.raises(Misuse, match="name a folder of versions"):
+    with pytest.raises(UsageError, match="name a folder of versions"):
         refit(models / "1", store)
 
 

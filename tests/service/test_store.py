@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import inspect, select, update
 
-from warmstart.errors import Misuse, NotFitted
+from warmstart.errors import NotFitted, UsageError
 from warmstart.service.store.records import Event, Logged
 from warmstart.service.store.schema import ITEMS, RECEIVED, USERS, VERSION
 from warmstart.service.store.store import Store, opened
@@ -82,7 +82,7 @@ def test_under_a_key_many_at_once_are_kept_once(store):
         )
     assert store.counts()["interactions"] == 1
     assert len({answer["n"] for answer in answers}) == 1
-    with pytest.raises(Misuse, match='key "key" was used for another request'):
+    with pytest.raises(UsageError, match='key "key" was used for another request'):
         store.add_once([event("a", "i")], "key", "other", {})
 
 
@@ -210,7 +210,7 @@ def test_what_was_kept_survives_a_kill(address):
     ],
 )
 def test_an_address_that_is_none_is_refused(url, said):
-    with pytest.raises(Misuse, match=said):
+    with pytest.raises(UsageError, match=said):
         Store.open(url)
 
 

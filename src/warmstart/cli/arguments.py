@@ -4,8 +4,8 @@ import csv
 from collections.abc import Sequence
 
 from warmstart.data.interactions import Id, Vocabulary
-from warmstart.durations import seconds
-from warmstart.errors import Misuse
+from warmstart.durations import parse_duration
+from warmstart.errors import UsageError
 from warmstart.tasks.scenarios import ScenarioOptions
 
 Setting = int | float | str | bool
@@ -35,7 +35,7 @@ def parse_shots(text: str) -> tuple[int, ...]:
     except ValueError:
         numbers = []
     if not numbers or numbers[0] < 0:
-        raise Misuse(
+        raise UsageError(
             f'--shots "{text}" is no list of whole numbers from 0 up; write it as 0,1,2,3,5,10,20'
         )
     return tuple(numbers)
@@ -48,7 +48,7 @@ def parse_shares(text: str) -> tuple[float, ...]:
     except ValueError:
         numbers = []
     if not numbers or not all(0 < number <= 1 for number in numbers):
-        raise Misuse(
+        raise UsageError(
             f'--train-share "{text}" is no list of numbers above 0 and at most 1; '
             "write it as 0.03,0.1,0.3,1"
         )
@@ -59,7 +59,7 @@ def parse_scenario_options(
     gap: str | None, source: str | None, target: str | None
 ) -> ScenarioOptions:
     """The options that a scenario needs besides the interactions."""
-    return ScenarioOptions(seconds(gap, "--session-gap"), tuple(split_list(source or "")), target)
+    return ScenarioOptions(parse_duration(gap, "--session-gap"), tuple(split_list(source or "")), target)
 
 
 def parse_history(text: str, items: Vocabulary, usual_value: float) -> dict[Id, float]:
@@ -78,13 +78,13 @@ def _value(item: str, value: str) -> float:
     try:
         return float(value)
     except ValueError:
-        raise Misuse(f'--history: the value "{value}" of item "{item}" is not a number') from None
+        raise UsageError(f'--history: the value "{value}" of item "{item}" is not a number') from None
 
 
 def _pair(part: str, option: str) -> tuple[str, str]:
     key, equals, value = part.partition("=")
     if not equals or not key.strip():
-        raise Misuse(f'{option}: "{part}" is no pair; write it as key=value')
+        raise UsageError(f'{option}: "{part}" is no pair; write it as key=value')
     return key.strip(), value.strip()
 
 

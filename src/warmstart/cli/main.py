@@ -31,7 +31,7 @@ from warmstart.cli.options import (
     read_data,
     show_result,
 )
-from warmstart.errors import Misuse, WarmstartError
+from warmstart.errors import UsageError, WarmstartError
 
 # The modules that import torch are imported within the commands: help and mistakes come at once.
 
@@ -180,7 +180,7 @@ def up(
 
 def _data_or_store(data: Path | None, store: str | None, tables: DataOptions) -> ws.Interactions:
     if (data is None) == (store is None):
-        raise Misuse("name data to learn from, or a store with --store, and not both")
+        raise UsageError("name data to learn from, or a store with --store, and not both")
     if data is not None:
         return read_data(data, tables)
     from warmstart.service.store.exchange import stored

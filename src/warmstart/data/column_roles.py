@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from warmstart.data.files import Table
-from warmstart.errors import DataError, listed, shown
+from warmstart.errors import DataError, join_names, shorten
 
 ROLES: dict[str, tuple[str, ...]] = {
     "user": (
@@ -54,13 +54,13 @@ def roles_of(table: Table, given: Mapping[str, str]) -> dict[str, str]:
     for column in roles.values():
         if column not in names:
             raise DataError(
-                f"{table.label} has no column {shown(column)!r}; it has {listed(names)}"
+                f"{table.label} has no column {shorten(column)!r}; it has {join_names(names)}"
             )
         if column == "*" or re.fullmatch(
             r"\^.*\$", column, re.DOTALL
         ):  # which polars takes for many columns
             raise DataError(
-                f"{table.label}: a column called {shown(column)!r} cannot be used by name; rename it"
+                f"{table.label}: a column called {shorten(column)!r} cannot be used by name; rename it"
             )
     for role in ROLES:
         free = [name for name in names if name not in roles.values()]
@@ -90,13 +90,13 @@ def _unguessable(label: str, names: Sequence[str], roles: Mapping[str, str]) -> 
     values = [name.split("_duplicated_")[0] for name in names]
     if any(re.fullmatch(r"-?\d+(\.\d+)?", value.strip()) for value in values):
         return (
-            f"{label} has no header: its first line is {','.join(map(shown, values[:6]))}; "
+            f"{label} has no header: its first line is {','.join(map(shorten, values[:6]))}; "
             "put a line such as user,item,rating,timestamp on top"
         )
     missing = " nor ".join(
         name for role, name in (("user", "users"), ("item", "items")) if role not in roles
     )
     return (
-        f"{label} has no column that looks like {missing}; it has {listed(names)}; "
+        f"{label} has no column that looks like {missing}; it has {join_names(names)}; "
         "say which is which with --columns user=...,item=..."
     )

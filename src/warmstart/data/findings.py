@@ -6,7 +6,7 @@ from typing import Literal
 import polars as pl
 
 from warmstart.data.interactions import Interactions
-from warmstart.errors import shown
+from warmstart.errors import shorten
 
 Level = Literal["note", "warning"]
 
@@ -28,7 +28,7 @@ def event_types(raw: pl.DataFrame, filled: pl.Series) -> list[Finding]:
     if "type" not in raw.columns:
         return []
     counts = raw["type"].filter(filled).cast(pl.String).fill_null("none").value_counts(sort=True)
-    listed = ", ".join(f"{shown(kind)} ({count})" for kind, count in counts.head(10).rows())
+    listed = ", ".join(f"{shorten(kind)} ({count})" for kind, count in counts.head(10).rows())
     message = f"types of events: {listed}; all count alike, so leave out the rows of those that are no sign of liking"
     return [Finding("note", message)]
 

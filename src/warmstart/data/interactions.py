@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float32, Int64
 
-from warmstart.errors import Misuse
+from warmstart.errors import UsageError
 
 Codes = Int64[np.ndarray, "N"]
 Amounts = Float32[np.ndarray, "N"]
@@ -116,7 +116,7 @@ class Interactions:
         say nothing of sessions and are left out.
         """
         if not self.clock:
-            raise Misuse(
+            raise UsageError(
                 "sessions are found by the times of events, and these data have none that can be compared"
             )
         assert self.time is not None, "a log with a clock has times"

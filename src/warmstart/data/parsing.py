@@ -8,7 +8,7 @@ import polars as pl
 from warmstart.data.files import Table
 from warmstart.data.findings import Finding, empty_rows, event_types, once, ordered, repeated_pairs
 from warmstart.data.interactions import Interactions, Vocabulary
-from warmstart.errors import DataError, shown
+from warmstart.errors import DataError, shorten
 
 MOST_ROWS = 2**31 - 1
 HALF = 0.5  # of the ids of each domain that stand in another one, too: more are no chance
@@ -92,7 +92,7 @@ def _ids(column: pl.Series, filled: pl.Series, table: Table, name: str) -> pl.Se
     missing = filled & (ids.is_null() | (ids == "" if ids.dtype == pl.String else False))
     if missing.any():
         raise DataError(
-            f"{table.place(_first(missing))}: the {shown(name)} is missing (so in {missing.sum()} rows in all); "
+            f"{table.place(_first(missing))}: the {shorten(name)} is missing (so in {missing.sum()} rows in all); "
             "fill it in or remove these rows"
         )
     return round_trip(ids) if table.untyped else ids
@@ -109,7 +109,7 @@ def as_ids(column: pl.Series, table: Table, name: str) -> pl.Series:
         return whole.cast(pl.Int64 if integral else pl.String)
     if column.dtype.is_nested() or column.dtype in (pl.Object, pl.Binary):
         raise DataError(
-            f"{table.label}: the column {shown(name)} holds {column.dtype}, not ids; bring integers or text"
+            f"{table.label}: the column {shorten(name)} holds {column.dtype}, not ids; bring integers or text"
         )
     return column.cast(pl.String)
 
@@ -136,7 +136,7 @@ def _values(
     if "value" not in raw.columns:
         return pl.repeat(1.0, len(raw), dtype=pl.Float32, eager=True)
     column = raw["value"]
-    advice = f"correct it, or name another column with --columns value=NAME (now {shown(roles['value'])})"
+    advice = f"correct it, or name another column with --columns value=NAME (now {shorten(roles['value'])})"
     if not (column.dtype.is_numeric() or column.dtype in (pl.String, pl.Boolean, pl.Null)):
         raise DataError(f"{table.label}: the values are {column.dtype}, not numbers; {advice}")
     numbers = (column.str.strip_chars() if column.dtype == pl.String else column).cast(
@@ -149,7 +149,7 @@ def _values(
         what = (
             "the value is missing"
             if found in (None, "")
-            else f'value "{shown(found)}" is not a number'
+            else f'value "{shorten(found)}" is not a number'
         )
         raise DataError(f"{table.place(_first(wrong))}: {what}; {advice}")
     return numbers
@@ -164,11 +164,11 @@ def _times(column: pl.Series, filled: pl.Series, table: Table, name: str) -> pl.
         what = (
             "the time is missing"
             if found in (None, "")
-            else f'time "{shown(found)}" is neither a number nor an ISO date'
+            else f'time "{shorten(found)}" is neither a number nor an ISO date'
         )
         raise DataError(
             f"{table.place(_first(wrong))}: {what}; "
-            f"correct it, or name another column with --columns time=NAME (now {shown(name)})"
+            f"correct it, or name another column with --columns time=NAME (now {shorten(name)})"
         )
     return times
 

@@ -23,7 +23,7 @@ from warmstart.data.files import (
 from warmstart.data.findings import Finding, Level
 from warmstart.data.interactions import Interactions, Vocabulary
 from warmstart.data.parsing import as_ids, events_of, round_trip
-from warmstart.errors import DataError, listed, shown
+from warmstart.errors import DataError, join_names, shorten
 
 Role = Literal["user", "item"]
 WHAT: dict[Role, str] = {"item": "item", "user": "user"}
@@ -127,7 +127,7 @@ def _side_table(
     if len(rows.columns) == 1:
         return None, [
             *findings,
-            Finding("note", f"{table.label} has no column but {shown(key)}, so it says nothing"),
+            Finding("note", f"{table.label} has no column but {shorten(key)}, so it says nothing"),
         ]
     return ids.to_frame().join(first, on=key, how="left", maintain_order="left").drop(key), findings
 
@@ -186,7 +186,7 @@ def _guess_id(table: Table, role: Role) -> str:
     if found is None:
         what = "users" if role == "user" else "items"
         raise DataError(
-            f"{table.label} has no column that looks like the ids of {what}; it has {listed(table.names)}; "
+            f"{table.label} has no column that looks like the ids of {what}; it has {join_names(table.names)}; "
             f"rename its id column to {'user_id' if role == 'user' else 'item_id'}"
         )
     return found

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from warmstart.data.interactions import Interactions
-from warmstart.errors import Misuse
+from warmstart.errors import UsageError
 from warmstart.evaluation.evaluate import NAMES
 from warmstart.experiments.compare import evaluate_learners
 from warmstart.experiments.report import Report
@@ -31,7 +31,7 @@ def learning_curve(
     """
     rising = sorted(set(shares))
     if len(rising) < 2:
-        raise Misuse(
+        raise UsageError(
             f"a learning curve needs at least two shares of the training users, not {list(shares)}"
         )
     reports = (evaluate_learners(log, learners, train_share=share, **options) for share in rising)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from warmstart.errors import Misuse
+from warmstart.errors import UsageError
 from warmstart.evaluation.bootstrap import (
     Difference,
     Interval,
@@ -20,9 +20,9 @@ from warmstart.evaluation.bootstrap import (
 from warmstart.evaluation.evaluate import HEADLINE, Objective
 from warmstart.evaluation.interest_drift import Interest
 from warmstart.experiments.required_baselines import required_baselines
-from warmstart.training.tuning import Kind
+from warmstart.training.tuning import Role
 
-KINDS: tuple[Kind, ...] = ("classic", "transfer", "meta")
+KINDS: tuple[Role, ...] = ("classic", "transfer", "meta")
 """The order of the groups in a table."""
 TRIVIAL_BASELINE = {"ranking": "popularity", "rating": "bias"}
 """By objective: the baseline without a model; a learner should be better from two events on."""
@@ -44,11 +44,11 @@ class Row:
     """The results of one learner, task by task, and its cost."""
 
     learner: str
-    kind: Kind
+    kind: Role
     values: Mapping[str, Mapping[int, Float64[np.ndarray, "_"]]]
     """Metric -> shots -> one value for each task; the same tasks in the same order in every row."""
     coverage: Mapping[int, float]
-    """Share of the catalogue that is recommended to anybody, by shots."""
+    """Share of all items that are recommended to at least one task, by shots."""
     calibration: Mapping[int, float]
     """Expected calibration error by shots; empty for a learner that estimates no uncertainty."""
     valid: float
@@ -101,7 +101,7 @@ class Results:
             if name not in learners
         ]
         if absent:
-            raise Misuse(
+            raise UsageError(
                 f"the report lacks the required baselines {', '.join(absent)}: a figure says "
                 "nothing without tuned baselines and transfer learning beside it; evaluate them "
                 "on the same tasks"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from warmstart.errors import Misuse
+from warmstart.errors import UsageError
 from warmstart.explain.reasons import Kind, Reason
 
 NAMED = 3  # events that a sentence names at most
@@ -75,7 +75,7 @@ LANGUAGES = {
 def sentence(reasons: Sequence[Reason], language: str = "en") -> str:
     """What speaks for an item, the weightiest in front, and what speaks most against it."""
     if language not in LANGUAGES:
-        raise Misuse(f'reasons are told in {" or ".join(LANGUAGES)}, not in "{language}"')
+        raise UsageError(f'reasons are told in {" or ".join(LANGUAGES)}, not in "{language}"')
     texts = LANGUAGES[language]
     grouped = sorted(_grouped(reasons), key=lambda group: -_share(group))
     told = [_said(group, texts.speaks, texts) for group in grouped]

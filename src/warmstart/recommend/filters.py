@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool
 
-from warmstart.errors import Misuse, listed
+from warmstart.errors import UsageError, join_names
 
 Value = str | int | float | bool | None
 Wanted = Mapping[str, Value | Sequence[Value]]
@@ -21,13 +21,13 @@ def matching(table: pl.DataFrame | None, wanted: Wanted) -> Bool[np.ndarray, "I"
     for what is missing.
     """
     if table is None:
-        raise Misuse(
+        raise UsageError(
             "this model has no table of items, so nothing is known by which to filter them"
         )
     unknown = [name for name in wanted if name not in table.columns]
     if unknown:
-        raise Misuse(
-            f'items have no property "{unknown[0]}"; they have {listed(table.columns) or "none"}'
+        raise UsageError(
+            f'items have no property "{unknown[0]}"; they have {join_names(table.columns) or "none"}'
         )
     kept = np.ones(len(table), dtype=bool)
     for name, value in wanted.items():

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from warmstart.data.interactions import Id
-from warmstart.errors import Misuse
+from warmstart.errors import UsageError
 
 LARGEST = 1e30  # of a value, so that it and its square fit the numbers of a model
 History = Mapping[Id, float] | Sequence[Id]
@@ -12,7 +12,7 @@ History = Mapping[Id, float] | Sequence[Id]
 def values_of(history: History, usual: float) -> dict[Id, float]:
     """Item -> value; an item that comes twice keeps its last value."""
     if isinstance(history, str | bytes):
-        raise Misuse(
+        raise UsageError(
             "a history is a list of item ids or a mapping of item ids to values, not a string"
         )
     if not isinstance(history, Mapping):
@@ -20,5 +20,5 @@ def values_of(history: History, usual: float) -> dict[Id, float]:
     for identifier, value in history.items():
         if not abs(value) <= LARGEST:
             told = f"expected a finite number, and not beyond {LARGEST:g}"
-            raise Misuse(f"history item {identifier!r} has the value {value}; {told}")
+            raise UsageError(f"history item {identifier!r} has the value {value}; {told}")
     return {identifier: float(value) for identifier, value in history.items()}

@@ -14,7 +14,7 @@ import polars as pl
 from safetensors.numpy import load_file, save_file
 
 from warmstart.arrays import aligned
-from warmstart.errors import Misuse, NotFitted
+from warmstart.errors import NotFitted, UsageError
 
 FORMAT = 5
 MANIFEST, WEIGHTS, ITEMS = "model.json", "weights.safetensors", "vocabulary/items.parquet"
@@ -40,7 +40,7 @@ def write(folder: Path, parts: Parts) -> None:
     if folder.is_file() or (
         folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).exists()
     ):
-        raise Misuse(f"{folder} exists and is no model folder; name another place")
+        raise UsageError(f"{folder} exists and is no model folder; name another place")
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     (partial / ITEMS).parent.mkdir(parents=True)

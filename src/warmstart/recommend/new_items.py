@@ -12,7 +12,7 @@ from warmstart.data.features.table import Features
 from warmstart.data.files import Source
 from warmstart.data.interactions import Id, Vocabulary
 from warmstart.data.reading import item_rows
-from warmstart.errors import Misuse, a_few
+from warmstart.errors import UsageError, sample_of
 from warmstart.recommend.extended_scorer import Columns, ExtendedScorer, likeness
 from warmstart.recommend.history import History, values_of
 from warmstart.scorer import Scorer
@@ -31,14 +31,14 @@ class Stock(NamedTuple):
 def added(model: Stock, source: Source, met_by: Mapping[Id, Sequence[History]]) -> Stock:
     """The catalogue with the items of a table; see `Recommender.add_items`."""
     if model.item_table is None:
-        raise Misuse(
+        raise UsageError(
             "this model was fitted without a table of items, so nothing says which items a new one is like"
         )
     known = model.scorer.base if isinstance(model.scorer, ExtendedScorer) else model.scorer
     ids, rows = _new_items(model, source, known.items)
     unknown = [str(item) for item in met_by if item not in set(ids.to_list())]
     if unknown:
-        raise Misuse(f"met_by names items that are not in the table: {a_few(unknown)}")
+        raise UsageError(f"met_by names items that are not in the table: {sample_of(unknown)}")
     places = model.items.encode(ids.to_list())
     kept = np.setdiff1d(np.arange(known.items, len(model.items)), places)
     columns = _columns(model.scorer, model.item_table[: known.items])
@@ -74,14 +74,14 @@ def _new_items(model: Stock, source: Source, known: int) -> tuple[pl.Series, pl.
     ids, rows = item_rows(source)
     if ids.dtype != model.items.ids.dtype:
         if model.items.ids.dtype != pl.String:
-            raise Misuse(
+            raise UsageError(
                 f"the model's items have whole numbers as ids, and those of the table are text: {ids[0]!r}"
             )
         ids = ids.cast(pl.String)
     again = ids.filter(ids.is_in(model.items.ids[:known].implode()))
     if len(again):
-        raise Misuse(
-            f"{len(again)} items of the table are known already: {a_few(again.to_list())}; leave them out"
+        raise UsageError(
+            f"{len(again)} items of the table are known already: {sample_of(again.to_list())}; leave them out"
         )
     absent = pl.repeat(None, len(rows), dtype=pl.String, eager=True)
     columns = [

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float32, Int64
 
 from warmstart.arrays import top_k
 from warmstart.data.interactions import Vocabulary
-from warmstart.errors import Misuse
+from warmstart.errors import UsageError
 from warmstart.model.few_shot import all_item_codes
 from warmstart.model.fitted import logsumexp
 from warmstart.recommend.exploration import DRAWS, Chosen, Policy, epsilon_greedy, thompson
@@ -126,7 +126,7 @@ class Shelf:
         scorer = delegate(self.scorer, len(heard.support.item))
         posterior = scorer.capabilities.posterior
         if posterior is None:
-            raise Misuse(
+            raise UsageError(
                 f"this model knows not how unsure it is, as {policy.strategy} needs it; use epsilon-greedy"
             )
         state = scorer.adapt(*together([heard]))

@@ -16,7 +16,7 @@ from warmstart.arrays import sparse_from_arrays, sparse_to_arrays, strip_prefix
 from warmstart.data.features.table import Features
 from warmstart.data.files import Source
 from warmstart.data.interactions import Id, Interactions, Vocabulary
-from warmstart.errors import Misuse, UnknownItem, a_few
+from warmstart.errors import UnknownItem, UsageError, sample_of
 from warmstart.evaluation.conformal import Bars, ErrorBars
 from warmstart.evaluation.evaluate import Objective
 from warmstart.explain.attribution import Known
@@ -117,7 +117,7 @@ class Recommender:
         """
         code, person = self._code(item), self._person(Request(history, n, profile or {}))
         if code in person.known.support.item:
-            raise Misuse(
+            raise UsageError(
                 f"item {item!r} is in the history, and what was met is not recommended; leave it out of one"
             )
         ranks = self.objective == "ranking"
@@ -145,7 +145,7 @@ class Recommender:
         Unknown items are reported and skipped. A model of events, which ranks, is refused.
         """
         if self.error_bars is None:
-            raise Misuse(
+            raise UsageError(
                 "this model ranks events and predicts no ratings; fit one with the objective rating"
             )
         heard, items = self._reader.read(history, profile or {}), list(items)
@@ -154,7 +154,7 @@ class Recommender:
         warnings = heard.warnings
         if missing:
             warnings += (
-                f"{len(missing)} of {len(items)} items to rate are unknown and were skipped: {a_few(missing)}",
+                f"{len(missing)} of {len(items)} items to rate are unknown and were skipped: {sample_of(missing)}",
             )
         codes = codes[codes >= 0]
         state = self.scorer.adapt(*together([heard]))

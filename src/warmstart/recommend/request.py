@@ -11,7 +11,7 @@ from jaxtyping import Bool
 
 from warmstart.data.features.table import Features
 from warmstart.data.interactions import Id, Vocabulary
-from warmstart.errors import Misuse, a_few
+from warmstart.errors import UsageError, sample_of
 from warmstart.recommend.exploration import Policy
 from warmstart.recommend.filters import Wanted
 from warmstart.recommend.history import History, values_of
@@ -35,7 +35,7 @@ class Request:
 
     def __post_init__(self) -> None:
         if self.n < 1:
-            raise Misuse(f"n is the number of recommendations and at least 1, not {self.n}")
+            raise UsageError(f"n is the number of recommendations and at least 1, not {self.n}")
 
 
 class ProfileRow(NamedTuple):
@@ -81,7 +81,7 @@ class Reader:
         )
         if unknown:
             warnings += (
-                f"{len(unknown)} of {len(values)} items of the history are unknown and were skipped: {a_few(unknown)}",
+                f"{len(unknown)} of {len(values)} items of the history are unknown and were skipped: {sample_of(unknown)}",
             )
         return Heard(support, row, unknown, warnings)
 

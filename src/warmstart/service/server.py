@@ -9,7 +9,7 @@ from typing import Any
 
 import uvicorn
 
-from warmstart.errors import Misuse
+from warmstart.errors import UsageError
 from warmstart.recommend import model_folder as folder
 from warmstart.service.api.keys import LOOPBACK, Keys
 from warmstart.service.connections import Shared
@@ -28,7 +28,7 @@ def checked(**options: Any) -> Settings:
     """
     settings = Settings(**{name: value for name, value in options.items() if value is not None})
     if settings.host not in LOOPBACK and not Keys.read(settings.keys):
-        raise Misuse(
+        raise UsageError(
             f"on {settings.host} anybody could read and write; give keys, as in "
             "WARMSTART_KEYS=read:...,write:...,admin:..., or serve on 127.0.0.1"
         )

@@ -14,7 +14,7 @@ from jaxtyping import Int64
 
 from warmstart.data.features.table import Features
 from warmstart.data.interactions import Interactions
-from warmstart.errors import DataError, Misuse, listed
+from warmstart.errors import DataError, UsageError, join_names
 from warmstart.tasks.domains import only, with_domains
 from warmstart.tasks.tasks import ANYTHING, Examples, Question, Split, Tasks
 
@@ -216,18 +216,18 @@ def _ends(log: Interactions) -> tuple[Users, Users]:
 def _domains(log: Interactions, options: ScenarioOptions) -> tuple[list[int], int]:
     """The codes of the source domains, and that of the target."""
     if log.domain is None or len(log.domains) < 2:
-        raise Misuse(
+        raise UsageError(
             "cross-domain needs events of at least two domains; name the column of domains with --columns domain=..."
         )
     for name in (*options.sources, *([] if options.target is None else [options.target])):
         if name not in log.domains:
-            raise Misuse(f'there is no domain "{name}"; the data have {listed(log.domains)}')
+            raise UsageError(f'there is no domain "{name}"; the data have {join_names(log.domains)}')
     if options.target is None:
-        raise Misuse(
-            f"say in which domain to recommend with --target; the data have {listed(log.domains)}"
+        raise UsageError(
+            f"say in which domain to recommend with --target; the data have {join_names(log.domains)}"
         )
     if options.target in options.sources:
-        raise Misuse(f'"{options.target}" cannot be source and target at once')
+        raise UsageError(f'"{options.target}" cannot be source and target at once')
     sources = options.sources or tuple(name for name in log.domains if name != options.target)
     return [log.domains.index(name) for name in sources], log.domains.index(options.target)
 
@@ -299,5 +299,5 @@ def cut(
 ) -> Split:
     """The log cut by the scenario of that name."""
     if scenario not in SCENARIOS:
-        raise Misuse(f'there is no scenario "{scenario}"; there are {", ".join(SCENARIOS)}')
+        raise UsageError(f'there is no scenario "{scenario}"; there are {", ".join(SCENARIOS)}')
     return SCENARIOS[scenario](log, seed=seed, shares=shares, options=options)

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from jaxtyping import Bool, Float32, Int64
 
 from warmstart.data.features.table import Features
-from warmstart.errors import Misuse
+from warmstart.errors import UsageError
 
 Items = Int64[np.ndarray, "N"]
 Starts = Int64[np.ndarray, "_"]
@@ -359,6 +359,6 @@ class Split:
         least one.
         """
         if not 0 < share <= 1:
-            raise Misuse(f"a share of the training tasks is above 0 and at most 1, not {share}")
+            raise UsageError(f"a share of the training tasks is above 0 and at most 1, not {share}")
         count = max(1, round(share * len(self.train)))
         return replace(self, train=self.train.take(np.arange(count)))

@@ -22,7 +22,7 @@ from warmstart.cli.arguments import (
     split_list,
 )
 from warmstart.data.interactions import Vocabulary
-from warmstart.errors import Misuse
+from warmstart.errors import UsageError
 
 COMMAND = [sys.executable, "-m", "warmstart"]
 FAST = ["--set", "steps=40", "--set", "dim=16", "--set", "validate_every=20"]
@@ -444,13 +444,13 @@ def test_pairs_and_settings_are_read():
     assert parse_settings(["dim=8", "rate=0.5", "adapts=output", "first_order=true"]) == {
         "dim": 8, "rate": 0.5, "adapts": "output", "first_order": True,
     }  # fmt: skip
-    with pytest.raises(Misuse, match='--columns: "=3" is no pair'):
+    with pytest.raises(UsageError, match='--columns: "=3" is no pair'):
         parse_pairs("=3", "--columns")
 
 
 def test_shots_are_sorted_and_not_negative():
     assert parse_shots("5,0,5") == (0, 5)
-    with pytest.raises(Misuse, match="no list of whole numbers"):
+    with pytest.raises(UsageError, match="no list of whole numbers"):
         parse_shots("-1")
 
 

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 import warmstart as ws
-from warmstart.errors import Misuse
+from warmstart.errors import UsageError
 from warmstart.evaluation.conformal import COVERED, ErrorBars, covered, spread
 from warmstart.scorer import Capabilities
 from warmstart.tasks.tasks import Examples, Tasks
@@ -152,5 +152,5 @@ def test_an_item_that_the_model_does_not_know_is_named(model):
 
 
 def test_a_model_of_events_predicts_no_ratings(log):
-    with pytest.raises(Misuse, match="predicts no ratings; fit one with the objective rating"):
+    with pytest.raises(UsageError, match="predicts no ratings; fit one with the objective rating"):
         ws.fit(log, learner="popularity").predict({0: 5.0}, [1])

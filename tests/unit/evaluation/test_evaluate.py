@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from warmstart.errors import DataError, Misuse
+from warmstart.errors import DataError, UsageError
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.evaluation.resources import PeakMemory
 from warmstart.experiments.compare import ProgressCallbacks, evaluate_learners
@@ -86,11 +86,11 @@ def test_the_same_seed_gives_the_same_report(log):
 def test_unknown_names_are_refused_before_anything_is_fitted(log):
     started: list[str] = []
     callbacks = ProgressCallbacks(started=started.append)
-    with pytest.raises(Misuse, match='no learner "nope"'):
+    with pytest.raises(UsageError, match='no learner "nope"'):
         evaluate_learners(log, ["nope"], callbacks=callbacks)
-    with pytest.raises(Misuse, match='no learner of this comparison has a setting "dum"'):
+    with pytest.raises(UsageError, match='no learner of this comparison has a setting "dum"'):
         evaluate_learners(log, ["ridge"], settings={"dum": 1}, callbacks=callbacks)
-    with pytest.raises(Misuse, match='there is no scenario "moon"; there are user'):
+    with pytest.raises(UsageError, match='there is no scenario "moon"; there are user'):
         evaluate_learners(log, [], scenario="moon", callbacks=callbacks)
     assert started == []
 

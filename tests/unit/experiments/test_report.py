@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from warmstart.errors import Misuse
+from warmstart.errors import UsageError
 from warmstart.evaluation.interest_drift import CLICKS, Interest
 from warmstart.experiments.charts import drift_figure, quality_figure
 from warmstart.experiments.html import render_report, summary
@@ -60,13 +60,13 @@ def report() -> Report:
 def test_a_report_without_the_baselines_is_refused(report):
     some = tuple(row for row in report.rows if row.learner not in ("ease", "als"))
     with pytest.raises(
-        Misuse, match="lacks the required baselines ease, als: a figure says nothing without tuned"
+        UsageError, match="lacks the required baselines ease, als: a figure says nothing without tuned"
     ):
         replace(report, rows=some)
 
 
 def test_a_report_without_transfer_learning_is_refused(report):
-    with pytest.raises(Misuse, match="lacks the required baselines fine-tune"):
+    with pytest.raises(UsageError, match="lacks the required baselines fine-tune"):
         replace(report, rows=tuple(row for row in report.rows if row.learner != "fine-tune"))
 
 
@@ -115,7 +115,7 @@ def test_calibration_is_shown_for_learners_that_estimate_their_uncertainty(repor
 
 
 def test_a_rating_report_without_bias_is_refused(report):
-    with pytest.raises(Misuse, match="lacks the required baselines bias"):
+    with pytest.raises(UsageError, match="lacks the required baselines bias"):
         replace(report, objective="rating")
 
 

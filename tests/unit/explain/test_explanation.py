@@ -143,7 +143,7 @@ def test_an_added_item_is_explained_like_any_other(model):
 def test_what_is_unknown_or_was_met_cannot_be_explained(model):
     with pytest.raises(UnknownItem, match="no item 7 in the model's catalogue of 30"):
         model.explain(EVEN, 7)
-    with pytest.raises(ws.Misuse, match="item 100 is in the history"):
+    with pytest.raises(ws.UsageError, match="item 100 is in the history"):
         model.explain(EVEN, 100)
 
 

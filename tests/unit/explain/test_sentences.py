@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from warmstart.errors import Misuse
+from warmstart.errors import UsageError
 from warmstart.explain.reasons import Kind, Reason
 from warmstart.explain.sentences import LANGUAGES, sentence
 
@@ -59,5 +59,5 @@ def test_without_any_reason_it_says_so():
 
 
 def test_an_unknown_language_is_refused():
-    with pytest.raises(Misuse, match='en or zh, not in "de"'):
+    with pytest.raises(UsageError, match='en or zh, not in "de"'):
         sentence([LIKED], "de")

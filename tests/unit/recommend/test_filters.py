@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from warmstart.errors import Misuse
+from warmstart.errors import UsageError
 from warmstart.recommend.filters import matching
 
 TABLE = pl.DataFrame(
@@ -42,10 +42,10 @@ def test_items_with_the_wanted_properties_are_kept(wanted, expected):
 
 
 def test_a_property_that_no_item_has_is_refused():
-    with pytest.raises(Misuse, match='no property "colour"; they have category, tags'):
+    with pytest.raises(UsageError, match='no property "colour"; they have category, tags'):
         matching(TABLE, {"colour": "red"})
 
 
 def test_without_a_table_nothing_can_be_filtered():
-    with pytest.raises(Misuse, match="no table of items"):
+    with pytest.raises(UsageError, match="no table of items"):
         matching(None, {"colour": "red"})

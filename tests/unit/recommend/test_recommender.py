@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 import warmstart as ws
-from warmstart.durations import seconds
+from warmstart.durations import parse_duration
 from warmstart.recommend.exploration import Policy
 from warmstart.tasks.tasks import Examples
 
@@ -149,7 +149,7 @@ def test_values_may_be_given(log):
     ],
 )
 def test_wrong_calls_are_refused(model, arguments, message):
-    with pytest.raises(ws.Misuse, match=message):
+    with pytest.raises(ws.UsageError, match=message):
         model.recommend(**arguments)
 
 
@@ -185,7 +185,7 @@ def test_saving_again_replaces_the_model_and_leaves_nothing_behind(model, folder
 def test_a_folder_that_is_no_model_is_never_overwritten(model, tmp_path):
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "dear.txt").write_text("keep me")
-    with pytest.raises(ws.Misuse, match="exists and is no model folder; name another place"):
+    with pytest.raises(ws.UsageError, match="exists and is no model folder; name another place"):
         model.save(tmp_path / "letters")
     assert (tmp_path / "letters" / "dear.txt").read_text() == "keep me"
 
@@ -251,17 +251,17 @@ def test_the_same_seed_fits_the_same_model(log, model):
     ("text", "expected"), [("60s", 60), ("10m", 600), ("500ms", 0.5), ("1h", 3600), (5, 5)]
 )
 def test_budgets_are_read(text, expected):
-    assert seconds(text) == expected
+    assert parse_duration(text) == expected
 
 
 @pytest.mark.parametrize("text", ["soon", "-3s", "0", "inf", "nan"])
 def test_budgets_that_are_none_are_refused(text):
-    with pytest.raises(ws.Misuse, match="is no span of time; write it as 60s"):
-        seconds(text)
+    with pytest.raises(ws.UsageError, match="is no span of time; write it as 60s"):
+        parse_duration(text)
 
 
 def test_an_unknown_scenario_is_refused(log):
-    with pytest.raises(ws.Misuse, match='there is no scenario "moon"'):
+    with pytest.raises(ws.UsageError, match='there is no scenario "moon"'):
         ws.fit(log, scenario="moon")
 
 
@@ -357,14 +357,14 @@ def test_an_item_that_is_like_no_other_is_like_all(model):
     ],
 )
 def test_new_items_that_make_no_sense_are_refused(model, table, met_by, message):
-    with pytest.raises(ws.Misuse, match=message):
+    with pytest.raises(ws.UsageError, match=message):
         model.add_items(table, met_by=met_by)
 
 
 def test_without_a_table_of_items_none_can_be_added(log):
     bare = ws.fit(replace(log, item_table=None), learner="popularity")
     with pytest.raises(
-        ws.Misuse,
+        ws.UsageError,
         match="fitted without a table of items, so nothing says which items a new one is like",
     ):
         bare.add_items(newcomers())

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import warmstart as ws
-from warmstart.errors import DataError, Misuse
+from warmstart.errors import DataError, UsageError
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.scorer import Capabilities
 from warmstart.tasks.scenarios import BENCHMARK, DEPLOY, SCENARIOS, ScenarioOptions, cut
@@ -130,7 +130,7 @@ def test_without_comparable_times_sessions_are_drawn_but_keep_their_order(clicks
     assert len(split.train) == 42 and len(split.test) == 12
     for row in np.split(split.train.events.value, split.train.events.start[1:-1]):
         assert (np.diff(row) > 0).all()
-    with pytest.raises(Misuse, match="these data have none that can be compared"):
+    with pytest.raises(UsageError, match="these data have none that can be compared"):
         log.sessions(10)
 
 
@@ -236,12 +236,12 @@ def test_fewer_users_on_both_sides_leave_those_on_one_side(clicks):
     ],
 )
 def test_domains_that_are_not_there_are_refused(options, message, clicks):
-    with pytest.raises(Misuse, match=message):
+    with pytest.raises(UsageError, match=message):
         cut(clicks(), "cross-domain", seed=0, shares=BENCHMARK, options=options)
 
 
 def test_a_log_without_domains_is_refused(log):
-    with pytest.raises(Misuse, match="needs events of at least two domains"):
+    with pytest.raises(UsageError, match="needs events of at least two domains"):
         cut(log, "cross-domain", seed=0, shares=BENCHMARK, options=OPTIONS["cross-domain"])
 
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from warmstart.data.synthetic import shop
-from warmstart.errors import Misuse
+from warmstart.errors import UsageError
 from warmstart.learners.objectives import MASKED_LOGIT
 from warmstart.tasks.scenarios import ScenarioOptions, cross_domain, session, user_cold_start
 from warmstart.tasks.tasks import Examples, Split, TaskBatch, Tasks
 from warmstart.training import registry as recipes
 from warmstart.training.loop import train
-from warmstart.training.outer_loop import History
+from warmstart.training.outer_loop import ValidationCurve
 from warmstart.training.registry import RECIPES
 from warmstart.training.schedule import Schedule
 from warmstart.training.tuning import Fitted, Order
@@ -27,8 +27,8 @@ SCHEDULE = Schedule(steps=12, tasks=8, rate=0.01, validate_every=4)
 
 def model(split, name="in-context"):
     torch.manual_seed(3)
-    settings = {**RECIPES[name].preset, **SMALL}
-    return RECIPES[name]._model(RECIPES[name].start(split, settings), settings)
+    settings = {**RECIPES[name].overrides, **SMALL}
+    return RECIPES[name].build_model(RECIPES[name].statistics(split, settings), settings)
 
 
 def constant(scorer):
@@ -50,7 +50,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(name, split, tmp_path):
     whole, broken, resumed = (model(split, name) for _ in range(3))
     train(whole, split.train, rising(), schedule=SCHEDULE, seed=1)
 
-    def kill(step: int, steps: int, history: History) -> None:
+    def kill(step: int, steps: int, history: ValidationCurve) -> None:
         if step == 10:
             raise Killed
 
@@ -127,14 +127,14 @@ def test_the_checkpoint_of_another_run_is_refused(split, tmp_path):
     path = tmp_path / "checkpoint"
     train(model(split), split.train, constant, schedule=SCHEDULE, seed=1, checkpoint=path)
     with pytest.raises(
-        Misuse, match="is the checkpoint of a run with another learner, data, settings or seed"
+        UsageError, match="is the checkpoint of a run with another learner, data, settings or seed"
     ):
         train(model(split), split.train, constant, schedule=SCHEDULE, seed=2, checkpoint=path)
-    with pytest.raises(Misuse, match="is the checkpoint of a run with another learner"):
+    with pytest.raises(UsageError, match="is the checkpoint of a run with another learner"):
         train(
             model(split, "ridge"), split.train, constant, schedule=SCHEDULE, seed=1, checkpoint=path
         )
-    with pytest.raises(Misuse, match="is the checkpoint of a run with another learner"):
+    with pytest.raises(UsageError, match="is the checkpoint of a run with another learner"):
         train(
             model(split),
             scrambled(split.train),
@@ -190,7 +190,7 @@ def test_training_that_only_makes_worse_leaves_the_start(split):
     one = model(split)
     before = {name: tensor.clone() for name, tensor in one.state_dict().items()}
     history = train(one, split.train, lambda scorer: {0: next(looks)}, schedule=SCHEDULE, seed=1)
-    assert history.best_step == 0 and history.verdict == "validation was best at step 0 of 12"
+    assert history.best_step == 0 and history.summary == "validation was best at step 0 of 12"
     assert all(torch.equal(tensor, before[name]) for name, tensor in one.state_dict().items())
 
 

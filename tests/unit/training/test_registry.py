@@ -6,14 +6,14 @@ from inspect import signature
 import pytest
 
 from warmstart.ensemble.experts import Experts
-from warmstart.errors import Misuse
+from warmstart.errors import UsageError
 from warmstart.evaluation.validation import overall
 from warmstart.model.encoder import Encoder
 from warmstart.model.few_shot import FewShot
 from warmstart.training import registry as recipes
 from warmstart.training.registry import RECIPES
 from warmstart.training.schedule import Schedule
-from warmstart.training.tuning import Meta, Order
+from warmstart.training.tuning import MetaLearnerRecipe, Order
 
 
 def test_every_name_of_the_command_line_is_there():
@@ -49,7 +49,7 @@ def test_every_name_of_the_command_line_is_there():
 def test_how_to_fine_tune_is_chosen_on_validation_once_training_is_over(split):
     settings = {"dim": 8, "steps": 20, "validate_every": 20, "tasks": 16}
     chosen = recipes.fit("fine-tune", Order(split, settings=settings))
-    points = RECIPES["fine-tune"].grid
+    points = RECIPES["fine-tune"].posthoc_grid
     assert chosen.tune_seconds > 0 and {name: chosen.settings[name] for name in points[0]} in points
     for point in (points[0], points[-1]):
         given = recipes.fit("fine-tune", Order(split, settings={**settings, **point}))
@@ -60,11 +60,11 @@ def test_how_to_fine_tune_is_chosen_on_validation_once_training_is_over(split):
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, recipe in RECIPES.items() if isinstance(recipe, Meta)]
+    "name", [name for name, recipe in RECIPES.items() if isinstance(recipe, MetaLearnerRecipe)]
 )
 def test_no_setting_belongs_to_two_constructors(name):
-    served = RECIPES[name].serve
-    evidence = [Experts.fit] if RECIPES[name].evidence else []
+    served = RECIPES[name].inference_wrapper
+    evidence = [Experts.fit] if RECIPES[name].experts else []
     users = (
         Encoder,
         FewShot,
@@ -80,13 +80,13 @@ def test_no_setting_belongs_to_two_constructors(name):
 
 
 def test_an_unknown_learner_is_met_with_the_nearest_name(split):
-    with pytest.raises(Misuse, match=r'there is no learner "matchin"; did you mean "matching"\?'):
+    with pytest.raises(UsageError, match=r'there is no learner "matchin"; did you mean "matching"\?'):
         recipes.fit("matchin", Order(split))
 
 
 def test_an_unknown_setting_is_met_with_those_there_are(split):
     with pytest.raises(
-        Misuse, match=r'learner "ease" has no setting "l1"; it has l2=1000\.0, limit=8000'
+        UsageError, match=r'learner "ease" has no setting "l1"; it has l2=1000\.0, limit=8000'
     ):
         recipes.fit("ease", Order(split, settings={"l1": 3}))
 
@@ -104,13 +104,13 @@ def test_an_unknown_setting_is_met_with_those_there_are(split):
     ],
 )
 def test_a_value_of_the_wrong_kind_is_refused(name, setting, value, message, split):
-    with pytest.raises(Misuse, match=f'setting "{setting}" is {message}'):
+    with pytest.raises(UsageError, match=f'setting "{setting}" is {message}'):
         recipes.fit(name, Order(split, settings={setting: value}))
 
 
 def test_an_objective_that_a_learner_lacks_is_met_with_those_that_have_it(split):
     with pytest.raises(
-        Misuse,
+        UsageError,
         match='learner "ease" has no objective "rating"; these have: bias, ptupcdr, blend, factors',
     ):
         recipes.fit("ease", Order(split, "rating"))

@@ -9,12 +9,12 @@ import pytest
 
 import warmstart as ws
 from warmstart.ensemble.switching import ShotSwitch, arrays_of_scorer
-from warmstart.errors import Misuse
+from warmstart.errors import UsageError
 from warmstart.evaluation.validation import by_task, overall
 from warmstart.scorer import Capabilities
 from warmstart.training import registry as recipes
 from warmstart.training.registry import AUTO
-from warmstart.training.search import Entrant, Finish, Race, gate, select
+from warmstart.training.search import SearchResult, Trial, TrialResult, assign_by_shots, search
 from warmstart.training.tuning import Fitted, Order
 
 SHOTS = (0, 1, 2, 5)
@@ -37,7 +37,7 @@ class Silent:
 
 def entrant(
     learner: str, *levels: float, spread: float = 0.01, users: int = 100, seed: int = 0
-) -> Entrant:
+) -> Trial:
     """An entrant with these means at 0, 1, 2 and 5 events, and noise of its own about them."""
     rng = np.random.default_rng(seed)
     values = {
@@ -46,11 +46,11 @@ def entrant(
     }
     valid = {k: float(one.mean()) for k, one in values.items()}
     fitted = Fitted(learner, "classic", Silent(), {}, valid, fit_seconds=1.0, tasks=50)
-    return Entrant(learner, {}, 1.0, valid, Finish(fitted, values))
+    return Trial(learner, {}, 1.0, valid, TrialResult(fitted, values))
 
 
-def chosen(*entrants: Entrant) -> list[tuple[int, str]]:
-    return [(stretch.first, stretch.entrant.learner) for stretch in gate(entrants)]
+def chosen(*entrants: Trial) -> list[tuple[int, str]]:
+    return [(stretch.first, stretch.trial.learner) for stretch in assign_by_shots(entrants)]
 
 
 def test_who_is_best_everywhere_serves_everywhere():
@@ -77,10 +77,10 @@ def test_three_may_share_the_numbers_of_events_but_no_more():
 def test_a_lead_that_may_be_chance_changes_nothing():
     steady = entrant("ease", 0.2, 0.2, 0.2, 0.2, spread=0.3)
     lucky = entrant("als", 0.1, 0.1, 0.1, 0.1, spread=0.3, seed=5)
-    by_chance = lucky.done.values[5] - lucky.valid[5] + steady.valid[5] + 0.01
-    values = {**lucky.done.values, 5: by_chance}
+    by_chance = lucky.finished.values[5] - lucky.valid[5] + steady.valid[5] + 0.01
+    values = {**lucky.finished.values, 5: by_chance}
     lucky = replace(
-        lucky, valid={**lucky.valid, 5: by_chance.mean()}, finish=lucky.done._replace(values=values)
+        lucky, valid={**lucky.valid, 5: by_chance.mean()}, finish=lucky.finished._replace(values=values)
     )
     assert chosen(steady, lucky) == [(0, "ease")]
 
@@ -88,9 +88,9 @@ def test_a_lead_that_may_be_chance_changes_nothing():
 def test_the_one_that_serves_first_serves_those_of_whom_nothing_is_known():
     """Even where nobody was judged at 0 events."""
     late = entrant("ease", 0.1, 0.1, 0.1, 0.1)
-    values = {k: late.done.values[k] for k in (1, 2, 5)}
+    values = {k: late.finished.values[k] for k in (1, 2, 5)}
     valid = {k: late.valid[k] for k in (1, 2, 5)}
-    late = Entrant("ease", {}, 1.0, valid, Finish(late.done.fitted, values))
+    late = Trial("ease", {}, 1.0, valid, TrialResult(late.finished.fitted, values))
     assert chosen(late) == [(0, "ease")]
 
 
@@ -99,8 +99,8 @@ def test_the_choice_is_explained_with_its_gain_over_the_best_classic_at_each_num
         entrant("in-context", 0.32, 0.32, 0.32, 0.1, spread=0),
         entrant("ease", 0.2, 0.2, 0.2, 0.2, spread=0),
     )
-    race = Race("ranking", (few, many), gate((few, many)), seconds=9.0)
-    assert race.explained == (
+    race = SearchResult("ranking", (few, many), assign_by_shots((few, many)), seconds=9.0)
+    assert race.summary == (
         "in-context below 5 known events, ease from 5 on: nDCG@10 +45 % ± 0 % against the best classic at each number "
         "on 100 looks at validation users"
     )
@@ -114,17 +114,17 @@ def test_the_choice_is_explained_with_its_gain_over_the_best_classic_at_each_num
 
 def test_where_a_classic_wins_the_sentence_says_so():
     one, other = entrant("ease", 0.2, 0.2, 0.2, 0.2), entrant("in-context", 0.1, 0.1, 0.1, 0.1)
-    race = Race("ranking", (one, other), gate((one, other)), seconds=1.0)
-    assert race.explained.startswith(
+    race = SearchResult("ranking", (one, other), assign_by_shots((one, other)), seconds=1.0)
+    assert race.summary.startswith(
         "ease at any number of known events: the best classics themselves on 100 looks"
     )
     assert race.fitted.learner == "ease"
 
 
 def test_the_race_takes_the_entrant_that_is_best_on_validation(split):
-    race = select(Order(split), entrants=CLASSICS)
+    race = search(Order(split), learners=CLASSICS)
     figures = {name: overall(recipes.fit(name, Order(split)).valid) for name in CLASSICS}
-    assert [one.learner for one in race.entrants] == list(CLASSICS)
+    assert [one.learner for one in race.trials] == list(CLASSICS)
     assert overall(race.fitted.valid) >= max(figures.values())
     row = next(one for one in race.to_list() if one["learner"] == "ease")
     assert (
@@ -133,36 +133,36 @@ def test_the_race_takes_the_entrant_that_is_best_on_validation(split):
 
 
 def test_with_no_time_left_there_is_still_an_answer(split):
-    assert select(Order(split, seconds=1e-6)).fitted.learner == "popularity"
+    assert search(Order(split, seconds=1e-6)).fitted.learner == "popularity"
 
 
 def test_with_no_time_and_no_classic_one_learner_is_still_trained(split):
-    race = select(Order(split, seconds=1e-6), entrants=("ridge",))
-    assert race.fitted.learner == "ridge" and len(race.entrants) == 1
+    race = search(Order(split, seconds=1e-6), learners=("ridge",))
+    assert race.fitted.learner == "ridge" and len(race.trials) == 1
 
 
 def test_settings_without_a_learner_are_refused(split):
-    with pytest.raises(Misuse, match="settings belong to one learner"):
-        select(Order(split, settings={"dim": 8}))
+    with pytest.raises(UsageError, match="settings belong to one learner"):
+        search(Order(split, settings={"dim": 8}))
 
 
 @pytest.mark.slow
 def test_learners_race_with_their_own_settings_first_and_losers_are_stopped(split, monkeypatch):
     monkeypatch.setattr("warmstart.training.search.OTHERS", 3)
-    race = select(Order(split), entrants=("popularity", "ridge", "prototype"))
-    trained = [one for one in race.entrants if one.learner != "popularity"]
+    race = search(Order(split), learners=("popularity", "ridge", "prototype"))
+    trained = [one for one in race.trials if one.learner != "popularity"]
     assert len(trained) == 5
     assert {one.learner for one in trained[:2]} == {"ridge", "prototype"}
     assert all(one.settings == {} for one in trained[:2]) and all(
         "rate" in one.settings for one in trained[2:]
     )
-    assert any(one.stopped.startswith("stopped at step") and one.finish is None for one in trained)
-    best = max((one for one in race.entrants if one.finish), key=lambda one: overall(one.valid))
+    assert any(one.stopped.startswith("stopped at step") and one.result is None for one in trained)
+    best = max((one for one in race.trials if one.result), key=lambda one: overall(one.valid))
     assert overall(race.fitted.valid) >= overall(best.valid)
 
 
 def test_what_the_race_reports_is_what_its_scorer_reaches(split):
-    race = select(Order(split), entrants=CLASSICS)
+    race = search(Order(split), learners=CLASSICS)
     again = by_task(race.fitted.scorer, split.valid, "ranking")
     assert {k: values.mean() for k, values in again.items()} == pytest.approx(
         dict(race.fitted.valid)
@@ -234,9 +234,9 @@ def test_what_is_fitted_already_is_not_fitted_again(split, monkeypatch):
     monkeypatch.setattr(
         "warmstart.training.search.fit", lambda name, order: pytest.fail(f"{name} is fitted again")
     )
-    race = select(Order(split), entrants=names, ready=ready)
-    assert [one.learner for one in race.entrants] == list(names)
-    assert all(one.done.fitted is ready[one.learner] for one in race.entrants)
+    race = search(Order(split), learners=names, prefitted=ready)
+    assert [one.learner for one in race.trials] == list(names)
+    assert all(one.finished.fitted is ready[one.learner] for one in race.trials)
     assert race.seconds >= sum(one.fit_seconds + one.tune_seconds for one in ready.values())
 
 

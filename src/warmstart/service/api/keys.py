@@ -5,7 +5,7 @@ import hmac
 from collections.abc import Mapping
 from typing import Literal, get_args
 
-from warmstart.errors import Misuse
+from warmstart.errors import UsageError
 
 Right = Literal["read", "write", "admin"]
 RIGHTS: tuple[Right, ...] = get_args(Right)
@@ -28,7 +28,7 @@ class Keys:
         for part in filter(None, (part.strip() for part in text.split(","))):
             right, colon, key = part.partition(":")
             if not colon or right not in RIGHTS or len(key) < 16:
-                raise Misuse(
+                raise UsageError(
                     f'"{right}:..." is no key; write {", ".join(RIGHTS)}, a colon, and at least 16 letters, as '
                     "read:2f6c..., several separated by commas"
                 )

@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from warmstart.errors import DataError, Misuse, NotFitted, UnknownItem
+from warmstart.errors import DataError, NotFitted, UnknownItem, UsageError
 
 TITLES = {
     400: "Bad request",
@@ -23,7 +23,7 @@ TITLES = {
 }
 UNSTORABLE = (sqlalchemy.exc.DataError, UnicodeEncodeError, OverflowError)
 """What a database or its driver makes of a value that it cannot keep."""
-STATUS = {DataError: 422, Misuse: 422, UnknownItem: 404, NotFitted: 503}
+STATUS = {DataError: 422, UsageError: 422, UnknownItem: 404, NotFitted: 503}
 MEDIA = "application/problem+json"
 
 

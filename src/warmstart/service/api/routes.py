@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from warmstart.errors import Misuse, UnknownItem
+from warmstart.errors import UnknownItem, UsageError
 from warmstart.service.answering.catalogue import found_in
 from warmstart.service.api.access import Figures, Recommending, Service, may
 from warmstart.service.api.schemas import (
@@ -197,7 +197,7 @@ def list_users(service: Service, cursor: str | None = None, count: Count = 100) 
 def merge_user(user_id: str, body: MergeInto, service: Service) -> dict[str, Any]:
     """Make the events of one user those of another, as when a guest signs in."""
     if user_id == body.into:
-        raise Misuse("a user cannot be merged into the same user")
+        raise UsageError("a user cannot be merged into the same user")
     return {"user_id": body.into, "moved": service.store.merge(user_id, body.into)}
 
 
@@ -293,4 +293,4 @@ def search(
 
 def _checked(identifier: str) -> None:
     if len(identifier) > 200:
-        raise Misuse(f"an id has at most 200 letters, not {len(identifier)}")
+        raise UsageError(f"an id has at most 200 letters, not {len(identifier)}")

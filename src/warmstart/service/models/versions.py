@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from warmstart.errors import Misuse, NotFitted, UnknownItem
+from warmstart.errors import NotFitted, UnknownItem, UsageError
 from warmstart.recommend.model_folder import MANIFEST
 
 CURRENT, BEFORE = "current", "before"
@@ -54,7 +54,7 @@ class Versions:
         """The version in use before the last promotion."""
         named = self._named(BEFORE)
         if named is None:
-            raise Misuse("nothing was promoted yet, so there is nothing to go back to")
+            raise UsageError("nothing was promoted yet, so there is nothing to go back to")
         return named
 
     @property
@@ -68,7 +68,7 @@ class Versions:
     def must_take_more(self) -> None:
         """Refuse a folder that is a model itself."""
         if self.alone:
-            raise Misuse(
+            raise UsageError(
                 f"{self.folder} is one model; name a folder of versions, as models of models/1"
             )
 

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from warmstart.errors import Misuse
+from warmstart.errors import UsageError
 
 BUSY = 10.0  # seconds that a writer waits for another one on SQLite
 WRITES = "warmstart_writes"  # the option of a connection that will write
@@ -16,7 +16,7 @@ def engine_of(url: str) -> Engine:
     try:
         parsed = make_url(url)
     except ArgumentError:
-        raise Misuse(
+        raise UsageError(
             f'"{url}" is no store; write sqlite:///FILE or postgresql://USER@HOST/DATABASE'
         ) from None
     if parsed.get_backend_name() == "sqlite":
@@ -28,7 +28,7 @@ def engine_of(url: str) -> Engine:
         return create_engine(
             parsed.set(drivername="postgresql+psycopg"), pool_size=10, pool_pre_ping=True
         )
-    raise Misuse(
+    raise UsageError(
         f'"{url}" is no store that is known; write sqlite:///FILE or postgresql://USER@HOST/DATABASE'
     )
 

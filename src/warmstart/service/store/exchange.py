@@ -10,7 +10,7 @@ import polars as pl
 
 from warmstart.data.interactions import Interactions
 from warmstart.data.reading import read
-from warmstart.errors import DataError, Misuse
+from warmstart.errors import DataError, UsageError
 from warmstart.service.answering.users import SILENT
 from warmstart.service.store.records import Event
 from warmstart.service.store.schema import ITEMS, USERS
@@ -32,7 +32,7 @@ def exported(store: Store, folder: Path) -> dict[str, int]:
     rows each has.
     """
     if folder.exists() and any(folder.iterdir()):
-        raise Misuse(f"{folder} is not empty; name a new folder")
+        raise UsageError(f"{folder} is not empty; name a new folder")
     folder.mkdir(parents=True, exist_ok=True)
     frames = {
         "interactions": events_of(store),

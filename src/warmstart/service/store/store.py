@@ -29,7 +29,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from warmstart.errors import Misuse, NotFitted
+from warmstart.errors import NotFitted, UsageError
 from warmstart.service.store.engines import WRITES, engine_of
 from warmstart.service.store.queries import columns_of, contents, histories
 from warmstart.service.store.records import Event, Logged, Page, Stamp
@@ -122,7 +122,7 @@ class Store:
                 select(ANSWERED.c.digest, ANSWERED.c.answer).where(ANSWERED.c.key == key)
             ).one()
         if known.digest != digest:
-            raise Misuse(
+            raise UsageError(
                 f'the idempotency key "{key}" was used for another request; take a new one for each'
             )
         return json.loads(known.answer)
