@@ -4,6 +4,7 @@ The tasks are later than all that the base scorers and the counts have seen (Wol
 each part gets the weight that it deserves in use.
 """
 
+import logging
 import math
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -20,6 +21,8 @@ from warmstart.ensemble.count_features import FEATURE_NAMES, CandidateFeatures, 
 from warmstart.ensemble.stacked import BaseScorers
 from warmstart.learners.objectives import MASKED_LOGIT
 from warmstart.tasks.tasks import TaskBatch, Tasks, batches
+
+logger = logging.getLogger(__name__)
 
 MAX_SCORES = 8_000_000  # base scores in memory at once: 32 MB
 VALIDATION_FOLD = 5  # every fifth task is left out of training, for early stopping
@@ -183,18 +186,19 @@ def _trained(
     """The combiner with the weights of the step at which the validation loss was smallest."""
     optimizer = torch.optim.AdamW(combiner.parameters(), lr=0.01, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, steps)
-    best, kept = math.inf, combiner.state_dict()
+    best, best_step, kept = math.inf, 0, combiner.state_dict()
     for step in range(steps + 1):
         if step % max(1, steps // VALIDATIONS) == 0:
             with torch.no_grad():
                 loss = float(validation.loss(combiner, torch.arange(len(validation))))
             if loss < best:
-                best = loss
+                best, best_step = loss, step
                 kept = {name: tensor.clone() for name, tensor in combiner.state_dict().items()}
         optimizer.zero_grad()
         train.loss(combiner, torch.randint(len(train), (BATCH,))).backward()
         optimizer.step()
         schedule.step()
+    logger.info("combiner of step %d of %d: validation loss %.4f", best_step, steps, best)
     combiner.load_state_dict(kept)
     return combiner
 

@@ -11,6 +11,7 @@ and on some data there is none.
 frequent columns are used.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ from warmstart.arrays import n_columns
 from warmstart.cooccurrence.gram import MAX_DENSE_ITEMS, GramInverse, gram_inverse, most_frequent
 from warmstart.cooccurrence.similarity import idf_weights, unit_rows
 from warmstart.ensemble.hit_rate import hit_rate
+
+logger = logging.getLogger(__name__)
 
 ItemScores = Float32[np.ndarray, "T J"]
 Coefficients = Float32[np.ndarray, "G J"]
@@ -169,4 +172,6 @@ def _choose_ridge(
     popularity = np.asarray(interactions.sum(axis=0), dtype=np.float32) - events.toarray()
     best, by_popularity = max(rates), hit_rate(popularity, events)
     lift = (best - by_popularity) / max(best, by_popularity, LEAST_HIT_RATE)
-    return ridges[rates.index(best)], lift
+    ridge = ridges[rates.index(best)]
+    logger.info("ridge of the profile regression: %g, lift over popularity %.3f", ridge, lift)
+    return ridge, lift
