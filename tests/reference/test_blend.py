@@ -2,6 +2,8 @@
 against both alone.
 """
 
+from typing import Any
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -29,7 +31,7 @@ def support() -> Support:
     return Support(torch.randn(3, 4, DIM), torch.randn(3, 4), mask, torch.randn(3, DIM))
 
 
-def randomised(module):
+def randomised(module) -> Any:
     torch.manual_seed(1)
     with torch.no_grad():
         for parameter in module.parameters():
@@ -37,10 +39,10 @@ def randomised(module):
     return module.eval()
 
 
-def untrained(split):
-    recipe = RECIPES["blend"]
-    settings = {**recipe.preset, **SETTINGS}
-    return randomised(recipe._model(recipe.start(split, settings), settings))
+def untrained(split) -> Any:
+    recipe: Any = RECIPES["blend"]
+    settings = {**recipe.overrides, **SETTINGS}
+    return randomised(recipe.build_model(recipe.statistics(split, settings), settings))
 
 
 @torch.no_grad()
@@ -75,7 +77,7 @@ def test_expert_weights_depend_on_the_number_of_shots_and_their_spread():
     found = learner.expert_weights(given)
     for t, count in enumerate(COUNTS):
         directions = [x / x.norm() for x in given.x[t, :count]]
-        centre = sum(directions) / count if count else torch.zeros(DIM)
+        centre = sum(directions, torch.zeros(DIM)) / max(count, 1)
         facts = torch.tensor(
             [np.log1p(count), 1 / (1 + count), float(centre @ centre)], dtype=torch.float32
         )
@@ -159,10 +161,10 @@ def test_in_training_the_experts_leave_the_task_out(split):
 
 
 def test_ratings_have_no_experts(split):
-    recipe = RECIPES["blend"]
-    settings = {**recipe.preset, **SETTINGS, "objective": "rating"}
-    assert recipe.start(split, settings).experts is None
-    assert recipe._model(recipe.start(split, settings), settings).learner.gate is None
+    recipe: Any = RECIPES["blend"]
+    settings = {**recipe.overrides, **SETTINGS, "objective": "rating"}
+    assert recipe.statistics(split, settings).experts is None
+    assert recipe.build_model(recipe.statistics(split, settings), settings).learner.gate is None
 
 
 def test_the_loss_counts_what_is_known_from_elsewhere():
@@ -182,11 +184,13 @@ def test_a_fixed_item_bias_is_not_trained(split):
     one = recipes.fit(
         "blend", Order(split, settings={k: v for k, v in settings.items() if k != "objective"})
     )
-    start = RECIPES["blend"].start(split, {**RECIPES["blend"].preset, **SETTINGS})
+    recipe: Any = RECIPES["blend"]
+    start = recipe.statistics(split, {**recipe.overrides, **SETTINGS})
     np.testing.assert_array_equal(one.scorer.arrays()["encoder.appeal"], start.item_bias)
+    assert one.curve is not None
     assert (
         one.scorer.arrays()["encoder.ids"] != start.initial_embeddings
-    ).any() or one.history.best_step == 0
+    ).any() or one.curve.best_step == 0
 
 
 @torch.no_grad()
@@ -197,5 +201,7 @@ def test_the_rate_of_the_profile_multiplies_its_shift():
         for rate in (1.0, 3.0)
     )
     for one in (slow, fast):
-        one.eval().profile.weight.copy_(torch.arange(12.0).reshape(2, 6))
+        assert one.profile is not None
+        one.eval()
+        one.profile.weight.copy_(torch.arange(12.0).reshape(2, 6))
     assert_close(fast.priors(profile, 2) - fast.start, 3 * (slow.priors(profile, 2) - slow.start))

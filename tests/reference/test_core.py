@@ -39,7 +39,8 @@ def expected(learner: CORE, events: torch.Tensor, prior: torch.Tensor) -> torch.
     if len(events):
         age = torch.stack([learner.age[len(events) - 1 - i] for i in range(len(events))])
         weight = softmax(torch.stack([learner.asks(recurrent) @ x for x in events]) + age, dim=0)
-        summed = sum(w * x for w, x in zip(weight, events, strict=True))
+        parts = (w * x for w, x in zip(weight, events, strict=True))
+        summed = sum(parts, torch.zeros(DIM))
         summed[:FIXED_COORDINATES] = 0
         sought = sought + summed
     direction = sought / (sought.square().sum() + NORM_FLOOR).sqrt()

@@ -70,7 +70,8 @@ def test_the_examples_of_the_groups_send_their_gradient_back_to_their_place(monk
     assert [tuple(part.shape) for part in parts] == [(2, 2, DIM), (1, 4, DIM)]
     assert_close(parts[0], x[[1, 2], :2])
     weights = [doubles(*part.shape) for part in parts]
-    sum((part * weight).sum() for part, weight in zip(parts, weights, strict=True)).backward()
+    totals = [(part * weight).sum() for part, weight in zip(parts, weights, strict=True)]
+    torch.stack(totals).sum().backward()
     expected = torch.zeros_like(x)
     expected[[1, 2], :2] = weights[0]
     expected[[0]] = weights[1]

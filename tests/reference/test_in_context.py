@@ -1,6 +1,7 @@
 """The in-context encoder against a loop over the examples of one task."""
 
 import math
+from typing import Any
 
 import torch
 from torch.nn.functional import gelu
@@ -14,9 +15,7 @@ DIM, COUNTS = 5, (4, 0, 2)
 CANDIDATES = CandidateSet(torch.zeros(1, DIM), torch.zeros(1))  # it does not look at it
 
 
-def by_hand(
-    learner: InContext, x: torch.Tensor, y: torch.Tensor, prior: torch.Tensor
-) -> torch.Tensor:
+def by_hand(learner: Any, x: torch.Tensor, y: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
     total = torch.zeros(learner.read.linear.in_features)
     for example, value in zip(x, y, strict=True):
         total = total + learner.read.example.weight @ example + learner.read.example.bias
@@ -49,7 +48,7 @@ def test_in_training_the_sum_of_the_examples_is_dropped_too():
     support = Support(
         torch.randn(2, 3, DIM), torch.ones(2, 3), torch.ones(2, 3).bool(), torch.randn(2, DIM)
     )
-    learner = InContext(DIM, hidden=7, width=6, dropout=1.0).train()
+    learner: Any = InContext(DIM, hidden=7, width=6, dropout=1.0).train()
     assert_close(learner.adapt(support, CANDIDATES), support.prior + learner.read.mixing[-1].bias)
 
 
@@ -62,7 +61,7 @@ def test_in_training_hidden_units_are_dropped_and_the_others_doubled():
     support = Support(
         torch.zeros(20, 0, DIM), torch.zeros(20, 0), torch.zeros(20, 0).bool(), torch.zeros(20, DIM)
     )
-    learner = InContext(DIM, hidden=1, width=6, dropout=0.5).train()
+    learner: Any = InContext(DIM, hidden=1, width=6, dropout=0.5).train()
     weights = learner.adapt(support, CANDIDATES)
     inside, outside = learner.read.mixing[0], learner.read.mixing[-1]
     kept = (weights - outside.bias).abs().sum(dim=1) > 1e-6

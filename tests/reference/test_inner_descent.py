@@ -3,6 +3,7 @@ step at a time.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def world():
     return support, query, candidates, negatives
 
 
-def make(cls, **settings):
+def make(cls, **settings) -> Any:
     torch.manual_seed(1)
     learner = cls(DIM, **settings).double()
     with torch.no_grad():
@@ -122,6 +123,7 @@ def test_reptiles_outer_gradient_is_how_far_the_inner_loop_went(objective):
         Support(support.x, support.y, support.mask, prior), query, candidates, negatives
     )
     loss.sum().backward()
+    assert prior.grad is not None
     moved = {name: torch.zeros_like(weight) for name, weight in learner.head.items()}
     for t in range(3):
         x = torch.cat([support.x[t, : COUNTS[t]], query.x[t, : QUERIES[t]]])
@@ -158,13 +160,14 @@ def test_reptiles_item_vectors_get_the_mean_gradient_along_the_way():
     own = torch.cat([support.x[0, :count], query.x[0, : QUERIES[0]]]).requires_grad_()
     y = torch.cat([support.y[0, :count], query.y[0, : QUERIES[0]]])
     order = torch.arange(1, len(own) + 1) % 2
-    weights, total = leaves(learner, support.prior[0]), 0.0
+    weights, total = leaves(learner, support.prior[0]), torch.zeros((), dtype=torch.float64)
     for part in range(2):
         fixed = {name: weight.detach() for name, weight in weights.items()}
         total = total + ((forward(fixed, own[order == part]) - y[order == part]) ** 2).mean()
         batch = (own[order == part].detach(), y[order == part], candidates.x, candidates.log_weight)
         weights = descended(learner, weights, [batch], 0.1, "rating")
     expected = torch.autograd.grad(total / 2, own)[0]
+    assert x.grad is not None
     assert_close(x.grad[0, :count], expected[:count])
     assert_close(x.grad[1], torch.zeros_like(x.grad[1]))
 
@@ -308,6 +311,7 @@ def test_imamls_outer_gradient_is_that_of_the_query_loss_at_the_minimum(objectiv
         return loss_of(objective, lambda q: forward(best, q), *query_batch).item()
 
     assert loss[0].item() == pytest.approx(outer(first, support.x[0]), abs=1e-7)
+    assert prior.grad is not None and x.grad is not None
     found = {**{name: weight.grad for name, weight in learner.head.items()}, "prior": prior.grad[0]}
     for name in NAMES:
         index = tuple(size // 2 for size in first[name].shape)

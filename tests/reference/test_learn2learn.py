@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
 import torch
@@ -52,7 +53,7 @@ def world():
     )
 
 
-def pair(objective, algorithm="maml", *, first_order=False, learn_rates="one"):
+def pair(objective, algorithm: Any = "maml", *, first_order=False, learn_rates: Any = "one"):
     """Our learner and theirs with equal weights and rates, all of them away from where they
     start.
     """

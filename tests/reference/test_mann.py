@@ -294,8 +294,8 @@ def test_what_was_expected_of_an_event_enters_the_memory():
 def test_the_order_of_the_events_counts_and_the_learner_declares_it():
     support, learner, items = world(), mann(), doubles(6, DIM)
     turned = replace(support, x=support.x.flip(1), y=support.y.flip(1))
-    scores = [learner.score(adapted(learner, one), items)[0] for one in (support, turned)]
-    assert learner.order_matters and not torch.allclose(*scores, atol=1e-2)
+    first, second = (learner.score(adapted(learner, s), items)[0] for s in (support, turned))
+    assert learner.order_matters and not torch.allclose(first, second, atol=1e-2)
 
 
 def test_gradients_are_finite_where_slots_are_empty():

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -33,7 +34,7 @@ def items():
     return _doubles(ITEMS, DIM)
 
 
-def make(objective):
+def make(objective) -> Any:
     """In double precision, with every parameter away from where it starts."""
     torch.manual_seed(3)
     learner = Prototype(DIM, objective=objective, width=WIDTH).double()

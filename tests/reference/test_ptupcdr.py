@@ -52,7 +52,8 @@ def test_two_tasks_with_the_same_mean_have_different_bridges(learner):
     a, b, c, d = torch.randn(4, DIM)
     pairs = torch.stack([torch.stack([a, b]), torch.stack([c, a + b - c])])
     other = learner.adapt(
-        Support(pairs, torch.ones(2, 2), torch.ones(2, 2, dtype=bool), d.expand(2, -1)), CANDIDATES
+        Support(pairs, torch.ones(2, 2), torch.ones(2, 2, dtype=torch.bool), d.expand(2, -1)),
+        CANDIDATES,
     )
     assert (other[0] - other[1]).abs().max() > 1e-3
 

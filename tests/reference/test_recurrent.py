@@ -4,6 +4,7 @@ time.
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -44,7 +45,7 @@ def world() -> tuple[Support, Query, CandidateSet]:
     )
 
 
-def made(cls, **settings):
+def made(cls, **settings) -> Any:
     """A learner in use of which no parameter is where it starts."""
     torch.manual_seed(1)
     sizes = {"units": 3} if cls is GRU4Rec else {}

@@ -37,6 +37,7 @@ def test_ratings_are_solved_as_scikit_learn_solves_them():
 def test_events_are_solved_against_the_catalogue_as_weighted_zeros():
     support, candidates = world()
     learner = Ridge(3, objective="ranking", l2=L2, gain=GAIN)
+    assert learner.log_absent is not None
     with torch.no_grad():
         learner.log_absent.fill_(ABSENT).log_()
     weights = learner.adapt(support, candidates).mean
@@ -54,7 +55,7 @@ def test_the_density_of_ratings_moves_neither_items_nor_weights():
     support, candidates = world()
     learner = Ridge(3, objective="rating", l2=L2)
     known = Support(
-        *(part.requires_grad_() for part in (support.x, support.y)), support.mask, support.prior
+        support.x.requires_grad_(), support.y.requires_grad_(), support.mask, support.prior
     )
     query = Query(
         torch.randn(2, 4, 3).requires_grad_(), torch.randn(2, 4), torch.ones(2, 4, dtype=torch.bool)

@@ -124,8 +124,9 @@ def test_pairs_attract_within_a_task_and_repel_the_catalogue(pairs_of, support, 
         for anchor in anchors:
             near = [(learner.embed(query.x[t, q]) - anchor).norm() for q in range(QUERIES[t])]
             far = [(learner.embed(item) - anchor).norm() for item in candidates.x]
-            attracted, repelled = [d**2 for d in near], [max(0.0, 2.0 - d) ** 2 for d in far]
-            losses.append(sum(attracted) / len(attracted) + sum(repelled) / len(repelled))
+            attracted = torch.stack([d**2 for d in near])
+            repelled = torch.stack([(2.0 - d).clamp(min=0.0) ** 2 for d in far])
+            losses.append(attracted.mean() + repelled.mean())
         assert_close(found[t], sum(losses) / max(len(anchors), 1), rtol=1e-4, atol=1e-4)
     assert found[0] > 0 and found[1] == 0 and found[2] > 0
 
@@ -218,4 +219,4 @@ def anchors_of(learner: Siamese, support: Support) -> list[list[torch.Tensor]]:
     ]
     if learner.pairs_of == "items":
         return embeddings
-    return [[sum(own) / len(own)] if own else [] for own in embeddings]
+    return [[torch.stack(own).mean(dim=0)] if own else [] for own in embeddings]

@@ -1,5 +1,7 @@
 """User neighbours, against loops over users, items and events."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -31,7 +33,8 @@ SHOTS = (4, 0, 1)
 def untrained(split, name: str = "siamese") -> FittedModel:
     """A model whose parameters are random, and whose profiles count."""
     torch.manual_seed(0)
-    model = RECIPES[name]._model(InitialStatistics.of_split(split, "ranking"), {"dim": 8})
+    recipe: Any = RECIPES[name]
+    model = recipe.build_model(InitialStatistics.of_split(split, "ranking"), {"dim": 8})
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
@@ -55,7 +58,7 @@ def fitted(split):
 
 @torch.no_grad()
 def embed(trained: FittedModel, items) -> np.ndarray:
-    embed_item = trained.model.learner.embed
+    embed_item: Any = trained.model.learner.embed
     return np.mean([embed_item(trained.vectors[item]).numpy() for item in items], axis=0)
 
 
@@ -192,7 +195,7 @@ def test_the_recipe_validates_what_it_serves(fitted, split):
 
 
 def test_the_number_of_neighbours_can_be_given(split):
-    given = recipes.fit(
+    given: Any = recipes.fit(
         "siamese-users", Order(split, settings={**SMALL, "nearest": 3, "caution": 7.0})
     ).scorer
     assert given.index.n_neighbors == 3 and given.caution == 7.0
