@@ -18,7 +18,7 @@ from warmstart.model.few_shot import StateWithExperts
 from warmstart.model.fitted import FittedModel
 from warmstart.training import registry as recipes
 from warmstart.training.registry import RECIPES
-from warmstart.training.tuning import Order
+from warmstart.training.requests import FitRequest
 
 DIM, COUNTS = 5, (4, 0, 2)
 CANDIDATES = CandidateSet(torch.zeros(1, DIM), torch.zeros(1))  # it does not look at it
@@ -63,7 +63,7 @@ def test_without_an_order_it_reads_as_the_in_context_encoder_does():
 
 
 @torch.no_grad()
-def test_with_an_order_what_the_recurrent_network_expects_is_added():
+def test_with_an_order_the_output_of_the_recurrent_network_is_added():
     learner, given = randomised(Blend(DIM, ordered=True)), support()
     found = learner.adapt(given, CANDIDATES)
     for t, count in enumerate(COUNTS):
@@ -167,7 +167,7 @@ def test_ratings_have_no_experts(split):
     assert recipe.build_model(recipe.statistics(split, settings), settings).learner.gate is None
 
 
-def test_the_loss_counts_what_is_known_from_elsewhere():
+def test_the_loss_adds_the_logit_offset():
     learner, given = Blend(DIM).eval(), support()
     query = Query(torch.randn(3, 2, DIM), torch.ones(3, 2), torch.ones(3, 2, dtype=torch.bool))
     negatives = CandidateSet(torch.randn(6, DIM), torch.zeros(6))
@@ -182,7 +182,7 @@ def test_the_loss_counts_what_is_known_from_elsewhere():
 def test_a_fixed_item_bias_is_not_trained(split):
     settings = {**SETTINGS, "steps": 5, "tasks": 8, "validate_every": 5}
     one = recipes.fit(
-        "blend", Order(split, settings={k: v for k, v in settings.items() if k != "objective"})
+        "blend", FitRequest(split, settings={k: v for k, v in settings.items() if k != "objective"})
     )
     recipe: Any = RECIPES["blend"]
     start = recipe.statistics(split, {**recipe.overrides, **SETTINGS})

@@ -28,7 +28,7 @@ def doubles(*shape):
     return torch.randn(*shape, dtype=torch.float64)
 
 
-def test_tasks_are_grouped_by_the_place_of_their_last_example(monkeypatch):
+def test_tasks_are_grouped_by_the_position_of_their_last_example(monkeypatch):
     monkeypatch.setattr(dual, "MIN_GROUP_ROWS", 8)
     mask = torch.zeros(7, 4, dtype=torch.bool)
     for task, places in enumerate([[0, 1, 2], [], [0], [0, 3], [0, 1], [0, 1, 2, 3], [1]]):
@@ -61,7 +61,7 @@ def test_small_batches_stay_together_and_large_ones_are_cut_into_no_more_than_fi
     assert (len(group.tasks), group.length) == (3, 0)
 
 
-def test_the_examples_of_the_groups_send_their_gradient_back_to_their_place(monkeypatch):
+def test_the_examples_of_the_groups_send_their_gradient_back_to_their_rows(monkeypatch):
     monkeypatch.setattr(dual, "MIN_GROUP_ROWS", 6)
     torch.manual_seed(0)
     mask = torch.arange(SHOTS) < torch.tensor([4, 1, 2])[:, None]

@@ -1,4 +1,4 @@
-"""The head against its formula for one task at a time, and its slopes against torch.autograd."""
+"""The head against its formula for one task at a time, and its gradients against torch.autograd."""
 
 import pytest
 import torch
@@ -128,7 +128,7 @@ def test_the_support_loss_is_that_of_each_task_alone(objective, weights, support
 
 @BOTH
 @pytest.mark.parametrize("layers", ADAPTED_LAYERS)
-def test_the_slope_of_the_adapted_layers_is_that_of_each_task_alone(
+def test_the_gradient_of_the_adapted_layers_is_that_of_each_task_alone(
     objective, layers, weights, support, candidates
 ):
     found = support_gradient(
@@ -143,7 +143,7 @@ def test_the_slope_of_the_adapted_layers_is_that_of_each_task_alone(
 
 
 @BOTH
-def test_the_slope_can_itself_be_differentiated(objective, weights, support, candidates):
+def test_the_gradient_can_itself_be_differentiated(objective, weights, support, candidates):
     torch.manual_seed(4)
     directions = {name: doubles(*weight.shape) for name, weight in weights.items()}
     leaves = {name: weight.clone().requires_grad_() for name, weight in weights.items()}
@@ -171,7 +171,7 @@ def test_the_slope_can_itself_be_differentiated(objective, weights, support, can
 
 
 @BOTH
-def test_the_slope_needs_no_graph_around_it_and_is_known_to_the_transforms_of_torch(
+def test_the_gradient_needs_no_graph_and_works_under_the_transforms_of_torch(
     objective, weights, support, candidates
 ):
     def down(weights):

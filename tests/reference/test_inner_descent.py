@@ -191,14 +191,14 @@ def test_conjugate_gradients_solve_a_system_for_each_task():
     assert_close(again["a"], expected[:, :4])
 
 
-def test_conjugate_gradients_leave_a_task_that_is_no_bowl_where_it_is():
+def test_conjugate_gradients_leave_a_task_without_convexity_at_zero():
     right = {"a": torch.tensor([[1.0, 2.0], [1.0, 2.0]])}
     curvature = torch.tensor([[-1.0], [2.0]])
     solution = conjugate_gradients(lambda v: {"a": curvature * v["a"]}, right, 3)
     assert_close(solution["a"], torch.tensor([[0.0, 0.0], [0.5, 1.0]]))
 
 
-def test_conjugate_gradients_stop_for_good_where_the_loss_bends_down():
+def test_conjugate_gradients_stop_for_good_at_negative_curvature():
     bends, right = torch.tensor([[3.0, -1.0], [3.0, 1.0]]), torch.tensor([[2.0, 1.0], [2.0, 1.0]])
 
     def solved(steps):

@@ -20,7 +20,7 @@ from warmstart.learners.base import Query, Support
 from warmstart.learners.blocks.head import INNER_RATE
 from warmstart.learners.objectives import CandidateSet
 from warmstart.training.registry import RECIPES, fit, recipe
-from warmstart.training.tuning import Order
+from warmstart.training.requests import FitRequest
 
 installed = pytest.mark.skipif(
     find_spec("learn2learn") is None,
@@ -200,7 +200,7 @@ def test_by_default_it_is_maml_of_second_order_with_two_steps_at_the_usual_rate(
     assert (learner.is_ranking, learner.first_order, learner.inner_steps) == (True, False, 2)
 
 
-def test_nobody_imports_it_unasked():
+def test_the_package_is_imported_only_when_needed():
     code = "import sys, warmstart.training.registry; sys.exit('learn2learn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -210,7 +210,7 @@ def absent(monkeypatch):
     monkeypatch.setitem(sys.modules, "learn2learn", None)
 
 
-def test_where_it_is_absent_the_learner_says_what_to_do(absent):
+def test_where_it_is_absent_the_error_gives_the_remedy(absent):
     message = (
         r'learner "learn2learn" runs the package of that name, '
         r"which cannot be imported here \(.+\); benchmarks"
@@ -219,7 +219,7 @@ def test_where_it_is_absent_the_learner_says_what_to_do(absent):
         recipe("learn2learn", "rating")
 
 
-def test_where_it_does_not_fit_the_learner_says_what_is_wrong(monkeypatch, tmp_path):
+def test_where_it_cannot_be_imported_the_error_gives_the_cause(monkeypatch, tmp_path):
     (tmp_path / "learn2learn.py").write_text(
         'raise RuntimeError("operator torchvision::nms does not exist")'
     )
@@ -242,7 +242,7 @@ def test_a_comparison_fails_before_it_fits_anything(absent, log):
 
 def test_a_saved_model_that_needs_it_fails_too(absent, split):
     other = fit(
-        "ridge", Order(split, settings={"dim": 4, "steps": 2, "tasks": 4, "validate_every": 2})
+        "ridge", FitRequest(split, settings={"dim": 4, "steps": 2, "tasks": 4, "validate_every": 2})
     )
     with pytest.raises(UsageError, match="which cannot be imported here"):
         RECIPES["learn2learn"].restore(other.scorer.arrays(), {"objective": "ranking"})

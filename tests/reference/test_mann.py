@@ -16,7 +16,7 @@ from warmstart.learners.base import Support
 from warmstart.learners.mann import Memory
 from warmstart.learners.objectives import CandidateSet
 from warmstart.training import registry as recipes
-from warmstart.training.tuning import Order
+from warmstart.training.requests import FitRequest
 
 DIM, WIDTH, SLOTS, DECAY = 5, 4, 3, 0.9
 NOBODY = CandidateSet(torch.zeros(1, DIM), torch.zeros(1))  # unused by this learner
@@ -274,7 +274,7 @@ def test_a_slot_whose_numbers_cancel_is_not_empty():
     assert_close(scores[0], torch.tensor(expected, dtype=torch.float64))
 
 
-def test_what_was_expected_of_an_event_enters_the_memory():
+def test_the_score_of_an_event_enters_the_memory():
     support = world()
     learner = mann()
     before = adapted(learner, support).content
@@ -306,7 +306,7 @@ def test_gradients_are_finite_where_slots_are_empty():
 
 @pytest.fixture(scope="module")
 def trained(split):
-    return recipes.fit("mann", Order(split, settings=SMALL)).scorer
+    return recipes.fit("mann", FitRequest(split, settings=SMALL)).scorer
 
 
 class Damaged:

@@ -96,7 +96,7 @@ def test_the_belief_is_the_product_of_gaussians_one_for_each_example(
 
 
 @torch.no_grad()
-def test_nothing_known_is_the_standard_normal(support, candidates):
+def test_without_examples_the_posterior_is_the_standard_normal(support, candidates):
     posterior = make("rating").adapt(support, candidates)
     assert_close(posterior.mean[1], torch.zeros(LATENT).double())
     assert_close(posterior.std[1], torch.ones(LATENT).double())

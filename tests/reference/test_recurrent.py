@@ -214,7 +214,7 @@ def test_training_predicts_each_event_as_adapting_to_those_before_it_would(cls):
 
 @both
 @torch.no_grad()
-def test_a_later_event_never_changes_what_was_expected_before_it(cls):
+def test_a_later_event_never_changes_an_earlier_state(cls):
     learner = made(cls)
     x = torch.randn(2, 4, DIM)
     states = learner.recurrence if cls is GRU4Rec else learner._states

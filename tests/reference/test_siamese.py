@@ -133,7 +133,7 @@ def test_pairs_attract_within_a_task_and_repel_the_catalogue(pairs_of, support, 
 
 @torch.no_grad()
 @pytest.mark.parametrize("pairs_of", ["items", "users"])
-def test_triplets_want_the_query_nearer_than_the_catalogue_by_a_margin(
+def test_triplets_attract_the_query_more_than_the_catalogue_by_a_margin(
     pairs_of, support, query, candidates
 ):
     learner = siamese(margin=0.3, pairs_of=pairs_of, contrast="triplet")
@@ -159,7 +159,7 @@ def test_triplets_want_the_query_nearer_than_the_catalogue_by_a_margin(
 
 @pytest.mark.parametrize("pairs_of", ["items", "users"])
 @pytest.mark.parametrize("contrast", ["contrastive", "triplet"])
-def test_the_slope_of_the_pairs_is_that_of_finite_differences(
+def test_the_gradient_of_the_pair_loss_is_that_of_finite_differences(
     contrast, pairs_of, support, query, candidates
 ):
     learner = siamese(margin=0.7, pairs_of=pairs_of, contrast=contrast).double()

@@ -39,6 +39,7 @@ class Activations(NamedTuple):
 
 def init_head(dim: int, hidden: int) -> nn.ParameterDict:
     """Random weights of two hidden layers and a linear output; the prior comes with the task."""
+    # The scales keep the variance of activations whatever the width.
     return nn.ParameterDict(
         {
             "represent": torch.randn(dim, hidden) * dim**-0.5,
@@ -160,6 +161,7 @@ def _score_gradients(
 
         return objective(score, support.x, support.y, support.mask, candidates).sum()
 
+    # The sum over tasks separates them: no loss depends on the scores of another task.
     by_scores = grad(total_loss, argnums=tuple(range(len(groups))))
     return by_scores(*(activations.scores for activations in groups))
 
@@ -174,6 +176,7 @@ def _backward(
     """The gradient by the adapted weights, no further down than the lowest of them."""
     first, second, _ = activations
     found = {"output": weighted_sum(by_score, second), "prior": weighted_sum(by_score, x)}
+    # Each further layer costs two large products, which a task that keeps it need not pay.
     if "hidden" in adapted:
         by_second = tanh_gradient(by_score.unsqueeze(-1) * weights["output"].unsqueeze(1), second)
         found |= {"hidden": first.mT @ by_second, "offset": by_second.sum(dim=1)}
