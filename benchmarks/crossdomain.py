@@ -34,13 +34,13 @@ from warmstart.cli.progress import TrainingProgress
 from warmstart.data.interactions import Interactions
 from warmstart.evaluation import metrics
 from warmstart.evaluation.bootstrap import interval, resampled_means
-from warmstart.evaluation.evaluate import CELLS, evaluate, tie_order
+from warmstart.evaluation.evaluate import MAX_SCORES, evaluate, tie_order
 from warmstart.scorer import Scorer
 from warmstart.tasks.scenarios import BENCHMARK, ScenarioOptions, cut
 from warmstart.tasks.tasks import Split, TaskBatch, batches
 from warmstart.training import registry as recipes
-from warmstart.training.search import select
-from warmstart.training.tuning import Fitted, Order
+from warmstart.training.requests import FitRequest, Fitted
+from warmstart.training.search import search
 
 SET = "amazon-sport-cloth"
 TARGETS = ("sports_and_outdoors", "clothing_shoes_jewelry")
@@ -101,8 +101,10 @@ def rated(arguments: argparse.Namespace, split: Split) -> list[dict[str, Any]]:
     for learner in arguments.rating_learners.split(","):
         with TrainingProgress(Console(stderr=True)) as training:
             training.callbacks.on_start(learner)
-            order = Order(split, "rating", seed=arguments.seed, progress=training.callbacks.on_step)
-            fitted = recipes.fit(learner, order)
+            request = FitRequest(
+                split, "rating", seed=arguments.seed, progress=training.callbacks.on_step
+            )
+            fitted = recipes.fit(learner, request)
         errors[learner] = evaluate(
             fitted.scorer, split.test, objective="rating", shots=shots
         ).values["mae"]
@@ -181,25 +183,19 @@ def compared(
     for learner in arguments.learners.split(","):
         with TrainingProgress(Console(stderr=True)) as training:
             training.callbacks.on_start(learner)
-            order = Order(split, seed=arguments.seed, progress=training.callbacks.on_step)
+            request = FitRequest(split, seed=arguments.seed, progress=training.callbacks.on_step)
             if learner == recipes.AUTO:
-                search = select(replace(order, seconds=0.0), ready=prefitted)
-                print(search.explained)
-                fitted = search.fitted
+                choice = search(replace(request, seconds=0.0), fit=recipes.fit, prefitted=prefitted)
+                print(choice.summary)
+                fitted = choice.fitted
             else:
-                fitted = prefitted[learner] = recipes.fit(learner, order)
+                fitted = prefitted[learner] = recipes.fit(learner, request)
         for shots in map(int, arguments.shots.split(",")):
             batch = split.test.cut(shots, queries=1)
             rank, drawn = ranks(fitted.scorer, batch, arguments.seed)
             by_popularity.setdefault(shots, rank)
-            twin = (
-                np.asarray(
-                    (batch.support.matrix(split.items) @ twins)[
-                        np.arange(len(rank)), batch.query.item
-                    ]
-                )
-                > 0
-            )
+            known_twins = batch.support.matrix(split.items) @ twins  # (users, items)
+            has_twin = np.asarray(known_twins[np.arange(len(rank)), batch.query.item]) > 0
             rows.append(
                 {
                     **about,
@@ -207,12 +203,9 @@ def compared(
                     "kind": fitted.kind,
                     "shots": shots,
                     "users": len(rank),
-                    **{f"{name} of all": value for name, value in figures(rank).items()},
-                    **{f"{name} of {DRAWN + 1}": value for name, value in figures(drawn).items()},
-                    **{
-                        f"{name} of all, no twins": value
-                        for name, value in figures(rank[~twin]).items()
-                    },
+                    **measures(rank, "of all"),
+                    **measures(drawn, f"of {DRAWN + 1}"),
+                    **measures(rank[~has_twin], "of all, no twins"),
                     "worse": float((rank > by_popularity[shots]).mean()),
                     "fit_seconds": fitted.fit_seconds + fitted.tune_seconds,
                 }
@@ -226,7 +219,7 @@ def ranks(scorer: Scorer, batch: TaskBatch, seed: int) -> tuple[np.ndarray, np.n
     rng, order = np.random.default_rng(seed), tie_order(scorer.items)
     not_ranked, all_items = batch.question.others(scorer.items), np.arange(scorer.items)
     among_all, among_some = [], []
-    for part in batches(batch, max(1, CELLS // scorer.items)):
+    for part in batches(batch, max(1, MAX_SCORES // scorer.items)):
         scores = scorer.score(scorer.adapt(part.support, part.profile), all_items).copy()
         scores[:, not_ranked] = -np.inf
         scores[part.support.task, part.support.item] = -np.inf
@@ -241,12 +234,15 @@ def ranks(scorer: Scorer, batch: TaskBatch, seed: int) -> tuple[np.ndarray, np.n
     return np.concatenate(among_all), np.concatenate(among_some)
 
 
-def figures(rank: np.ndarray) -> dict[str, dict[str, float]]:
-    """Means over users with 95 % intervals."""
+def measures(rank: np.ndarray, of_what: str) -> dict[str, dict[str, float]]:
+    """Means over users with 95 % intervals, by name."""
     hit = rank <= AT
     values = np.stack([1 / rank, hit, np.where(hit, 1 / np.log2(1 + rank), 0.0)], axis=1)
     means = resampled_means(values)
-    return {name: interval(values[:, i], means[:, i])._asdict() for i, name in enumerate(MEASURES)}
+    return {
+        f"{name} {of_what}": interval(values[:, i], means[:, i])._asdict()
+        for i, name in enumerate(MEASURES)
+    }
 
 
 def targets(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -256,8 +252,8 @@ def targets(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for case in cases:
         here = [row for row in rows if (row["target"], row["overlap"], row["shots"]) == case]
         for measure in (f"mrr of {DRAWN + 1}", f"hr@10 of {DRAWN + 1}"):
-            baseline = max(row[measure]["mean"] for row in here if row["kind"] == "classic")
-            others = [row[measure]["mean"] for row in here if row["kind"] != "classic"]
+            baseline = max(row[measure]["mean"] for row in here if row["kind"] == "baseline")
+            others = [row[measure]["mean"] for row in here if row["kind"] != "baseline"]
             if others:
                 value = max(others) / baseline - 1
                 name = f"{case[0]}, {case[1]:.0%} of the users with both, k={case[2]}, {measure}"

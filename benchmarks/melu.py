@@ -28,10 +28,10 @@ from warmstart.data.features.table import Features
 from warmstart.data.interactions import Interactions
 from warmstart.evaluation import metrics
 from warmstart.evaluation.bootstrap import interval, resampled_means
-from warmstart.evaluation.conformal import ErrorBars
+from warmstart.evaluation.conformal import ConformalIntervals
 from warmstart.tasks.tasks import Examples, Split, TaskBatch, Tasks
 from warmstart.training import registry as recipes
-from warmstart.training.tuning import Fitted, Order
+from warmstart.training.requests import FitRequest, Fitted
 
 LEARNERS = "bias,ridge,in-context,factors"
 STATES = ("user_cold", "item_cold", "user_and_item_cold")
@@ -113,7 +113,9 @@ def main() -> None:
             split, tests = states.split(regime, arguments.seed)
             for name in names:
                 progress.update(bar, description=f"{regime} {name}")
-                fitted = recipes.fit(name, Order(split, objective="rating", seed=arguments.seed))
+                fitted = recipes.fit(
+                    name, FitRequest(split, objective="rating", seed=arguments.seed)
+                )
                 rows += evaluated(regime, name, fitted, split, tests)
                 progress.advance(bar)
     found = {"benchmark": "melu", "seed": arguments.seed, "rows": rows, "targets": targets(rows)}
@@ -125,7 +127,7 @@ def evaluated(
     regime: str, name: str, fitted: Fitted, split: Split, tests: dict[str, Tasks]
 ) -> list[dict[str, Any]]:
     """A learner's figures in each state, with 95 % intervals over tasks."""
-    bars, rows = ErrorBars.fit(fitted.scorer, split.valid), []
+    bars, rows = ConformalIntervals.fit(fitted.scorer, split.valid), []
     for state, tasks in tests.items():
         drawn = [measured(fitted, bars, cut(tasks, seed)) for seed in range(DRAWS)]
         values = np.stack(
@@ -159,15 +161,15 @@ def cut(tasks: Tasks, seed: int) -> TaskBatch:
     )
 
 
-def measured(fitted: Fitted, bars: ErrorBars, batch: TaskBatch) -> dict[str, np.ndarray]:
+def measured(fitted: Fitted, bars: ConformalIntervals, batch: TaskBatch) -> dict[str, np.ndarray]:
     """The measures of each task."""
     query, state = batch.query.padded(), fitted.scorer.adapt(batch.support, batch.profile)
     scores = fitted.scorer.score(state, query.item)
-    low, high = bars.of(fitted.scorer, state, query.item)
+    low, high = bars.bounds(fitted.scorer, state, query.item)
     rating = np.clip(scores, bars.lowest, bars.highest)
     return {
-        "mae": metrics.absolute_error(rating, query.value, query.mask),
-        "mae*": metrics.absolute_error(bars.middle(scores), query.value, query.mask),
+        "mae": metrics.mean_absolute_error(rating, query.value, query.mask),
+        "mae*": metrics.mean_absolute_error(bars.point_prediction(scores), query.value, query.mask),
         "ndcg@5": graded_ndcg(scores, query.value),
         "within": ((low <= query.value) & (query.value <= high)).mean(axis=1),
     }

@@ -26,14 +26,14 @@ from _environment import write_result
 from warmstart.cli.progress import TrainingProgress
 from warmstart.evaluation import metrics
 from warmstart.evaluation.bootstrap import interval, resampled_means
-from warmstart.evaluation.evaluate import CELLS, tie_order
-from warmstart.evaluation.interest_drift import interest
+from warmstart.evaluation.evaluate import MAX_SCORES, tie_order
+from warmstart.evaluation.interest_drift import interest_drift
 from warmstart.scorer import Scorer
 from warmstart.tasks.scenarios import sessions_in
 from warmstart.tasks.tasks import Split, Tasks, batches
 from warmstart.training import registry as recipes
-from warmstart.training.registry import CORE_SETTINGS
-from warmstart.training.tuning import Fitted, Order
+from warmstart.training.recipes import CORE_SETTINGS
+from warmstart.training.requests import FitRequest, Fitted
 
 SETS = "diginetica,nowplaying,yoochoose-100k"
 LEARNERS = "popularity,item-knn,session-knn,gru4rec,core,stacked-core"
@@ -69,7 +69,7 @@ def main() -> None:
         for learner in arguments.learners.split(","):
             with TrainingProgress(Console(stderr=True)) as training:
                 training.callbacks.on_start(learner)
-                order = Order(
+                request = FitRequest(
                     split,
                     seed=arguments.seed,
                     settings=SETTINGS.get(learner, {}),
@@ -79,7 +79,7 @@ def main() -> None:
                 rows.append(
                     {
                         "set": name,
-                        **evaluated(up_to_date(recipes.fit(learner, order), split), split),
+                        **evaluated(up_to_date(recipes.fit(learner, request), split), split),
                     }
                 )
         show([row for row in rows if row["set"] == name])
@@ -128,7 +128,7 @@ def evaluated(fitted: Fitted, split: Split) -> dict[str, Any]:
         "tune_seconds": fitted.tune_seconds,
         "click_ms_median": float(np.median(milliseconds)),
         "click_ms_p99": float(np.quantile(milliseconds, 0.99)),
-        "interest": interest(fitted.scorer, split.test, split.train).to_dict(),
+        "interest": interest_drift(fitted.scorer, split.test, split.train).to_dict(),
         "settings": dict(fitted.settings),
     }
 
@@ -142,7 +142,7 @@ def by_session(scorer: Scorer, tasks: Tasks) -> tuple[np.ndarray, np.ndarray]:
     for shots in range(1, int(tasks.events.counts.max())):
         going_on = np.flatnonzero(tasks.events.counts > shots)
         done = 0
-        for part in batches(tasks.cut(shots), max(1, CELLS // scorer.items)):
+        for part in batches(tasks.cut(shots), max(1, MAX_SCORES // scorer.items)):
             scores = scorer.score(scorer.adapt(part.support), all_items)
             rank = metrics.ranks(scores, part.query.padded().item, order)[:, 0]
             these = going_on[done : done + len(rank)]

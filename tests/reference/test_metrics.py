@@ -33,9 +33,9 @@ def test_recall_and_reciprocal_rank_equal_brute_force(seed):
     scores, query, mask, ranks = world(seed)
     for t in range(len(scores)):
         order = sorted(range(scores.shape[1]), key=lambda item: -scores[t, item])
-        places = [order.index(item) + 1 for item in query[t, mask[t]]]
-        assert metrics.recall(ranks, mask, at=20)[t] == np.mean([place <= 20 for place in places])
-        assert metrics.reciprocal_rank(ranks, mask)[t] == 1 / min(places)
+        positions = [order.index(item) + 1 for item in query[t, mask[t]]]
+        assert metrics.recall(ranks, mask, at=20)[t] == np.mean(np.array(positions) <= 20)
+        assert metrics.reciprocal_rank(ranks, mask)[t] == 1 / min(positions)
 
 
 def test_equal_scores_rank_by_the_given_order():
@@ -50,7 +50,7 @@ def test_many_items_rank_as_they_do_one_by_one(seed):
     scores = rng.integers(0, 5, size=(3, 60)).astype(np.float32)  # many are equal
     scores[rng.random(scores.shape) < 0.2] = -np.inf
     query, order = (
-        np.stack([rng.permutation(60)[: metrics.FEW + 5] for _ in range(3)]),
+        np.stack([rng.permutation(60)[: metrics.MAX_COUNTED + 5] for _ in range(3)]),
         rng.permutation(60),
     )
     one_by_one = [
@@ -59,7 +59,7 @@ def test_many_items_rank_as_they_do_one_by_one(seed):
     np.testing.assert_array_equal(metrics.ranks(scores, query, order), np.hstack(one_by_one))
 
 
-def test_items_that_are_ruled_out_rank_last():
+def test_excluded_items_rank_last():
     scores = np.array([[-np.inf, 0.5, -3.0]], dtype=np.float32)
     assert metrics.ranks(scores, np.array([[1, 2]]), np.arange(3)).tolist() == [[1, 2]]
 
@@ -74,5 +74,5 @@ def test_errors_are_means_over_what_the_mask_keeps():
     scores = np.array([[1.0, 2.0, 9.0]], dtype=np.float32)
     values = np.array([[2.0, 5.0, 0.0]], dtype=np.float32)
     mask = np.array([[True, True, False]])
-    assert metrics.absolute_error(scores, values, mask)[0] == 2.0
-    assert metrics.squared_error(scores, values, mask)[0] == np.sqrt(5.0)
+    assert metrics.mean_absolute_error(scores, values, mask)[0] == 2.0
+    assert metrics.root_mean_squared_error(scores, values, mask)[0] == np.sqrt(5.0)

@@ -1,1 +1,1 @@
-"""Metrics, intervals and calibration of any scorer."""
+"""Metrics, bootstrap and conformal intervals, and calibration of any scorer."""

@@ -1,6 +1,4 @@
-"""Calibration: whether what a scorer says it is sure of happens as often as it says, by number of
-shots.
-"""
+"""Expected calibration error of scorers that have a posterior, by number of shots."""
 
 from collections.abc import Sequence
 
@@ -8,12 +6,12 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.special import ndtr, softmax
 
-from warmstart.evaluation.evaluate import CELLS, Objective
+from warmstart.evaluation.evaluate import MAX_SCORES, Objective
 from warmstart.scorer import Posterior, Scorer, delegate
 from warmstart.tasks.tasks import TaskBatch, Tasks, batches
 
-DRAWS = 16
-TOP = 10
+DRAWS = 16  # from the posterior of each task
+TOP = 10  # items whose probability is compared with their hits
 BINS = 10
 
 
@@ -26,19 +24,18 @@ def calibration(
     queries: int = 20,
     seed: int = 0,
 ) -> dict[int, float]:
-    """The expected calibration error of a scorer that can sample, by number of shots; empty for any
-    other.
+    """The expected calibration error of a scorer with a posterior, by shots; empty for any other.
 
-    Ranking: the chance that the scorer gives to its own ten best items, against the share of the
-    next events that are among them. Rating: how often a rating lies below each tenth of its
-    predicted distribution.
+    Ranking: the predicted probability of the ten items with the highest scores, against the share
+    of the next events among them. Rating: the share of ratings below each tenth of their predicted
+    distribution.
     """
     rng = np.random.default_rng(seed)
     error = _ranking_error if objective == "ranking" else _rating_error
-    serving = {k: delegate(scorer, k) for k in shots}
+    scorers = {k: delegate(scorer, k) for k in shots}
     return {
         k: error(one, posterior, tasks.cut(k, queries=queries), rng)
-        for k, one in serving.items()
+        for k, one in scorers.items()
         if (posterior := one.capabilities.posterior) is not None
     }
 
@@ -61,7 +58,7 @@ def quantile_error(below: Float64[np.ndarray, "N"]) -> float:
     """Mean distance from the diagonal of the share of outcomes that lie below a quantile (Kuleshov
     et al., ICML 2018).
 
-    `below` is the predicted chance of an outcome smaller than the one that came.
+    `below` is the predicted probability of an outcome smaller than the observed one.
     """
     levels = np.arange(1, BINS) / BINS
     return float(np.abs((below <= levels[:, None]).mean(axis=1) - levels).mean())
@@ -72,7 +69,7 @@ def _ranking_error(
 ) -> float:
     parts = [
         _confidence_and_hits(scorer, posterior, part, rng)
-        for part in batches(batch, max(1, CELLS // scorer.items))
+        for part in batches(batch, max(1, MAX_SCORES // scorer.items))
     ]
     return expected_error(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
@@ -80,9 +77,7 @@ def _ranking_error(
 def _confidence_and_hits(
     scorer: Scorer, posterior: Posterior, batch: TaskBatch, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """For each task the chance given to its ten best items, and the share of its query among
-    them.
-    """
+    """(T,) twice: the probability of the ten best items, the share of the query among them."""
     state = scorer.adapt(batch.support, batch.profile)
     everything = np.arange(scorer.items)
 
@@ -92,17 +87,17 @@ def _confidence_and_hits(
         return found
 
     best = np.argpartition(-scores(state), min(TOP, scorer.items) - 1, axis=1)[:, :TOP]
-    chance = np.mean(
+    probability = np.mean(
         [softmax(scores(posterior.sample(state, rng)), axis=1) for _ in range(DRAWS)], axis=0
     )
-    chosen = np.zeros(chance.shape, dtype=bool)
+    chosen = np.zeros(probability.shape, dtype=bool)
     np.put_along_axis(chosen, best, True, axis=1)
     hits = np.bincount(
         batch.query.task,
         weights=chosen[batch.query.task, batch.query.item],
         minlength=len(batch.query),
     )
-    return chance[chosen].reshape(len(chance), -1).sum(axis=1), hits / batch.query.counts
+    return probability[chosen].reshape(len(probability), -1).sum(axis=1), hits / batch.query.counts
 
 
 def _rating_error(

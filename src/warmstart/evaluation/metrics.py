@@ -1,5 +1,7 @@
-"""Metrics: how well scores rank what somebody met next in the whole catalogue, or predict their
-ratings; one a task.
+"""Ranking and rating metrics, one value for each task.
+
+Ranks are among the whole catalogue: with sampled candidates, scorers may be ordered differently
+(Krichene & Rendle, KDD 2020).
 """
 
 import numpy as np
@@ -8,7 +10,7 @@ from jaxtyping import Bool, Float32, Float64, Int64
 Ranks = Int64[np.ndarray, "T Q"]
 Mask = Bool[np.ndarray, "T Q"]
 PerTask = Float64[np.ndarray, "T"]
-FEW = (
+MAX_COUNTED = (
     40  # items of a task up to which it is faster to count who stands before each than to sort all
 )
 
@@ -21,7 +23,7 @@ def ranks(scores: Float32[np.ndarray, "T I"], items: Ranks, order: Int64[np.ndar
     """
     return (
         _by_counting(scores, items, order)
-        if items.shape[1] <= FEW
+        if items.shape[1] <= MAX_COUNTED
         else _by_sorting(scores, items, order)
     )
 
@@ -31,10 +33,10 @@ def _by_counting(
 ) -> Ranks:
     found = np.empty_like(items)
     rows = np.arange(len(scores))
-    for column, item in enumerate(items.T):
-        own = scores[rows, item][:, None]
-        better = (scores > own).sum(axis=1)
-        tied = ((scores == own) & (order < order[item][:, None])).sum(axis=1)
+    for column, item in enumerate(items.T):  # one item of each task
+        score = scores[rows, item][:, None]
+        better = (scores > score).sum(axis=1)
+        tied = ((scores == score) & (order < order[item][:, None])).sum(axis=1)
         found[:, column] = 1 + better + tied
     return found
 
@@ -42,15 +44,13 @@ def _by_counting(
 def _by_sorting(
     scores: Float32[np.ndarray, "T I"], items: Ranks, order: Int64[np.ndarray, "I"]
 ) -> Ranks:
-    first = np.argsort(
-        order
-    )  # the items by the place that they have among their equals, which a stable sort keeps
+    in_order = np.argsort(order)  # a stable sort of these breaks ties by `order`
     found = np.empty_like(items)
-    for row, (own, wanted) in enumerate(zip(scores, items, strict=True)):
-        ranked = first[np.argsort(-own[first], kind="stable")]
+    for row, (task_scores, task_items) in enumerate(zip(scores, items, strict=True)):
+        ranked = in_order[np.argsort(-task_scores[in_order], kind="stable")]
         rank = np.empty_like(ranked)
         rank[ranked] = np.arange(1, len(ranked) + 1)
-        found[row] = rank[wanted]
+        found[row] = rank[task_items]
     return found
 
 
@@ -65,28 +65,28 @@ def ndcg(ranks: Ranks, mask: Mask, *, at: int = 10) -> PerTask:
 
 
 def recall(ranks: Ranks, mask: Mask, *, at: int = 20) -> PerTask:
-    """The share of the relevant items that stand in the first `at` ranks."""
+    """The share of the relevant items among the first `at` ranks."""
     return (mask & (ranks <= at)).sum(axis=1) / mask.sum(axis=1)
 
 
 def reciprocal_rank(ranks: Ranks, mask: Mask) -> PerTask:
-    """One over the rank of the best-placed relevant item."""
+    """One over the rank of the first relevant item."""
     return 1.0 / np.where(mask, ranks, np.iinfo(np.int64).max).min(axis=1)
 
 
-def absolute_error(
+def mean_absolute_error(
     scores: Float32[np.ndarray, "T Q"], values: Float32[np.ndarray, "T Q"], mask: Mask
 ) -> PerTask:
     """Mean absolute error, in the user's units."""
-    return _mean(np.abs(scores - values), mask)
+    return _masked_mean(np.abs(scores - values), mask)
 
 
-def squared_error(
+def root_mean_squared_error(
     scores: Float32[np.ndarray, "T Q"], values: Float32[np.ndarray, "T Q"], mask: Mask
 ) -> PerTask:
-    """Root of the mean squared error, in the user's units."""
-    return np.sqrt(_mean((scores - values) ** 2, mask))
+    """Root mean squared error, in the user's units."""
+    return np.sqrt(_masked_mean((scores - values) ** 2, mask))
 
 
-def _mean(values: Float32[np.ndarray, "T Q"], mask: Mask) -> PerTask:
+def _masked_mean(values: Float32[np.ndarray, "T Q"], mask: Mask) -> PerTask:
     return np.where(mask, values, 0.0).sum(axis=1, dtype=np.float64) / mask.sum(axis=1)

@@ -1,26 +1,24 @@
-"""Cost: how much memory the process takes while something runs."""
+"""Peak memory of the process while a block of code runs."""
 
 import threading
 from types import TracebackType
 
 import psutil
 
-SECONDS_BETWEEN_LOOKS = 0.02
+SAMPLING_INTERVAL = 0.02  # seconds
 
 
 class PeakMemory:
-    """This watches the process while its `with` block runs; `mb` is the most it held, in
-    megabytes.
-    """
+    """Samples the resident memory during a `with` block; `mb` is the maximum, in megabytes."""
 
     def __init__(self) -> None:
         self.mb = 0.0
-        self._over = threading.Event()
-        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._finished = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> "PeakMemory":
-        self._look()
-        self._watcher.start()
+        self._sample()
+        self._thread.start()
         return self
 
     def __exit__(
@@ -29,13 +27,13 @@ class PeakMemory:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
-        self._over.set()
-        self._watcher.join()
-        self._look()
+        self._finished.set()
+        self._thread.join()
+        self._sample()
 
-    def _watch(self) -> None:
-        while not self._over.wait(SECONDS_BETWEEN_LOOKS):
-            self._look()
+    def _run(self) -> None:
+        while not self._finished.wait(SAMPLING_INTERVAL):
+            self._sample()
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         self.mb = max(self.mb, psutil.Process().memory_info().rss / 1e6)

@@ -1,6 +1,4 @@
-"""Validation: the one figure by which settings are chosen and training is stopped, by number of
-shots.
-"""
+"""The validation score by number of shots, for the choice of settings and early stopping."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,19 +10,13 @@ from warmstart.evaluation.evaluate import HEADLINE, SHOTS, Objective, evaluate
 from warmstart.scorer import Scorer
 from warmstart.tasks.tasks import Tasks
 
-# looks at each of few validation tasks; what another order changes is the smaller part of the noise
-TIMES = 4
-# looks at validation tasks that a number of shots needs to count, if the first number has as many
-FEW = 20
-ENOUGH = (
-    500  # validation tasks looked at; more would cost time at each look and hardly change a choice
-)
+MAX_TASKS = 500  # more would take longer at each validation and hardly change a choice
+MAX_REPEATS = 4  # of each of few tasks, in other random orders; more hardly reduce the noise
+MIN_TASKS = 20  # with queries after a number of shots, if there are as many without shots
 
 
 def quality(scorer: Scorer, valid: Tasks, objective: Objective) -> dict[int, float]:
-    """The mean over validation tasks by shots, higher is better: nDCG@10, or minus the mean
-    absolute error.
-    """
+    """The mean over validation tasks by shots: nDCG@10, or minus the mean absolute error."""
     return {
         shots: float(values.mean()) for shots, values in by_task(scorer, valid, objective).items()
     }
@@ -33,33 +25,32 @@ def quality(scorer: Scorer, valid: Tasks, objective: Objective) -> dict[int, flo
 def by_task(
     scorer: Scorer, valid: Tasks, objective: Objective
 ) -> dict[int, Float64[np.ndarray, "_"]]:
-    """The same for each look at a task."""
+    """The validation score of each task and repetition, by shots; higher is better."""
     sign = 1.0 if objective == "ranking" else -1.0
-    looked_at = _looked_at(valid)
-    outcome = evaluate(scorer, looked_at, objective=objective, shots=_shots(looked_at))
+    tasks = _repeated(valid)
+    outcome = evaluate(scorer, tasks, objective=objective, shots=_shots(tasks))
     return {shots: sign * values for shots, values in outcome.values[HEADLINE[objective]].items()}
 
 
 def overall(by_shots: Mapping[int, float]) -> float:
-    """One figure of all: the mean over the numbers of shots, each as important as the others."""
+    """The mean over the numbers of shots, with equal weights."""
     return float(np.mean(list(by_shots.values())))
 
 
 def _shots(valid: Tasks) -> list[int]:
-    """The numbers of shots after which enough tasks go on: of long sessions alone a mean would be
-    mostly chance.
-    """
-    able = {k: int((valid.events.counts > k).sum()) for k in SHOTS}
-    return [k for k, tasks in able.items() if tasks >= min(FEW, max(able[SHOTS[0]], 1))]
+    """The numbers of shots with enough tasks: a mean over a few long sessions is mostly noise."""
+    tasks = {k: int((valid.events.counts > k).sum()) for k in SHOTS}  # that have a query
+    least = min(MIN_TASKS, max(tasks[SHOTS[0]], 1))
+    return [k for k, count in tasks.items() if count >= least]
 
 
-def _looked_at(valid: Tasks) -> Tasks:
-    """At most `ENOUGH` tasks; few without an order more than once, each time with another order
-    drawn.
+def _repeated(valid: Tasks) -> Tasks:
+    """At most `MAX_TASKS` tasks; if these are few and have no order, each is repeated in other
+    random orders.
     """
-    some = valid.take(np.arange(min(len(valid), ENOUGH)))
-    times = min(TIMES, ENOUGH // max(len(some), 1))
-    if some.ordered or times < 2:
-        return some
-    again = valid.take(np.tile(np.arange(len(some)), times))
-    return replace(again, events=again.events.shuffled(np.random.default_rng(0)))
+    first = valid.take(np.arange(min(len(valid), MAX_TASKS)))
+    times = min(MAX_REPEATS, MAX_TASKS // max(len(first), 1))
+    if first.ordered or times < 2:
+        return first
+    repeated = valid.take(np.tile(np.arange(len(first)), times))
+    return replace(repeated, events=repeated.events.shuffled(np.random.default_rng(0)))

@@ -4,7 +4,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from warmstart.evaluation.evaluate import NAMES
-from warmstart.evaluation.interest_drift import AT, CLICKS, FROZEN
+from warmstart.evaluation.interest_drift import CLICKS, CUTOFF, FROZEN_AFTER
 from warmstart.experiments.results import TRIVIAL_BASELINE, Results, Row
 
 BASELINE_GREYS = ("#6b7280", "#9ca3af", "#78716c", "#a8a29e", "#64748b")
@@ -31,8 +31,8 @@ MAX_BANDS = 8  # the bands of more learners than these would hide each other
 
 def line_styles(report: Results) -> dict[str, dict[str, str]]:
     """Learner -> colour and dash of its line: baselines are grey and dashed."""
-    baselines = [row.learner for row in report.ordered_rows if row.kind == "classic"]
-    others = [row.learner for row in reversed(report.ordered_rows) if row.kind != "classic"]
+    baselines = [row.learner for row in report.ordered_rows if row.kind == "baseline"]
+    others = [row.learner for row in reversed(report.ordered_rows) if row.kind != "baseline"]
     greys = {
         name: {"color": BASELINE_GREYS[i % len(BASELINE_GREYS)], "dash": DASHES[i % len(DASHES)]}
         for i, name in enumerate(baselines)
@@ -73,7 +73,7 @@ def _add_curve(
             x=x + x[::-1], y=outline, mode="none", hoverinfo="skip", showlegend=False,
             fill="toself", fillcolor=style["color"], opacity=0.10, **common,
         )  # fmt: skip
-    width = 1.2 if not leads else 1.8 if row.kind == "classic" else 2.6
+    width = 1.2 if not leads else 1.8 if row.kind == "baseline" else 2.6
     figure.add_scatter(
         x=x, y=[one.mean for one in intervals], name=row.learner, mode="lines+markers",
         line={**style, "width": width}, marker={"size": 6 if leads else 3},
@@ -86,8 +86,8 @@ def _leaders(report: Results) -> set[str]:
     rows = report.ordered_rows
     if len(rows) <= MAX_BANDS:
         return {row.learner for row in rows}
-    baselines = [row.learner for row in rows if row.kind == "classic"]
-    others = [row.learner for row in rows if row.kind != "classic"]
+    baselines = [row.learner for row in rows if row.kind == "baseline"]
+    others = [row.learner for row in rows if row.kind != "baseline"]
     return {*baselines[-2:], *others[-2:], TRIVIAL_BASELINE[report.objective]}
 
 
@@ -114,9 +114,9 @@ def cost_figure(report: Results) -> go.Figure:
 def drift_figure(report: Results) -> go.Figure:
     """Recall by clicks on intact sessions, after another session, and with a frozen state."""
     panels = {
-        "cohort": "intact sessions",
-        "spliced": "after a different session",
-        "frozen": f"clicks after the first {FROZEN} ignored",
+        "intact": "intact sessions",
+        "concatenated": "after a different session",
+        "frozen": f"clicks after the first {FROZEN_AFTER} ignored",
     }
     figure = make_subplots(rows=1, cols=3, shared_yaxes=True, subplot_titles=list(panels.values()))
     styles, x = line_styles(report), [str(clicks) for clicks in range(1, CLICKS + 1)]
@@ -126,11 +126,11 @@ def drift_figure(report: Results) -> go.Figure:
                 x=x, y=getattr(row.interest, panel), row=1, col=column,
                 name=row.learner, legendgroup=row.learner, showlegend=column == 1,
                 mode="lines+markers", marker={"size": 4},
-                line={**styles[row.learner], "width": 1.2 if row.kind == "classic" else 2.6},
+                line={**styles[row.learner], "width": 1.2 if row.kind == "baseline" else 2.6},
             )  # fmt: skip
     figure.update_layout(hovermode="x unified")
     figure.update_xaxes(title="clicks", type="category")
-    figure.update_yaxes(title=f"Recall@{AT} of the next click", col=1)
+    figure.update_yaxes(title=f"Recall@{CUTOFF} of the next click", col=1)
     return apply_layout(figure).update_layout(margin={"t": 40})
 
 

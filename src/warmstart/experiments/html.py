@@ -9,7 +9,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from warmstart.evaluation.evaluate import NAMES
-from warmstart.evaluation.interest_drift import CLICKS, RECOVERED, Interest
+from warmstart.evaluation.interest_drift import CLICKS, RECOVERY_SHARE, InterestDrift
 from warmstart.experiments.charts import cost_figure, drift_figure, quality_figure
 from warmstart.experiments.results import Comparison, Results, Row, metric_sign
 from warmstart.experiments.tables import format_count, format_metric
@@ -54,7 +54,7 @@ def render_figure(title: str, summary: str, figure: go.Figure) -> str:
 
 def summary(report: Results) -> str:
     """One sentence: the best learner, and its gain over the baselines at 1 and 10 known events."""
-    challengers = [row for row in report.ordered_rows if row.kind != "classic"]
+    challengers = [row for row in report.ordered_rows if row.kind != "baseline"]
     if not challengers:
         return "Only baselines were compared."
     best = challengers[-1].learner
@@ -157,8 +157,8 @@ def _drift(report: Results) -> dict[str, Any] | None:
     explanation = (
         f"{rows[0][1].sessions:,} sessions of more than {CLICKS} clicks. In the second test "
         "another session is put in front of each; a learner has recovered when it finds "
-        f"{100 * RECOVERED:.0f} % of what it finds without. In the third test the learner ignores "
-        "the later clicks."
+        f"{100 * RECOVERY_SHARE:.0f} % of what it finds without. In the third test the learner "
+        "ignores the later clicks."
     )
     heads = (
         "learner",
@@ -177,8 +177,8 @@ def _drift(report: Results) -> dict[str, Any] | None:
     }
 
 
-def _drift_cells(found: Interest) -> list[str]:
-    recalls = (found.cohort[-1], found.frozen[-1], found.spliced[0])
+def _drift_cells(found: InterestDrift) -> list[str]:
+    recalls = (found.intact[-1], found.frozen[-1], found.concatenated[0])
     recovery = str(found.recovery or f"more than {CLICKS}")
     return [*(format_metric(float(value)) for value in recalls), recovery]
 

@@ -18,11 +18,11 @@ from warmstart.evaluation.bootstrap import (
     resampled_means,
 )
 from warmstart.evaluation.evaluate import HEADLINE, Objective
-from warmstart.evaluation.interest_drift import Interest
+from warmstart.evaluation.interest_drift import InterestDrift
 from warmstart.experiments.required_baselines import required_baselines
-from warmstart.training.tuning import Role
+from warmstart.training.requests import Role
 
-KINDS: tuple[Role, ...] = ("classic", "transfer", "meta")
+KINDS: tuple[Role, ...] = ("baseline", "transfer", "meta")
 """The order of the groups in a table."""
 TRIVIAL_BASELINE = {"ranking": "popularity", "rating": "bias"}
 """By objective: the baseline without a model; a learner should be better from two events on."""
@@ -65,7 +65,7 @@ class Row:
     settings: Mapping[str, Any]
     training: str
     """How the training ended; empty for a closed form."""
-    interest: Interest | None = None
+    interest: InterestDrift | None = None
     """Recall while the interest of a session changes; None if it was not measured."""
 
 
@@ -142,7 +142,7 @@ class Results:
 
     def best_baseline(self, shots: int) -> Row:
         """The baseline with the best mean of the headline metric."""
-        return _best([row for row in self.rows if row.kind == "classic"], self.headline, shots)
+        return _best([row for row in self.rows if row.kind == "baseline"], self.headline, shots)
 
     @cached_property
     def intervals(self) -> dict[tuple[str, str, int], Interval]:
@@ -162,7 +162,7 @@ class Results:
     @cached_property
     def against_best_baseline(self) -> list[Comparison]:
         """Every other learner against the best baseline at each k, paired over tasks."""
-        challengers = [row for row in self.rows if row.kind != "classic"]
+        challengers = [row for row in self.rows if row.kind != "baseline"]
         if not challengers:
             return []
         found = [one for k in self.shots for one in self._against_best_baseline(challengers, k)]

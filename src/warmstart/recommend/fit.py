@@ -7,24 +7,24 @@ from typing import Any
 
 from warmstart.arrays import aligned
 from warmstart.data.interactions import Interactions
-from warmstart.durations import seconds
-from warmstart.evaluation.conformal import ErrorBars
+from warmstart.durations import parse_duration
+from warmstart.evaluation.conformal import ConformalIntervals
 from warmstart.evaluation.evaluate import Objective
 from warmstart.evaluation.validation import overall
 from warmstart.explain.user_groups import Tastes
 from warmstart.recommend.recommender import Recommender, from_log
 from warmstart.tasks.scenarios import DEPLOY, NO_OPTIONS, ScenarioOptions, cut, seen_by
 from warmstart.training.outer_loop import Progress
-from warmstart.training.registry import AUTO, restore
+from warmstart.training.registry import LearnerLike, restore
 from warmstart.training.registry import fit as fit_learner
-from warmstart.training.search import select
-from warmstart.training.tuning import Fitted, Order
+from warmstart.training.requests import FitRequest, Fitted
+from warmstart.training.search_result import AUTO
 
 
 def fit(
     log: Interactions,
     *,
-    learner: str = AUTO,
+    learner: LearnerLike = AUTO,
     scenario: str = "user",
     options: ScenarioOptions = NO_OPTIONS,
     objective: Objective = "ranking",
@@ -40,50 +40,43 @@ def fit(
     `scenario` says what a task is, and what is new to it: a user, an item (users are recommended
     for it), a session, or a user of other domains in the target of `options`.
 
-    `learner` is a name of `recipes.RECIPES`, or "auto" for those that are best on validation, by
-    the number of known events. `budget` is in seconds, or a text as "60s" or "10m". `checkpoint`
+    `learner` is a name (docs/learners.md), "auto" for those that are best on validation, by the
+    number of known events, a learner of your own (the class, or "module:Class"), or a recipe. `budget` is in seconds, or a text as "60s" or "10m". `checkpoint`
     names a file from which a killed run goes on.
     """
-    order = Order(
+    request = FitRequest(
         split=cut(log, scenario, seed=seed, shares=DEPLOY, options=options),
         objective=objective,
         seed=seed,
         settings=settings or {},
-        seconds=seconds(budget),
+        seconds=parse_duration(budget),
         checkpoint=checkpoint,
         progress=progress,
     )
-    if learner != AUTO:
-        return _recommender(log, order, fit_learner(learner, order), scenario, options)
-    race = select(order)
-    return _recommender(
-        log, order, race.fitted, scenario, options, choice=race.explained, race=race.to_list()
-    )
+    return _recommender(log, request, fit_learner(learner, request), scenario, options)
 
 
 def _recommender(
     log: Interactions,
-    order: Order,
+    request: FitRequest,
     fitted: Fitted,
     scenario: str,
     options: ScenarioOptions,
-    **facts: Any,
 ) -> Recommender:
     arrays = {name: aligned(array) for name, array in fitted.scorer.arrays().items()}
-    scorer = restore(
-        fitted.learner, arrays, fitted.settings
-    )  # as it will be loaded: the same bits in both
+    # restored as it will be loaded, so that both score alike to the last bit
+    scorer = restore(fitted.learner, arrays, fitted.settings)
     return from_log(
         seen_by(scenario, log),
         scorer=scorer,
         learner=fitted.learner,
-        objective=order.objective,
+        objective=request.objective,
         settings=fitted.settings,
-        profile_columns=order.split.profile_columns,
-        among=order.split.train.question.among,
-        tastes=Tastes.fit(order.split.train, order.split.items),
-        error_bars=ErrorBars.fit(scorer, order.split.valid)
-        if order.objective == "rating"
+        profile_columns=request.split.profile_columns,
+        among=request.split.train.question.among,
+        tastes=Tastes.fit(request.split.train, request.split.items),
+        error_bars=ConformalIntervals.fit(scorer, request.split.valid)
+        if request.objective == "rating"
         else None,
         facts={
             "data": {
@@ -95,12 +88,12 @@ def _recommender(
             "data_fingerprint": log.fingerprint(),
             "scenario": scenario,
             "options": {**asdict(options), "sources": list(options.sources)},
-            "seed": order.seed,
-            "train_tasks": len(order.split.train),
-            "valid_tasks": len(order.split.valid),
+            "seed": request.seed,
+            "train_tasks": len(request.split.train),
+            "valid_tasks": len(request.split.valid),
             "valid_quality": {str(shots): value for shots, value in fitted.valid.items()},
             "valid_mean": overall(fitted.valid),
             "fit_seconds": round(fitted.fit_seconds + fitted.tune_seconds, 3),
-            **facts,
+            **fitted.facts,
         },
     )

@@ -17,7 +17,7 @@ from warmstart.data.features.table import Features
 from warmstart.data.files import Source
 from warmstart.data.interactions import Id, Interactions, Vocabulary
 from warmstart.errors import UnknownItem, UsageError, sample_of
-from warmstart.evaluation.conformal import Bars, ErrorBars
+from warmstart.evaluation.conformal import Bounds, ConformalIntervals
 from warmstart.evaluation.evaluate import Objective
 from warmstart.explain.attribution import Known
 from warmstart.explain.explanation import Explanation, Person, explained, reasoned
@@ -63,7 +63,7 @@ class Recommender:
     """
     among: Int64[np.ndarray, "C"] | None = field(default=None, repr=False)
     """The codes of the items that are recommended, rising; None where all are."""
-    error_bars: ErrorBars | None = field(default=None, repr=False)
+    error_bars: ConformalIntervals | None = field(default=None, repr=False)
     """Of ratings; None where events are ranked."""
     tastes: Tastes | None = field(default=None, repr=False)
     """What groups of training tasks met; None where there were too few to show."""
@@ -158,7 +158,7 @@ class Recommender:
             )
         codes = codes[codes >= 0]
         state = self.scorer.adapt(*together([heard]))
-        bars = self.error_bars.of(self.scorer, state, codes)
+        bars = self.error_bars.bounds(self.scorer, state, codes)
         found = described(
             codes, self.scorer.score(state, codes)[0], bars, self.items, self._properties
         )
@@ -276,7 +276,7 @@ class Recommender:
             for answer, request, known, own in zip(answers, requests, heard, lists, strict=True)
         ]
 
-    def _bars(self, state: State, lists: Sequence[Listed]) -> Bars | None:
+    def _bars(self, state: State, lists: Sequence[Listed]) -> Bounds | None:
         """The error bars of all items of T lists, one list after the other."""
         if self.error_bars is None:
             return None
@@ -284,8 +284,8 @@ class Recommender:
         listed = np.zeros(codes.shape, dtype=bool)
         for place, one in enumerate(lists):
             codes[place, : len(one.items)], listed[place, : len(one.items)] = one.items, True
-        bars = self.error_bars.of(self.scorer, state, codes)
-        return Bars(bars.low[listed][None], bars.high[listed][None])
+        bars = self.error_bars.bounds(self.scorer, state, codes)
+        return Bounds(bars.low[listed][None], bars.high[listed][None])
 
     def _with_reasons(self, answer: Answer, person: Person, own: Listed) -> Answer:
         found = reasoned(
@@ -329,7 +329,7 @@ def load(folder: str | Path) -> Recommender:
         tastes=tastes,
         error_bars=None
         if manifest["error_bars"] is None
-        else ErrorBars.restore(manifest["error_bars"]),
+        else ConformalIntervals.restore(manifest["error_bars"]),
     )
 
 

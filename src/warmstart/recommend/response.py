@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from warmstart.data.interactions import Id, Vocabulary
-from warmstart.evaluation.conformal import Bars
+from warmstart.evaluation.conformal import Bounds
 from warmstart.explain.reasons import Reason, title_column
 from warmstart.explain.sentences import sentence
 
@@ -120,7 +120,7 @@ class Properties:
 def described(
     codes: np.ndarray,
     scores: np.ndarray,
-    bars: Bars | None,
+    bars: Bounds | None,
     items: Vocabulary,
     properties: Properties,
     chances: Sequence[tuple[float | None, float]] | None = None,

@@ -1,4 +1,4 @@
-"""Calibration: zero for who is right about being unsure, and the distance from it for others."""
+"""Calibration: zero error for correct probabilities, and the distance from them for others."""
 
 import numpy as np
 import pytest
@@ -10,10 +10,8 @@ from warmstart.scorer import Capabilities, Posterior
 from warmstart.tasks.tasks import Examples, Tasks
 
 
-class Coin:
-    """A scorer of known mistakes: its scores are the given ones, and a sample adds a draw of the
-    given spread.
-    """
+class GivenScores:
+    """A scorer with given scores; a sample of its posterior adds a draw of the given spread."""
 
     def __init__(self, scores, *, noise=0.0, spread=0.0):
         self.scores, self.noise, self.spread = np.asarray(scores, dtype=np.float32), noise, spread
@@ -49,19 +47,19 @@ def tasks(rows, values=None):
 
 def test_expected_error_is_that_of_ten_equally_full_bins():
     rng = np.random.default_rng(0)
-    sure = rng.random(97)
-    right = (rng.random(97) < 0.5 * sure).astype(float)
-    order = np.argsort(sure)
+    confidence = rng.random(97)
+    hit = (rng.random(97) < 0.5 * confidence).astype(float)
+    order = np.argsort(confidence)
     sizes = [10] * 7 + [9] * 3
     expected, first = 0.0, 0
     for size in sizes:
         rows = order[first : first + size]
-        expected += size / 97 * abs(sure[rows].mean() - right[rows].mean())
+        expected += size / 97 * abs(confidence[rows].mean() - hit[rows].mean())
         first += size
-    assert expected_error(sure, right) == pytest.approx(expected)
+    assert expected_error(confidence, hit) == pytest.approx(expected)
 
 
-def test_who_is_right_about_being_unsure_has_no_error():
+def test_correct_probabilities_have_no_error():
     assert expected_error(np.full(40, 0.25), np.tile([1.0, 0.0, 0.0, 0.0], 10)) == pytest.approx(
         0.0, abs=0.2
     )
@@ -72,9 +70,9 @@ def test_who_is_right_about_being_unsure_has_no_error():
     )
 
 
-def test_the_ten_best_items_are_believed_as_much_as_their_softmax_says():
+def test_the_probability_of_the_ten_best_items_is_that_of_the_softmax():
     scores = np.log(np.r_[np.full(10, 4.0), np.full(60, 1.0)])  # the ten best hold 40 of 100
-    scorer = Coin(scores)
+    scorer = GivenScores(scores)
     hits = [
         [0, 20, 30, 1, 40],
         [20, 30, 40, 50, 60],
@@ -84,15 +82,15 @@ def test_the_ten_best_items_are_believed_as_much_as_their_softmax_says():
     assert found == {0: pytest.approx((0.0 + 0.4 + 0.6) / 3, abs=1e-6)}
 
 
-def test_what_is_in_the_support_is_neither_believed_nor_counted():
+def test_the_support_has_no_probability_and_counts_as_no_hit():
     scores = np.log(np.r_[np.full(10, 4.0), np.full(60, 1.0)])
-    found = calibration(Coin(scores), tasks([[0, 20, 1]]), objective="ranking", shots=[1])
+    found = calibration(GivenScores(scores), tasks([[0, 20, 1]]), objective="ranking", shots=[1])
     # without item 0 the ten best hold nine of the good items and one of the others: 37 of 96
     assert found[1] == pytest.approx(abs(37 / 96 - 0.5), abs=0.01)
 
 
-def test_chances_are_averaged_over_draws():
-    class Torn(Coin):
+def test_probabilities_are_averaged_over_samples():
+    class OneOfTwo(GivenScores):
         def sample(self, state, rng):
             return 12.0 * (rng.random(state.shape) < 0.5)
 
@@ -103,22 +101,22 @@ def test_chances_are_averaged_over_draws():
             ).astype(np.float32)
 
     found = calibration(
-        Torn(np.zeros(50_000)), tasks([[0]] * 1), objective="ranking", shots=[0], seed=3
+        OneOfTwo(np.zeros(50_000)), tasks([[0]] * 1), objective="ranking", shots=[0], seed=3
     )
-    assert 0.1 < found[0] < 0.9  # sure in some draws, ignorant in the others
+    assert 0.1 < found[0] < 0.9  # certain in some samples, uniform in the others
 
 
 @pytest.mark.parametrize(("noise", "spread"), [(1.0, 0.0), (0.6, 0.8)])
-def test_ratings_that_fall_as_predicted_have_no_error(noise, spread):
+def test_ratings_distributed_as_predicted_have_no_error(noise, spread):
     at = norm.ppf((np.arange(400) + 0.5) / 400)
     rows, values = [list(range(400))], [at + 3.0]
     tasks_ = tasks(rows * 20, values * 20)
-    scorer = Coin(np.full(400, 3.0), noise=noise, spread=spread)
+    scorer = GivenScores(np.full(400, 3.0), noise=noise, spread=spread)
     assert calibration(scorer, tasks_, objective="rating", shots=[0], queries=400)[0] < 0.05
-    overconfident = Coin(np.full(400, 3.0), noise=0.2, spread=0.0)
+    overconfident = GivenScores(np.full(400, 3.0), noise=0.2, spread=0.0)
     assert calibration(overconfident, tasks_, objective="rating", shots=[0], queries=400)[0] > 0.15
 
 
-def test_a_scorer_that_cannot_sample_has_no_calibration(split):
+def test_a_scorer_without_a_posterior_has_no_calibration(split):
     popularity = Popularity.fit(split.train, items=split.items)
     assert calibration(popularity, split.test, objective="ranking", shots=[0, 1]) == {}

@@ -1,5 +1,5 @@
-"""Error bars: they hold as many ratings as they say, whatever the scorer believes; predictions stay
-on the scale.
+"""Conformal intervals hold as many ratings as promised, whatever the scorer predicts; point
+predictions stay on the scale.
 """
 
 import json
@@ -11,7 +11,12 @@ import pytest
 
 import warmstart as ws
 from warmstart.errors import UsageError
-from warmstart.evaluation.conformal import COVERED, ErrorBars, covered, spread
+from warmstart.evaluation.conformal import (
+    COVERAGE,
+    ConformalIntervals,
+    coverage,
+    standard_deviation,
+)
 from warmstart.scorer import Capabilities
 from warmstart.tasks.tasks import Examples, Tasks
 
@@ -19,7 +24,7 @@ ITEMS = 40
 
 
 class Level:
-    """Everybody rates everything like this."""
+    """Predicts the same rating for every user and item."""
 
     items = ITEMS
     capabilities = Capabilities()
@@ -34,8 +39,8 @@ class Level:
         return {}
 
 
-class Doubtful(Level):
-    """This knows that odd items are ten times as hard to foresee, but not how hard that is."""
+class OddItemsVary(Level):
+    """Says that odd items vary ten times as much, but not in which units."""
 
     @property
     def capabilities(self):
@@ -53,60 +58,64 @@ def ratings(rng: np.random.Generator, users: int = 400) -> Tasks:
     return Tasks(Examples(item, value.astype(np.float32), 25 * np.arange(users + 1)), ordered=False)
 
 
-@pytest.mark.parametrize("scorer", [Level(), Doubtful()])
-def test_as_many_ratings_as_said_lie_within_their_bars(scorer):
+@pytest.mark.parametrize("scorer", [Level(), OddItemsVary()])
+def test_the_intervals_have_the_promised_coverage(scorer):
     rng = np.random.default_rng(0)
-    bars = ErrorBars.fit(scorer, ratings(rng), shots=[0, 5])
-    shares = covered(scorer, ratings(rng), bars, shots=[0, 5])
+    intervals = ConformalIntervals.fit(scorer, ratings(rng), shots=[0, 5])
+    shares = coverage(scorer, ratings(rng), intervals, shots=[0, 5])
     assert {k: values.mean() for k, values in shares.items()} == pytest.approx(
-        {0: COVERED, 5: COVERED}, abs=0.02
+        {0: COVERAGE, 5: COVERAGE}, abs=0.02
     )
 
 
-def test_who_says_where_it_is_unsure_has_bars_as_wide_as_needed_there():
-    scorer, items = Doubtful(), np.arange(ITEMS)
-    bars = ErrorBars.fit(scorer, ratings(np.random.default_rng(0)), shots=[0])
-    low, high = bars.of(scorer, 1, items)
+def test_a_scorer_with_standard_deviations_has_wide_intervals_only_where_ratings_vary():
+    scorer, items = OddItemsVary(), np.arange(ITEMS)
+    intervals = ConformalIntervals.fit(scorer, ratings(np.random.default_rng(0)), shots=[0])
+    low, high = intervals.bounds(scorer, 1, items)
     wide = (high - low)[0]
     assert wide[1] > 5 * wide[0]
-    assert bars.width == pytest.approx(
+    assert intervals.width == pytest.approx(
         0.128, abs=0.02
-    )  # 1.28 standard deviations on either side, of 0.1
+    )  # 1.28 standard deviations of 0.1 on either side
 
 
-def test_bars_end_where_ratings_do_and_predictions_are_ratings_that_people_give():
+def test_intervals_end_where_ratings_do_and_point_predictions_are_on_the_scale():
     tasks = ratings(np.random.default_rng(0))
     stars = replace(
         tasks, events=replace(tasks.events, value=np.clip(np.round(tasks.events.value), 1, 5))
     )
-    bars = ErrorBars.fit(Level(), stars, shots=[0])
-    assert bars.levels == (1.0, 2.0, 3.0, 4.0, 5.0)
-    low, high = replace(bars, width=9.0).of(Level(), 2, np.arange(3))
+    intervals = ConformalIntervals.fit(Level(), stars, shots=[0])
+    assert intervals.levels == (1.0, 2.0, 3.0, 4.0, 5.0)
+    low, high = replace(intervals, width=9.0).bounds(Level(), 2, np.arange(3))
     assert (low == 1).all() and (high == 5).all()
     guesses = np.array([[-4.0, 1.4, 1.6, 3.49, 3.51, 9.0]], dtype=np.float32)
-    assert bars.middle(guesses).tolist() == [[1, 1, 2, 3, 4, 5]]
-    free = ErrorBars.fit(Level(), tasks, shots=[0])
-    assert free.levels == () and free.middle(np.float32([[3.3, 99]])).tolist()[0][
+    assert intervals.point_prediction(guesses).tolist() == [[1, 1, 2, 3, 4, 5]]
+    free = ConformalIntervals.fit(Level(), tasks, shots=[0])
+    assert free.levels == () and free.point_prediction(np.float32([[3.3, 99]])).tolist()[0][
         0
     ] == pytest.approx(3.3)
-    assert free.middle(np.float32([[99]])).item() == pytest.approx(tasks.events.value.max())
+    assert free.point_prediction(np.float32([[99]])).item() == pytest.approx(
+        tasks.events.value.max()
+    )
 
 
-def test_the_middle_star_has_less_absolute_error_than_the_mean():
+def test_the_median_rating_has_less_absolute_error_than_the_mean():
     rng = np.random.default_rng(1)
     mean = rng.uniform(1, 5, (1, 20_000)).astype(np.float32)
     stars = np.clip(np.round(mean + 0.9 * rng.standard_normal(mean.shape)), 1, 5)
-    bars = ErrorBars(1.0, (1.0, 2.0, 3.0, 4.0, 5.0), 1.0, 5.0)
-    assert np.abs(bars.middle(mean) - stars).mean() < np.abs(mean - stars).mean() - 0.02
+    intervals = ConformalIntervals(1.0, (1.0, 2.0, 3.0, 4.0, 5.0), 1.0, 5.0)
+    assert (
+        np.abs(intervals.point_prediction(mean) - stars).mean() < np.abs(mean - stars).mean() - 0.02
+    )
 
 
 def test_saved_and_restored_they_are_the_same():
-    bars = ErrorBars.fit(Level(), ratings(np.random.default_rng(0)), shots=[0])
-    assert ErrorBars.restore(json.loads(json.dumps(bars.to_dict()))) == bars
+    intervals = ConformalIntervals.fit(Level(), ratings(np.random.default_rng(0)), shots=[0])
+    assert ConformalIntervals.restore(json.loads(json.dumps(intervals.to_dict()))) == intervals
 
 
-def test_a_scorer_that_does_not_say_is_as_unsure_of_all():
-    assert (spread(Level(), 2, np.arange(4)) == 1).all()
+def test_a_scorer_without_standard_deviations_has_equal_ones():
+    assert (standard_deviation(Level(), 2, np.arange(4)) == 1).all()
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +135,7 @@ def model(request, log):
     return ws.fit(log, learner=request.param, objective="rating")
 
 
-def test_a_recommender_of_ratings_predicts_them_with_error_bars(model, tmp_path):
+def test_a_recommender_of_ratings_predicts_them_with_intervals(model, tmp_path):
     answer = model.predict({0: 5.0, 2: 5.0, 1: 2.0, 3: 2.0}, [4, 5, 4])
     assert [found.item for found in answer.items] == [4, 5, 4] and answer.used == 4
     for found in answer.items:
@@ -140,7 +149,7 @@ def test_a_recommender_of_ratings_predicts_them_with_error_bars(model, tmp_path)
     )
 
 
-def test_recommended_ratings_come_with_their_bars(model):
+def test_recommended_ratings_come_with_their_intervals(model):
     found = model.recommend({0: 5.0, 1: 2.0}, 3).to_dict()["items"]
     assert all(item["low"] <= item["high"] for item in found) and len(found) == 3
 

@@ -1,6 +1,4 @@
-"""Evaluation: the right tasks, the right candidates, and a comparison that keeps the classics
-beside it.
-"""
+"""Evaluation: tasks, candidates, and comparisons with all required baselines."""
 
 from collections.abc import Callable
 
@@ -19,7 +17,7 @@ SHORT = {"steps": 40, "validate_every": 40, "dim": 16, "inner_rate": 1.0, "inner
 
 
 class Oracle:
-    """This knows the future of every task, told apart by the first item of its support."""
+    """Knows the future of each task, which the first item of its support identifies."""
 
     capabilities = Capabilities()
 
@@ -33,14 +31,14 @@ class Oracle:
         scores = np.zeros((len(state), self.items), dtype=np.float32)
         for task, first in enumerate(state):
             scores[task, self.future[first]] = 1.0
-            scores[task, first] = 9.0  # what is known would rank first if it were a candidate
+            scores[task, first] = 9.0  # the support would rank first if it were a candidate
         return scores[:, items]
 
     def arrays(self):
         return {}
 
 
-def test_who_knows_the_future_gets_full_marks_and_the_support_is_no_candidate(examples):
+def test_an_oracle_has_perfect_metrics_and_the_support_is_no_candidate(examples):
     rows = [[0, 5, 6, 7], [1, 8, 9], [2, 4, 3, 10]]
     oracle = Oracle(12, {row[0]: row[1:] for row in rows})
     outcome = evaluate(oracle, Tasks(examples(rows), ordered=True), shots=[1])
@@ -48,7 +46,7 @@ def test_who_knows_the_future_gets_full_marks_and_the_support_is_no_candidate(ex
     assert outcome.values["mrr"][1].tolist() == [1.0, 1.0, 1.0]
 
 
-def test_only_tasks_that_have_something_left_are_judged(examples):
+def test_only_tasks_with_a_query_are_evaluated(examples):
     rows = [[0, 5, 6, 7], [1, 8, 9], [2, 4, 3, 10]]
     oracle = Oracle(12, {row[0]: row[1:] for row in rows})
     outcome = evaluate(oracle, Tasks(examples(rows), ordered=True), shots=[1, 3, 9])
@@ -62,15 +60,17 @@ def test_a_scorer_that_gives_no_numbers_is_our_mistake(examples):
         evaluate(oracle, Tasks(examples([[0, 1, 2]]), ordered=True), shots=[1])
 
 
-def test_a_comparison_adds_the_classics_and_tells_its_watcher(log):
-    said: list[str] = []
+def test_a_comparison_adds_the_baselines_and_calls_its_callbacks(log):
+    events: list[str] = []
     callbacks = ProgressCallbacks(
-        started=said.append, on_result=lambda row: said.append(f"{row.learner} done")
+        started=events.append, on_result=lambda row: events.append(f"{row.learner} done")
     )
-    report = evaluate_learners(log, ["bias", "fine-tune"], shots=[0, 3], settings=SHORT, callbacks=callbacks)
+    report = evaluate_learners(
+        log, ["bias", "fine-tune"], shots=[0, 3], settings=SHORT, callbacks=callbacks
+    )
     names = [row.learner for row in report.rows]
     assert set(names) == {"popularity", "item-knn", "ease", "als", "fine-tune", "bias"}
-    assert said == [line for name in names for line in (name, f"{name} done")]
+    assert events == [line for name in names for line in (name, f"{name} done")]
     assert all(row.peak_mb > 50 for row in report.rows)
 
 

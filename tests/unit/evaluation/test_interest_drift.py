@@ -1,6 +1,4 @@
-"""Interest: three tests of whether somebody who changes is followed, on scorers whose right figures
-are known.
-"""
+"""Interest drift: the three tests on scorers whose correct figures are known."""
 
 from dataclasses import replace
 
@@ -8,7 +6,7 @@ import numpy as np
 import pytest
 
 from warmstart.errors import DataError
-from warmstart.evaluation.interest_drift import CLICKS, FROZEN, interest
+from warmstart.evaluation.interest_drift import CLICKS, FROZEN_AFTER, interest_drift
 from warmstart.scorer import Capabilities
 from warmstart.tasks.tasks import Examples, Question, Tasks
 
@@ -17,7 +15,7 @@ CHAIN = Question(next=1, again=True)
 
 
 def chains(sessions: int, *, kinds: int = 2) -> Tasks:
-    """Session s counts upwards, in the hundred of its kind; the kinds never meet."""
+    """Session s counts upwards, in the hundred of its kind; no session has items of both kinds."""
     hundreds = np.arange(sessions) % kinds * 100
     item = (hundreds[:, None] + (np.arange(sessions) // kinds * 7)[:, None] + np.arange(LONG)) % (
         100 * kinds
@@ -31,9 +29,7 @@ def chains(sessions: int, *, kinds: int = 2) -> Tasks:
 
 
 class Counting:
-    """This expects what comes `memory` after the event that is as far back, and what is numbered
-    near it.
-    """
+    """Predicts the item `memory` after the one that is as many events back, and its neighbours."""
 
     items = ITEMS
     capabilities = Capabilities()
@@ -52,39 +48,39 @@ class Counting:
         return {}
 
 
-def test_who_looks_at_the_last_click_alone_is_back_at_once():
-    found = interest(Counting(), chains(8), chains(20))
-    assert found.cohort.tolist() == [1.0] * CLICKS == found.spliced.tolist()
+def test_a_scorer_that_reads_the_last_click_alone_recovers_at_once():
+    found = interest_drift(Counting(), chains(8), chains(20))
+    assert found.intact.tolist() == [1.0] * CLICKS == found.concatenated.tolist()
     assert found.recovery == 1 and found.sessions == 8
 
 
-def test_who_looks_further_back_takes_as_many_clicks_to_be_back():
-    found = interest(Counting(memory=4), chains(8), chains(20))
-    assert found.spliced[:3].tolist() == [0.0] * 3 and found.recovery == 4
+def test_a_scorer_that_reads_further_back_takes_as_many_clicks_to_recover():
+    found = interest_drift(Counting(memory=4), chains(8), chains(20))
+    assert found.concatenated[:3].tolist() == [0.0] * 3 and found.recovery == 4
 
 
-def test_a_frozen_state_expects_what_comes_after_the_first_clicks():
+def test_a_frozen_state_predicts_what_follows_the_first_clicks():
     class Narrow(Counting):
         def score(self, state, items):
             return (items[None, :] == state[:, None]).astype(np.float32) - (items % 100 > 60)
 
-    found = interest(Narrow(), chains(8), chains(20))
-    assert found.frozen[:FROZEN].tolist() == [1.0] * FROZEN
-    assert (found.frozen[FROZEN:] < 1.0).all() and found.cohort.tolist() == [1.0] * CLICKS
+    found = interest_drift(Narrow(), chains(8), chains(20))
+    assert found.frozen[:FROZEN_AFTER].tolist() == [1.0] * FROZEN_AFTER
+    assert (found.frozen[FROZEN_AFTER:] < 1.0).all() and found.intact.tolist() == [1.0] * CLICKS
 
 
-def test_a_session_is_joined_with_one_of_another_kind():
+def test_a_session_is_concatenated_with_one_of_another_kind():
     seen: list[Examples] = []
 
-    class Watching(Counting):
+    class Recording(Counting):
         def adapt(self, support, profile=None):
             seen.append(support)
             return super().adapt(support)
 
-    interest(Watching(), chains(10), chains(40))
-    joined = [support for support in seen if (support.counts > CLICKS).all()]
-    assert len(joined) == CLICKS
-    for clicks, support in enumerate(joined, start=1):
+    interest_drift(Recording(), chains(10), chains(40))
+    concatenated = [support for support in seen if (support.counts > CLICKS).all()]
+    assert len(concatenated) == CLICKS
+    for clicks, support in enumerate(concatenated, start=1):
         rows = support.item.reshape(10, CLICKS + clicks)
         assert ((rows[:, 0] // 100) != (rows[:, -1] // 100)).all()
 
@@ -95,4 +91,4 @@ def test_short_sessions_alone_are_refused():
     with pytest.raises(
         DataError, match="sessions of more than 8 clicks, of which there are fewer than two"
     ):
-        interest(Counting(), short, tasks)
+        interest_drift(Counting(), short, tasks)

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from warmstart.errors import UsageError
-from warmstart.evaluation.interest_drift import CLICKS, Interest
+from warmstart.evaluation.interest_drift import CLICKS, InterestDrift
 from warmstart.experiments.charts import drift_figure, quality_figure
 from warmstart.experiments.html import render_report, summary
 from warmstart.experiments.report import Report
@@ -46,7 +46,7 @@ def row(learner: str, kind: str, level: float) -> Row:
 @pytest.fixture
 def report() -> Report:
     baselines = [("popularity", 0.09), ("item-knn", 0.11), ("ease", 0.13), ("als", 0.12)]
-    rows = [row(name, "classic", level) for name, level in baselines]
+    rows = [row(name, "baseline", level) for name, level in baselines]
     rows += [row("fine-tune", "transfer", 0.115), row("ridge", "meta", 0.12)]
     rows.append(row("<b>in-context</b>", "meta", 0.15))
     facts = {
@@ -60,7 +60,8 @@ def report() -> Report:
 def test_a_report_without_the_baselines_is_refused(report):
     some = tuple(row for row in report.rows if row.learner not in ("ease", "als"))
     with pytest.raises(
-        UsageError, match="lacks the required baselines ease, als: a figure says nothing without tuned"
+        UsageError,
+        match="lacks the required baselines ease, als: a figure says nothing without tuned",
     ):
         replace(report, rows=some)
 
@@ -84,7 +85,7 @@ def test_transfer_learning_stands_between_the_baselines_and_the_meta_learners(re
 
 
 def test_a_learner_that_is_no_better_than_popularity_is_named_with_the_reason(report):
-    weak, weaker = row("weak", "meta", 0.09), row("bias", "classic", 0.05)
+    weak, weaker = row("weak", "meta", 0.09), row("bias", "baseline", 0.05)
     extended = replace(report, rows=(*report.rows, weak, weaker))
     assert report.below_trivial_baseline == {}
     assert extended.below_trivial_baseline == {
@@ -128,7 +129,7 @@ def test_the_json_has_the_documented_shape(report, tmp_path):
         and found["dataset"]["name"] == "a & b"
     )
     ease = next(result for result in found["results"] if result["learner"] == "ease")
-    assert ease["kind"] == "classic" and ease["valid"] == 0.13
+    assert ease["kind"] == "baseline" and ease["valid"] == 0.13
     assert set(ease["metrics"]) == {"ndcg@10", "recall@20", "mrr", "coverage@10"}
     assert set(ease["metrics"]["ndcg@10"]) == {str(k) for k in SHOTS}
     first = ease["metrics"]["ndcg@10"]["0"]
@@ -238,7 +239,7 @@ def test_the_summary_can_be_made_if_baselines_reach_nothing(report):
             metric: {k: np.zeros_like(v) for k, v in by_shots.items()}
             for metric, by_shots in row.values.items()
         })
-        if row.kind == "classic" else row
+        if row.kind == "baseline" else row
         for row in report.rows
     ]  # fmt: skip
     assert "after one known event the best baseline, popularity, reaches 0" in summary(
@@ -254,8 +255,8 @@ def _plotly() -> str:
 
 def test_a_page_of_sessions_shows_how_each_learner_follows_an_interest(report):
     curve = np.linspace(0.3, 0.5, CLICKS)
-    found = Interest(
-        cohort=curve, frozen=curve - 0.1, spliced=np.linspace(0.1, 0.5, CLICKS), sessions=321
+    found = InterestDrift(
+        intact=curve, frozen=curve - 0.1, concatenated=np.linspace(0.1, 0.5, CLICKS), sessions=321
     )
     rows = tuple(replace(one, interest=found) for one in report.rows)
     rows += tuple(
