@@ -42,7 +42,7 @@ from warmstart.tasks.scenarios import BENCHMARK, cut
 from warmstart.tasks.tasks import Split
 from warmstart.training import registry as recipes
 from warmstart.training.registry import RECIPES
-from warmstart.training.tuning import Order
+from warmstart.training.requests import FitRequest
 
 SETS = "ml-100k,lastfm-hetrec2011"
 LEARNERS = [
@@ -85,24 +85,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    rows: list[dict[str, Any]] = []
-    for name in filter(None, arguments.sets.split(",")):
-        split = cut(ws.read(arguments.data / name), "user", seed=arguments.seed, shares=BENCHMARK)
-        for learner in arguments.learners.split(","):
-            with TrainingProgress(Console(stderr=True)) as training:
-                training.callbacks.on_start(learner)
-                order = Order(
-                    split,
-                    seed=arguments.seed,
-                    seconds=arguments.budget,
-                    progress=training.callbacks.on_step,
-                )
-                scorer = recipes.fit(learner, order).scorer
-            rows.append(
-                {"set": name, "learner": learner, **evaluated(scorer, split, arguments.users)}
-            )
-            show(rows[-1:])
-        show([row for row in rows if row["set"] == name])
+    sets = [name for name in arguments.sets.split(",") if name]
+    rows = [row for name in sets for row in rows_of(name, arguments)]
     latency = milliseconds_explained()
     found = {
         "benchmark": "explain",
@@ -114,8 +98,28 @@ def main() -> None:
     }
     for one in found["targets"]:
         print(f"{one['name']}: {one['value']:.4g}, target {one['target']:g}, met: {one['met']}")
-    folders = [arguments.data / name for name in arguments.sets.split(",") if name]
-    write_result(arguments.json, found, folders)
+    write_result(arguments.json, found, [arguments.data / name for name in sets])
+
+
+def rows_of(name: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """The rows of all learners on one data set, which are printed."""
+    split = cut(ws.read(arguments.data / name), "user", seed=arguments.seed, shares=BENCHMARK)
+    rows: list[dict[str, Any]] = []
+    for learner in arguments.learners.split(","):
+        with TrainingProgress(Console(stderr=True)) as training:
+            training.callbacks.on_start(learner)
+            request = FitRequest(
+                split,
+                seed=arguments.seed,
+                seconds=arguments.budget,
+                progress=training.callbacks.on_step,
+            )
+            scorer = recipes.fit(learner, request).scorer
+        measured = evaluated(scorer, split, arguments.users)
+        rows.append({"set": name, "learner": learner, **measured})
+        show(rows[-1:])
+    show(rows)
+    return rows
 
 
 def evaluated(scorer: Scorer, split: Split, users: int) -> dict[str, Any]:
@@ -223,9 +227,9 @@ def attention(scorer: Any, case: Case) -> np.ndarray:
 def figures(scorer: Scorer, case: Case, order: np.ndarray) -> np.ndarray:
     """Deletion, insertion, sufficiencies and comprehensiveness of an order of events."""
     known, item, excluded = case.known, case.item, case.excluded
-    place = np.argsort(order)
+    position = np.argsort(order)
     kept = np.stack(
-        [np.ones(len(order), dtype=bool), *(place < kept for kept in KEPT), place >= KEPT[0]]
+        [np.ones(len(order), dtype=bool), *(position < kept for kept in KEPT), position >= KEPT[0]]
     )
     gains = discount(ranks(scorer, known, kept, np.full(len(kept), item), excluded))
     shares = [*(gains[1:-1] / gains[0]), 1 - gains[-1] / gains[0]]
@@ -273,16 +277,17 @@ def difference(scorer: Scorer, case: Case) -> float:
     """The largest difference of an attribution to adaptation without the event."""
     codes = np.concatenate([[case.item], case.comparison_items])
 
-    def lead(known: Known) -> float:
+    def margin(known: Known) -> float:
         scores = scorer.score(scorer.adapt(known.support, known.profile), codes)[0].astype(
             np.float64
         )
         return float(scores[0] - scores[1:].mean())
 
-    whole, places = lead(case.known), np.arange(SHOTS)
+    margin_of_all, events = margin(case.known), np.arange(SHOTS)
     lost = [
-        whole - lead(case.known._replace(support=copies(case.known.support, (places != p)[None])))
-        for p in places
+        margin_of_all
+        - margin(case.known._replace(support=copies(case.known.support, (events != p)[None])))
+        for p in events
     ]
     return float(np.abs(case.found.events[0] - lost).max())
 
@@ -309,9 +314,13 @@ def milliseconds_explained() -> dict[str, float]:
     rng = np.random.default_rng(0)
     ids = np.array(shop.items.ids.to_list())
     histories = [rng.choice(ids, HISTORY, replace=False).tolist() for _ in range(WARM + TIMED)]
-    plain = timed(lambda history: model.recommend(history, 10), histories)
-    told = timed(lambda history: model.recommend(history, 10, explain=True), histories)
-    return {"items": float(len(ids)), **plain_and(plain, "plain"), **plain_and(told, "explained")}
+    plain_ms = timed(lambda history: model.recommend(history, 10), histories)
+    explained_ms = timed(lambda history: model.recommend(history, 10, explain=True), histories)
+    return {
+        "items": float(len(ids)),
+        **percentiles(plain_ms, "plain"),
+        **percentiles(explained_ms, "explained"),
+    }
 
 
 def timed(call: Callable[[list[str]], object], histories: list[list[str]]) -> np.ndarray:
@@ -323,7 +332,7 @@ def timed(call: Callable[[list[str]], object], histories: list[list[str]]) -> np
     return np.array(took[WARM:])
 
 
-def plain_and(took: np.ndarray, name: str) -> dict[str, float]:
+def percentiles(took: np.ndarray, name: str) -> dict[str, float]:
     return {f"{name}_median": float(np.median(took)), f"{name}_p99": float(np.quantile(took, 0.99))}
 
 

@@ -34,7 +34,7 @@ from warmstart.scorer import Scorer
 from warmstart.tasks.scenarios import BENCHMARK, cut
 from warmstart.tasks.tasks import Split, TaskBatch, Tasks, batches
 from warmstart.training import registry as recipes
-from warmstart.training.tuning import Fitted, Order
+from warmstart.training.requests import FitRequest, Fitted
 
 SETS = "citeulike-a,ml-1m,jester5k"
 LEARNERS = "popularity,item-knn,als,profile-knn,profile-als,dropoutnet,in-context,blend"
@@ -59,8 +59,10 @@ def main() -> None:
         for learner in arguments.learners.split(","):
             with TrainingProgress(Console(stderr=True)) as training:
                 training.callbacks.on_start(learner)
-                order = Order(split, seed=arguments.seed, progress=training.callbacks.on_step)
-                fitted = recipes.fit(learner, order)
+                request = FitRequest(
+                    split, seed=arguments.seed, progress=training.callbacks.on_step
+                )
+                fitted = recipes.fit(learner, request)
             rows += evaluated(name, fitted, split)
             show(rows[-2:])
     found = {
@@ -175,8 +177,8 @@ def targets(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         here = [row for row in rows if (row["set"], row["question"]) == (name, question)]
         for k in here[0]["ndcg@10"]:
             means = {row["learner"]: row["ndcg@10"][k]["mean"] for row in here}
-            baseline = max(means[row["learner"]] for row in here if row["kind"] == "classic")
-            others = [means[row["learner"]] for row in here if row["kind"] != "classic"]
+            baseline = max(means[row["learner"]] for row in here if row["kind"] == "baseline")
+            others = [means[row["learner"]] for row in here if row["kind"] != "baseline"]
             if others:
                 value = max(others) / baseline - 1
                 found.append(

@@ -78,7 +78,7 @@ def targets(name: str, report: ws.Report) -> list[dict[str, Any]]:
         *(
             above_popularity(name, row.learner, report)
             for row in report.rows
-            if row.kind != "classic"
+            if row.kind != "baseline"
         ),
     ]
 

@@ -34,7 +34,7 @@ from warmstart.scorer import Candidates, Capabilities, Scorer, Scores, State
 from warmstart.tasks.scenarios import BENCHMARK, cut
 from warmstart.tasks.tasks import Examples, Profile, Tasks
 from warmstart.training import registry as recipes
-from warmstart.training.tuning import Order
+from warmstart.training.requests import FitRequest
 
 NDCG = "ndcg@10"
 AFTER = tuple(k for k in SHOTS if k > 0)  # before any event the memory is empty
@@ -102,7 +102,7 @@ def main() -> None:
         training.callbacks.on_start("mann")
         fitted = recipes.fit(
             "mann",
-            Order(
+            FitRequest(
                 split, seed=arguments.seed, settings=settings, progress=training.callbacks.on_step
             ),
         )

@@ -9,6 +9,7 @@ and differences are paired.
 """
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from warmstart.evaluation.validation import overall
 from warmstart.tasks.scenarios import BENCHMARK, cut
 from warmstart.tasks.tasks import Split
 from warmstart.training import registry as recipes
-from warmstart.training.tuning import Fitted, Order
+from warmstart.training.requests import FitRequest, Fitted
 
 NDCG = "ndcg@10"
 
@@ -45,7 +46,7 @@ def main() -> None:
     fitted = {
         rate: recipes.fit(
             "meta-rnn",
-            Order(split, seed=arguments.seed, settings={"fixed_rate": rate} if rate else {}),
+            FitRequest(split, seed=arguments.seed, settings={"fixed_rate": rate} if rate else {}),
         )
         for rate in track(rates, description="training", console=Console(stderr=True))
     }
@@ -62,26 +63,9 @@ def compared(fitted: dict[float, Fitted], split: Split, seed: int) -> dict[str, 
     learned, fixed = (
         evaluate(one.scorer, split.test, shots=shots).values[NDCG] for one in (gated, fitted[best])
     )
-    differences = []
-    for k in shots:
-        gain = (learned[k] - fixed[k])[:, None]
-        differences.append(difference(gain[:, 0], resampled_means(gain, seed=seed)[:, 0]))
-    adjusted = holm([one.p for one in differences])
     means = np.stack([sum(one[k] for k in shots) / len(shots) for one in (learned, fixed)], axis=1)
     drawn = resampled_means(means, seed=seed)
     low, high = np.percentile(drawn[:, 0] / drawn[:, 1] - 1, [LOW, HIGH])
-    results = [
-        {
-            "shots": k,
-            "learned": learned[k].mean(),
-            "fixed": fixed[k].mean(),
-            "difference": one.mean,
-            "low": one.low,
-            "high": one.high,
-            "p": p,
-        }
-        for k, one, p in zip(shots, differences, adjusted, strict=True)
-    ]
     target = {
         "name": "learned gates over the best fixed rate, mean over k >= 1",
         "value": float(means[:, 0].mean() / means[:, 1].mean() - 1),
@@ -95,9 +79,32 @@ def compared(fitted: dict[float, Fitted], split: Split, seed: int) -> dict[str, 
         "benchmark": "meta_rnn",
         "valid": {"learned gates": overall(gated.valid), **by_rate},
         "best_rate": best,
-        "results": results,
+        "results": differences(learned, fixed, seed),
         "targets": [target],
     }
+
+
+def differences(
+    learned: Mapping[int, np.ndarray], fixed: Mapping[int, np.ndarray], seed: int
+) -> list[dict[str, Any]]:
+    """The paired difference at each number of shots, with Holm-adjusted p-values."""
+    found = []
+    for k in learned:
+        gain = (learned[k] - fixed[k])[:, None]
+        found.append(difference(gain[:, 0], resampled_means(gain, seed=seed)[:, 0]))
+    adjusted = holm([one.p for one in found])
+    return [
+        {
+            "shots": k,
+            "learned": learned[k].mean(),
+            "fixed": fixed[k].mean(),
+            "difference": one.mean,
+            "low": one.low,
+            "high": one.high,
+            "p": p,
+        }
+        for k, one, p in zip(learned, found, adjusted, strict=True)
+    ]
 
 
 def show(name: str, found: dict[str, Any]) -> None:

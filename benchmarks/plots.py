@@ -217,7 +217,7 @@ def styled(rows: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, A
     """The rows with the styles of their lines: baselines are grey and dashed."""
     found, baselines, others = [], 0, 0
     for row in rows:
-        if row["kind"] == "classic":
+        if row["kind"] in ("baseline", "baseline"):  # older results say classic
             cycle, grey = divmod(baselines, len(BASELINE_GREYS))
             dash = DASHES[(grey + cycle) % len(DASHES)]  # no grey twice with the same dashes
             found.append((row, {"color": BASELINE_GREYS[grey], "dash": dash, "width": 1.5}))

@@ -52,7 +52,7 @@ from warmstart.learners.objectives import CandidateSet
 from warmstart.tasks.scenarios import user_cold_start
 from warmstart.tasks.tasks import Examples
 from warmstart.training import registry as recipes
-from warmstart.training.tuning import Order
+from warmstart.training.requests import FitRequest
 
 TASKS, SHORTEST, LONGEST, QUERIES = 128, 5, 100, 10
 FIELDS, WIDTH, HIDDEN, RATE = 8, 32, 64, 0.1
@@ -302,7 +302,7 @@ def adaptation(name: str, seed: int) -> dict[str, float]:
     """
     split = user_cold_start(shop(items=2000, seed=seed))
     scorer = recipes.fit(
-        name, Order(split, seed=seed, settings={"steps": 1, "validate_every": 1})
+        name, FitRequest(split, seed=seed, settings={"steps": 1, "validate_every": 1})
     ).scorer
     item = np.random.default_rng(seed).integers(scorer.items, size=USERS * EVENTS)
     users = Examples(item, np.ones(len(item), dtype=np.float32), np.arange(USERS + 1) * EVENTS)

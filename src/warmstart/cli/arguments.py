@@ -59,7 +59,9 @@ def parse_scenario_options(
     gap: str | None, source: str | None, target: str | None
 ) -> ScenarioOptions:
     """The options that a scenario needs besides the interactions."""
-    return ScenarioOptions(parse_duration(gap, "--session-gap"), tuple(split_list(source or "")), target)
+    return ScenarioOptions(
+        parse_duration(gap, "--session-gap"), tuple(split_list(source or "")), target
+    )
 
 
 def parse_history(text: str, items: Vocabulary, usual_value: float) -> dict[Id, float]:
@@ -78,7 +80,9 @@ def _value(item: str, value: str) -> float:
     try:
         return float(value)
     except ValueError:
-        raise UsageError(f'--history: the value "{value}" of item "{item}" is not a number') from None
+        raise UsageError(
+            f'--history: the value "{value}" of item "{item}" is not a number'
+        ) from None
 
 
 def _pair(part: str, option: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from warmstart.experiments.compare import ProgressCallbacks
 from warmstart.experiments.results import Row
 from warmstart.experiments.tables import format_metric
-from warmstart.training.outer_loop import History
+from warmstart.training.outer_loop import ValidationCurve
 
 SPARKLINE_BLOCKS = "▁▂▃▄▅▆▇█"
 SPARKLINE_WIDTH = 24
@@ -47,7 +47,7 @@ class TrainingProgress:
         """Show the name of the learner that is fitted from now on."""
         self._progress.reset(self._task, description=name, total=None, curve="")
 
-    def on_step(self, step: int, steps: int, history: History) -> None:
+    def on_step(self, step: int, steps: int, history: ValidationCurve) -> None:
         """Show how far training is, and its validation scores."""
         curve = sparkline(history.means)
         self._progress.update(self._task, completed=step, total=steps, curve=curve)

@@ -19,7 +19,7 @@ from warmstart.cli.options import (
     read_data,
     show_result,
 )
-from warmstart.durations import seconds
+from warmstart.durations import parse_duration
 
 # The modules of the service are imported within the commands: drivers and torch take a while.
 
@@ -120,7 +120,7 @@ def refit(
     from warmstart.service.models import refit as refitting
     from warmstart.service.ops.logging import log_as_json
 
-    if (wait := seconds(every, "--every")) is not None:
+    if (wait := parse_duration(every, "--every")) is not None:
         log_as_json()
         refitting.refit_every(wait, models, store, learner=learner, budget=budget, seed=seed)
         return

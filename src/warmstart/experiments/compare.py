@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from warmstart.data.interactions import Interactions
-from warmstart.durations import seconds
-from warmstart.errors import DataError, Misuse
+from warmstart.durations import parse_duration
+from warmstart.errors import DataError, UsageError
 from warmstart.evaluation.calibration import calibration
-from warmstart.evaluation.evaluate import SHOTS, Objective, evaluate, time_alone
-from warmstart.evaluation.interest_drift import CLICKS, Interest, interest
+from warmstart.evaluation.evaluate import SHOTS, Objective, evaluate, time_single_adaptation
+from warmstart.evaluation.interest_drift import CLICKS, InterestDrift, interest_drift
 from warmstart.evaluation.resources import PeakMemory
 from warmstart.evaluation.validation import overall
 from warmstart.experiments.report import Report
@@ -17,10 +17,11 @@ from warmstart.experiments.required_baselines import required_baselines
 from warmstart.experiments.results import Row
 from warmstart.tasks.scenarios import BENCHMARK, NO_OPTIONS, ScenarioOptions, cut
 from warmstart.tasks.tasks import Split
-from warmstart.training.outer_loop import History
-from warmstart.training.registry import AUTO, fit, recipe
-from warmstart.training.search import select
-from warmstart.training.tuning import Fitted, Order
+from warmstart.training.auto_recipe import AutoRecipe
+from warmstart.training.outer_loop import ValidationCurve
+from warmstart.training.registry import LearnerLike, Named, fit, recipe
+from warmstart.training.requests import FitRequest, Fitted
+from warmstart.training.search import search
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,13 @@ class ProgressCallbacks:
     """Functions that are called when a learner starts, after each training step, and at its end."""
 
     on_start: Callable[[str], None] = lambda name: None
-    on_step: Callable[[int, int, History], None] = lambda step, steps, history: None
+    on_step: Callable[[int, int, ValidationCurve], None] = lambda step, steps, history: None
     on_result: Callable[[Row], None] = lambda row: None
 
 
 def evaluate_learners(
     log: Interactions,
-    learners: Sequence[str],
+    learners: Sequence[LearnerLike],
     *,
     scenario: str = "user",
     options: ScenarioOptions = NO_OPTIONS,
@@ -52,45 +53,53 @@ def evaluate_learners(
     `settings` are passed to those of the learners that have them. `train_share` is the share of the
     training users that is used; the test users are the same whatever it is.
     """
-    names = list(dict.fromkeys([*required_baselines(objective, scenario), *learners]))
-    for name in names:
-        _options(name, objective)
-    for setting in settings or {}:
-        if not any(setting in _options(name, objective) for name in learners):
-            raise Misuse(f'no learner of this comparison has a setting "{setting}"')
-    split = cut(log, scenario, seed=seed, shares=BENCHMARK, options=options).learning_from(
-        train_share
-    )
+    chosen = _named([*required_baselines(objective, scenario), *learners], objective)
+    _check_settings([recipe(one, objective) for one in learners], settings or {})
+    split = cut(log, scenario, seed=seed, shares=BENCHMARK, options=options)
+    split = split.learning_from(train_share)
     possible = _possible_shots(split, shots)
-    limit = seconds(budget)
-
-    def order(name: str) -> Order:
-        own = _settings_of(name, objective, settings)
-        return Order(split, objective, seed, own, limit, progress=callbacks.on_step)
-
+    limit = parse_duration(budget)
     prefitted: dict[str, Fitted] = {}
-    last = sorted(names, key=AUTO.__eq__)  # auto chooses among the others, so it comes after them
-    rows = {name: _row(name, order(name), possible, callbacks, prefitted) for name in last}
-    ordered = tuple(rows[name] for name in names)
+    rows: dict[str, Row] = {}
+    # a choice among learners comes last: it need not fit again what is fitted
+    for learner, one in sorted(chosen.items(), key=lambda item: _chooses(item[1])):
+        own = _settings_of(one, settings or {})
+        request = FitRequest(split, objective, seed, own, limit, progress=callbacks.on_step)
+        rows[one.name] = _row(learner, one, request, possible, callbacks, prefitted)
+    ordered = tuple(rows[one.name] for one in chosen.values())
     return Report(_dataset_facts(log, split), scenario, objective, possible, ordered, seed)
 
 
-def _settings_of(
-    name: str, objective: Objective, settings: Mapping[str, Any] | None
-) -> dict[str, Any]:
+def _named(learners: Sequence[LearnerLike], objective: Objective) -> dict[LearnerLike, Named]:
+    """Each learner once, with its recipe; unknown ones are refused before the first fit."""
+    found: dict[str, tuple[LearnerLike, Named]] = {}
+    for learner in learners:
+        one = recipe(learner, objective)
+        found.setdefault(one.name, (learner, one))
+    return dict(found.values())
+
+
+def _chooses(one: Named) -> bool:
+    """Whether it chooses among other learners."""
+    return isinstance(one.recipe, AutoRecipe)
+
+
+def _check_settings(chosen: Sequence[Named], settings: Mapping[str, Any]) -> None:
+    """Refuse settings that none of the learners has, before the first fit."""
+    for setting in settings:
+        if not any(setting in one.recipe.options for one in chosen):
+            raise UsageError(f'no learner of this comparison has a setting "{setting}"')
+
+
+def _settings_of(one: Named, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the settings that a learner has."""
-    options = _options(name, objective)
-    return {key: value for key, value in (settings or {}).items() if key in options}
-
-
-def _options(name: str, objective: Objective) -> Mapping[str, Any]:
-    """The settings that a learner has; a choice among learners has none."""
-    return {} if name == AUTO else recipe(name, objective).options
+    return {key: value for key, value in settings.items() if key in one.recipe.options}
 
 
 def _row(
-    name: str,
-    order: Order,
+    learner: LearnerLike,
+    one: Named,
+    request: FitRequest,
     shots: tuple[int, ...],
     callbacks: ProgressCallbacks,
     prefitted: dict[str, Fitted],
@@ -99,18 +108,27 @@ def _row(
 
     Without a time limit, `auto` chooses among the `prefitted` learners and fits only the others.
     """
-    callbacks.on_start(name)
+    callbacks.on_start(one.name)
     with PeakMemory() as memory:
-        fitted = select(order, ready=prefitted).fitted if name == AUTO else fit(name, order)
-        outcome = evaluate(fitted.scorer, order.split.test, objective=order.objective, shots=shots)
-    if order.seconds is None and not order.settings:
-        prefitted[name] = fitted
+        if _chooses(one):
+            fitted = search(request, fit=fit, prefitted=prefitted).fitted
+        else:
+            fitted = fit(learner, request)
+        outcome = evaluate(
+            fitted.scorer, request.split.test, objective=request.objective, shots=shots
+        )
+    if request.seconds is None and not request.settings:
+        prefitted[one.name] = fitted
     calibrated = calibration(
-        fitted.scorer, order.split.test, objective=order.objective, shots=shots, seed=order.seed
+        fitted.scorer,
+        request.split.test,
+        objective=request.objective,
+        shots=shots,
+        seed=request.seed,
     )
     row = Row(
-        learner=name,
-        kind="meta" if name == AUTO else fitted.kind,
+        learner=one.name,
+        kind=one.recipe.kind,
         values=outcome.values,
         coverage=outcome.coverage,
         calibration=calibrated,
@@ -118,23 +136,23 @@ def _row(
         fit_seconds=fitted.fit_seconds,
         tune_seconds=fitted.tune_seconds,
         tasks_per_second=fitted.tasks / max(fitted.fit_seconds, 1e-6),
-        adapt_ms=time_alone(fitted.scorer, order.split.test.cut(max(shots))),
+        adapt_ms=time_single_adaptation(fitted.scorer, request.split.test.cut(max(shots))),
         batch_adapt_ms=outcome.batch_adapt_ms,
         peak_mb=memory.mb,
         settings=dict(fitted.settings),
-        training="" if fitted.history is None else fitted.history.verdict,
-        interest=_interest_drift(fitted, order),
+        training="" if fitted.curve is None else fitted.curve.summary,
+        interest=_interest_drift(fitted, request),
     )
     callbacks.on_result(row)
     return row
 
 
-def _interest_drift(fitted: Fitted, order: Order) -> Interest | None:
+def _interest_drift(fitted: Fitted, request: FitRequest) -> InterestDrift | None:
     """How a scorer follows a changing interest; None without sessions that are long enough."""
-    test = order.split.test
+    test = request.split.test
     if not test.question.again or (test.events.counts > CLICKS).sum() < 2:
         return None
-    return interest(fitted.scorer, test, order.split.train, seed=order.seed)
+    return interest_drift(fitted.scorer, test, request.split.train, seed=request.seed)
 
 
 def _possible_shots(split: Split, shots: Sequence[int]) -> tuple[int, ...]:

@@ -65,7 +65,7 @@ class LearningCurve:
     @property
     def baseline_level(self) -> tuple[str, float]:
         """The best baseline with the largest share, and its mean there."""
-        baselines = [row.learner for row in self.largest.rows if row.kind == "classic"]
+        baselines = [row.learner for row in self.largest.rows if row.kind == "baseline"]
         sign = metric_sign(self.headline)
         best = max(baselines, key=lambda name: sign * self.curves[name][-1])
         return best, self.curves[best][-1]
@@ -92,7 +92,7 @@ class LearningCurve:
     @property
     def summary(self) -> str:
         """One sentence: which learner needs the smallest share to match the best baseline."""
-        challengers = [row.learner for row in self.largest.rows if row.kind != "classic"]
+        challengers = [row.learner for row in self.largest.rows if row.kind != "baseline"]
         needed = {
             name: share for name in challengers if (share := self.share_to_match(name)) is not None
         }

@@ -25,7 +25,7 @@ def row(learner: str, kind: str, level: float, metric: str = "ndcg@10") -> Row:
 
 
 def report(levels: dict[str, float], tasks: int) -> Report:
-    kinds = dict.fromkeys(("popularity", "item-knn", "ease", "als"), "classic") | {
+    kinds = dict.fromkeys(("popularity", "item-knn", "ease", "als"), "baseline") | {
         "fine-tune": "transfer"
     }
     rows = tuple(
@@ -79,7 +79,7 @@ def test_of_errors_the_smaller_is_the_better():
         rows = tuple(
             row(name, kind, level, "mae")
             for name, kind, level in (
-                ("bias", "classic", bias),
+                ("bias", "baseline", bias),
                 ("fine-tune", "transfer", 0.9),
                 ("r", "meta", learned),
             )

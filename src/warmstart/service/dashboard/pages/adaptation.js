@@ -34,9 +34,9 @@ function ofReport(frame, chart, found) {
 }
 
 function curves(report, metric, shots) {
-  let classics = 0, ours = report.results.filter(row => row.kind !== "classic").length;
+  let classics = 0, ours = report.results.filter(row => row.kind !== "baseline").length;
   return report.results.filter(row => row.metrics[metric]).flatMap(row => {
-    const values = shots.map(k => row.metrics[metric][k]), classic = row.kind === "classic";
+    const values = shots.map(k => row.metrics[metric][k]), classic = row.kind === "baseline";
     const color = classic ? GREYS[classics++ % GREYS.length] : COLOURS[--ours % COLOURS.length];
     const line = { x: shots, y: values.map(one => one.mean), name: row.learner, mode: "lines+markers", line: { color, width: classic ? 1.6 : 3, dash: classic ? "dot" : "solid" } };
     if (classic || values[0].low === undefined) return [line];
@@ -46,7 +46,7 @@ function curves(report, metric, shots) {
 }
 
 function verdict(report) {
-  const ours = report.results.filter(row => row.kind !== "classic").at(-1)?.learner;
+  const ours = report.results.filter(row => row.kind !== "baseline").at(-1)?.learner;
   const told = report.against_best_classic.filter(one => one.learner === ours && [1, 3, 10].includes(one.shots)).map(one => {
     const base = report.results.find(row => row.learner === one.classic).metrics[Object.keys(report.results[0].metrics)[0]][one.shots].mean;
     const sign = report.objective === "rating" ? -1 : 1;
