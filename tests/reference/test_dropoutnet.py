@@ -53,6 +53,7 @@ def test_in_training_events_are_dropped_at_random(support, forgets):
     learner, plain = made(forgets), made(0.0)
     wanted = plain.loss(nothing if forgets else support, query, CANDIDATES, negatives)
     assert_close(learner.loss(support, query, CANDIDATES, negatives), wanted)
-    assert_close(
-        learner.adapt(support, CANDIDATES), plain.adapt(support, CANDIDATES)
-    )  # in use never
+    # In use and in evaluation mode never:
+    assert_close(learner.adapt(support, CANDIDATES), plain.adapt(support, CANDIDATES))
+    wanted = plain.eval().loss(support, query, CANDIDATES, negatives)
+    assert_close(learner.eval().loss(support, query, CANDIDATES, negatives), wanted)

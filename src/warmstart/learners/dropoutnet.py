@@ -60,6 +60,8 @@ class DropoutNet(Learner):
     def loss(
         self, support: Support, query: Query, candidates: CandidateSet, negatives: CandidateSet
     ) -> Float[Tensor, " T"]:
+        if not self.training:
+            return super().loss(support, query, candidates, negatives)
         kept = torch.rand(len(support.mask), 1, device=support.mask.device) >= self.forgets
         some = Support(support.x, support.y, support.mask & kept, support.prior)
         return super().loss(some, query, candidates, negatives)
