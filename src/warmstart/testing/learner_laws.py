@@ -129,14 +129,11 @@ def the_order_of_the_support_matters_only_where_it_is_said_to(case: LearnerCase)
         return
     turned = torch.tensor([3, 2, 1, 0])
     support = case.support
-    assert_close(
-        case.scores(
-            Support(
-                support.x[:, turned], support.y[:, turned], support.mask[:, turned], support.prior
-            )
-        ),
-        case.scores(),
+    reversed_support = Support(
+        support.x[:, turned], support.y[:, turned], support.mask[:, turned], support.prior
     )
+    # Sums in another order round otherwise, and several steps of descent enlarge that.
+    assert_close(case.scores(reversed_support), case.scores(), rtol=1e-4, atol=1e-5)
 
 
 def adapting_again_leaves_a_state_as_it_was(case: LearnerCase) -> None:
