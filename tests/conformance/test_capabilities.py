@@ -24,7 +24,7 @@ from warmstart.service.models.refit import Recoded
 from warmstart.tasks.tasks import Examples, Profile, Split
 from warmstart.training import registry as recipes
 from warmstart.training.registry import RECIPES
-from warmstart.training.tuning import Fitted, Order
+from warmstart.training.requests import FitRequest, Fitted
 
 ITEMS = 30
 BRIEF = {"dim": 8, "steps": 20, "tasks": 16, "validate_every": 20}
@@ -50,7 +50,7 @@ def fitted(split: Split) -> Callable[[str, Objective], Fitted]:
     @cache
     def fit(name: str, objective: Objective) -> Fitted:
         settings = BRIEF if "steps" in RECIPES[name].options else {}
-        return recipes.fit(name, Order(split, objective, settings=settings))
+        return recipes.fit(name, FitRequest(split, objective, settings=settings))
 
     return fit
 
@@ -137,7 +137,7 @@ def test_of_a_new_item_an_ability_gives_the_mean_of_those_it_is_similar_to(
     found = used(with_one_item(scorer), support, profile, np.array([3, ITEMS]))
     for ability, values in found.items():
         mean = similar[ability] @ np.array([0.5, 0.25, 0.25])
-        if ability == "neighbours":  # no training task has met what came later
+        if ability == "neighbours":  # no training task has events with a later item
             mean = 0 * mean
         np.testing.assert_allclose(values[:, 1], mean, rtol=1e-4, atol=1e-5, err_msg=ability)
 

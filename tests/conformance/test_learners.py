@@ -8,11 +8,12 @@ import torch
 
 from warmstart.model.fitted import FittedModel
 from warmstart.testing.learner_laws import DIM, LEARNER_LAWS, LearnerCase, randomised
+from warmstart.training.meta_recipe import MetaLearnerRecipe
 from warmstart.training.registry import RECIPES
-from warmstart.training.tuning import Meta, accepted
+from warmstart.training.requests import accepted_settings
 
 CASES = [
-    (n, o) for n, recipe in RECIPES.items() if isinstance(recipe, Meta) for o in recipe.objectives
+    (n, o) for n, recipe in RECIPES.items() if isinstance(recipe, MetaLearnerRecipe) for o in recipe.objectives
 ]
 RNG = torch.Generator().manual_seed(5)
 
@@ -21,7 +22,7 @@ RNG = torch.Generator().manual_seed(5)
 def case(request: pytest.FixtureRequest) -> LearnerCase:
     name, objective = request.param
     recipe = RECIPES[name]
-    settings = accepted(recipe.cls, recipe.preset)
+    settings = accepted_settings(recipe.cls, recipe.overrides)
     torch.manual_seed(0)
     return LearnerCase.of(recipe.cls(**{**settings, "dim": DIM, "objective": objective}))
 
@@ -33,8 +34,8 @@ def test_the_law_holds(law, case):
 
 @pytest.mark.parametrize(("name", "objective"), CASES)
 def test_the_gradient_reaches_every_parameter(name, objective, split):
-    settings = {**RECIPES[name].preset, "dim": 8, "objective": objective}
-    model = RECIPES[name]._model(RECIPES[name].start(split, settings), settings)
+    settings = {**RECIPES[name].overrides, "dim": 8, "objective": objective}
+    model = RECIPES[name].build_model(RECIPES[name].statistics(split, settings), settings)
     randomised(model, RNG).train()
     rng = np.random.default_rng(0)
     model(split.train.episodes(rng, 40, most_shots=6, queries=5), rng).backward()
@@ -46,13 +47,13 @@ def test_the_gradient_reaches_every_parameter(name, objective, split):
 @pytest.mark.parametrize(("name", "objective"), CASES)
 def test_dropout_is_off_in_use(name, objective, split, examples):
     settings = {
-        **RECIPES[name].preset,
+        **RECIPES[name].overrides,
         "dim": 8,
         "objective": objective,
         "id_dropout": 0.9,
         "profile_dropout": 0.9,
     }
-    model = randomised(RECIPES[name]._model(RECIPES[name].start(split, settings), settings), RNG)
+    model = randomised(RECIPES[name].build_model(RECIPES[name].statistics(split, settings), settings), RNG)
     first, again = FittedModel(model), FittedModel(model.train())
     support = examples([[1, 2], [3]])
     np.testing.assert_array_equal(

@@ -13,7 +13,7 @@ from warmstart.tasks.scenarios import BENCHMARK, ScenarioOptions, cut
 from warmstart.tasks.tasks import Examples, Profile, Split, Tasks
 from warmstart.training import registry as recipes
 from warmstart.training.registry import RECIPES
-from warmstart.training.tuning import Fitted, Order
+from warmstart.training.requests import FitRequest, Fitted
 
 SETTINGS = {"dim": 8, "steps": 4, "tasks": 8, "validate_every": 4}
 JUDGE = {"judge_cases": 50, "judge_steps": 4}
@@ -34,20 +34,20 @@ def splits(clicks) -> dict[str, Split]:
     }
 
 
-def order(split: Split, name: str) -> Order:
+def order(split: Split, name: str) -> FitRequest:
     """Little training, and the first settings of a grid."""
     recipe = RECIPES[name]
     trains, judges = "steps" in recipe.options, "judge_steps" in recipe.options
     grid = getattr(recipe, "grid", ()) if trains else recipe.cls.GRID
     small = {**(SETTINGS if trains else {}), **(JUDGE if judges else {})}
-    return Order(split, settings={**small, **(grid[0] if grid else {})})
+    return FitRequest(split, settings={**small, **(grid[0] if grid else {})})
 
 
 def fit(split: Split, name: str) -> Fitted:
     """Fitted as if each look at validation were better than the one before."""
     looks = count()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("warmstart.training.tuning.quality", lambda *asked: {0: float(next(looks))})
+        patch.setattr("warmstart.training.meta_recipe.quality", lambda *asked: {0: float(next(looks))})
         return recipes.fit(name, order(split, name))
 
 

@@ -13,7 +13,7 @@ from warmstart.tasks.tasks import Examples, batches
 from warmstart.testing.scorer_laws import SCORER_LAWS, ScorerCase
 from warmstart.training import registry as recipes
 from warmstart.training.registry import RECIPES
-from warmstart.training.tuning import Fitted, Order
+from warmstart.training.requests import FitRequest, Fitted
 
 SMALL = {
     "dim": 16,
@@ -59,7 +59,7 @@ def fitted(split):
 
     def fit(name: str, objective: str) -> Fitted:
         if (name, objective) not in made:
-            made[name, objective] = recipes.fit(name, Order(split, objective, settings=small(name)))
+            made[name, objective] = recipes.fit(name, FitRequest(split, objective, settings=small(name)))
         return made[name, objective]
 
     return fit
@@ -122,13 +122,13 @@ def test_five_examples_beat_none(name, objective, fitted, split):
 def checkerboard_cases() -> list[ParameterSet]:
     """All that rank, those slow of which a relative is among the quick ones."""
     names = [name for name, objective in PERSONAL if objective == "ranking"]
-    quick = {name for name in names if RECIPES[name].kind == "classic"} | ONE_A_FAMILY
+    quick = {name for name in names if RECIPES[name].kind == "baseline"} | ONE_A_FAMILY
     return [pytest.param(name, marks=[] if name in quick else [pytest.mark.slow]) for name in names]
 
 
 @pytest.mark.parametrize("name", checkerboard_cases())
 def test_a_checkerboard_gives_back_the_withheld_items(name, board):
-    scorer = recipes.fit(name, Order(board, settings=small(name))).scorer
+    scorer = recipes.fit(name, FitRequest(board, settings=small(name))).scorer
     recovered = []
     for part in batches(board.test.cut(6), 50):
         scores = scores_of(scorer, part.support).copy()

@@ -16,7 +16,7 @@ from warmstart.learners.objectives import CandidateSet
 from warmstart.scorer import delegate
 from warmstart.tasks.tasks import Examples
 from warmstart.training import registry as recipes
-from warmstart.training.tuning import Order
+from warmstart.training.requests import FitRequest
 
 CLOSED = [(Popularity, {}), (Bias, {}), (ItemKNN, {"shrink": 2.0}), (EASE, {"l2": 30.0})]
 NOBODY = np.zeros((5, 0), dtype=np.int64)
@@ -62,7 +62,7 @@ def test_the_ridge_head_knows_what_each_example_adds(objective):
 @pytest.mark.parametrize("objective", ["ranking", "rating"])
 def test_a_trained_ridge_is_additive_in_the_units_of_its_scores(objective, split, examples):
     settings = {"dim": 8, "steps": 20, "tasks": 16, "validate_every": 20}
-    scorer = recipes.fit("ridge", Order(split, objective, settings=settings)).scorer
+    scorer = recipes.fit("ridge", FitRequest(split, objective, settings=settings)).scorer
     attribution = scorer.capabilities.attribution
     assert attribution is not None
     support, items = examples([[3, 8, 1], [7, 2]], [[5.0, 1.0, 3.0], [2.0, 4.0]]), np.arange(30)

@@ -88,9 +88,11 @@ def test_bias_predicts_mean_plus_both_shrunken_biases(train, examples):
         ratings = train.events.value[train.events.item == item]
         item_bias.append((ratings - mean).sum() / (len(ratings) + 2.0))
     support = examples([[1, 4], []], [[5.0, 4.0], []])
-    own = sum(value - mean - item_bias[item] for item, value in ((1, 5.0), (4, 4.0))) / (2 + 1.5)
+    user_bias = sum(value - mean - item_bias[item] for item, value in ((1, 5.0), (4, 4.0))) / (
+        2 + 1.5
+    )
     expected = np.array(
-        [[mean + item_bias[item] + own for item in range(ITEMS)], mean + np.array(item_bias)]
+        [[mean + item_bias[item] + user_bias for item in range(ITEMS)], mean + np.array(item_bias)]
     )
     np.testing.assert_allclose(
         bias.score(bias.adapt(support), np.arange(ITEMS)), expected, rtol=1e-4

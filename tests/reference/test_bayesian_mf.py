@@ -1,6 +1,9 @@
-"""Bayesian matrix factorisation against Gaussian conditioning written out, and against ratings drawn
-from the model.
+"""Bayesian matrix factorisation against Gaussian conditioning written out, and against ratings
+drawn from the model.
 """
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +17,7 @@ from warmstart.tasks.tasks import Examples, Tasks
 ITEMS, D, NOISE = 60, 2, 0.5
 
 
-def examples(rows: list[list[tuple[int, float]]]) -> Examples:
+def examples(rows: Sequence[Sequence[tuple[int, Any]]]) -> Examples:
     flat = [pair for row in rows for pair in row]
     start = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
     return Examples(
@@ -66,10 +69,10 @@ def fitted(world: World) -> BayesianMF:
     )
 
 
-def handmade(seed: int = 0, unsure: float = 0.0) -> BayesianMF:
+def handmade(seed: int = 0, variance: float = 0.0) -> BayesianMF:
     rng = np.random.default_rng(seed)
     mean = rng.standard_normal((ITEMS, D + 1))
-    covariance = unsure * np.tile(np.eye(D + 1), (ITEMS, 1, 1))
+    covariance = variance * np.tile(np.eye(D + 1), (ITEMS, 1, 1))
     prior = UserPrior(
         rng.standard_normal((2 + 3, D)), np.array([0.3, 0.6]), rng.standard_normal((ITEMS, 3))
     )
@@ -85,12 +88,12 @@ def test_adaptation_is_gaussian_conditioning():
     for t, (rated, values, chosen) in enumerate(
         [([4, 9, 17], [3.0, 1.0, 4.5], choice), ([], [], np.zeros(3))]
     ):
-        told = np.concatenate([profile.toarray()[t] - model.user_prior.profile_mean, chosen])
-        prior = told @ model.user_prior.coefficients
+        centred = np.concatenate([profile.toarray()[t] - model.user_prior.profile_mean, chosen])
+        prior = centred @ model.user_prior.coefficients
         v, level = vectors[rated, :D], vectors[rated, D]
         joint = v @ v.T + NOISE**2 * np.eye(
             len(rated)
-        )  # of the ratings, with the tastes integrated out
+        )  # of the ratings, with the user factors integrated out
         gain = v.T @ np.linalg.inv(joint)
         assert_allclose(
             state.mean[t], prior + gain @ (np.array(values) - level - v @ prior), rtol=1e-8
@@ -105,7 +108,7 @@ def test_an_unknown_profile_counts_as_the_mean_profile():
 
 
 def test_the_standard_deviation_is_that_of_ratings_drawn_from_the_posterior():
-    model = handmade(unsure=0.2)
+    model = handmade(variance=0.2)
     state, items = model.adapt(examples([[(4, 3.0), (9, 1.0)], []])), np.array([7, 30])
     rng, draws = np.random.default_rng(0), 200_000
     for t in range(2):
@@ -120,8 +123,8 @@ def test_the_standard_deviation_is_that_of_ratings_drawn_from_the_posterior():
                 drawn.std(), rel=0.02
             )
             assert model.score(state, items)[t, q] == pytest.approx(drawn.mean(), abs=0.02)
-    own = model.standard_deviation(state, np.array([[7, 30], [30, 7]]))
-    assert_allclose(own[1], model.standard_deviation(state, items)[1, ::-1], rtol=1e-5)
+    per_task = model.standard_deviation(state, np.array([[7, 30], [30, 7]]))
+    assert_allclose(per_task[1], model.standard_deviation(state, items)[1, ::-1], rtol=1e-5)
 
 
 def test_samples_have_the_mean_and_covariance_of_the_posterior():
@@ -137,7 +140,7 @@ def test_samples_have_the_mean_and_covariance_of_the_posterior():
 def test_it_finds_the_noise_and_the_number_of_factors(fitted):
     assert fitted.noise == pytest.approx(NOISE, rel=0.05)
     strength = np.linalg.svd(fitted.item_posterior.mean[:, :4], compute_uv=False) / ITEMS**0.5
-    assert strength[1] > 0.3 > 0.1 > strength[2]  # two of the four that were asked for are too many
+    assert strength[1] > 0.3 > 0.1 > strength[2]  # two of the four are too many
 
 
 def test_a_new_users_ratings_are_predicted_nearly_as_well_as_with_the_true_parameters(
@@ -158,10 +161,10 @@ def _ideal(world: World, users: np.ndarray, shots: int) -> float:
     errors = []
     for u in users:
         prior = (world.profile[u] - 0.5) @ np.array([[1.0, -0.5], [0.0, 0.8]])
-        rated, asked = world.chosen[u][:shots], world.chosen[u][shots : shots + 20]
+        rated, query = world.chosen[u][:shots], world.chosen[u][shots : shots + 20]
         gain = v[rated].T @ np.linalg.inv(v[rated] @ v[rated].T + NOISE**2 * np.eye(shots))
         z = prior + gain @ (world.ratings[u, rated] - level[rated] - v[rated] @ prior)
-        errors.append(v[asked] @ z + level[asked] - world.ratings[u, asked])
+        errors.append(v[query] @ z + level[query] - world.ratings[u, query])
     return float(np.sqrt(np.mean(np.concatenate(errors) ** 2)))
 
 

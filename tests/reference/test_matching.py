@@ -17,7 +17,7 @@ from warmstart.learners.base import Query, Support
 from warmstart.learners.objectives import CandidateSet
 from warmstart.training import registry as recipes
 from warmstart.training.registry import RECIPES
-from warmstart.training.tuning import Order
+from warmstart.training.requests import FitRequest
 
 ITEMS, COUNTS = 4, (3, 0, 1, 5)
 DIM, WIDTH = 6, 3
@@ -262,7 +262,7 @@ def test_full_context_is_a_setting_that_a_saved_model_keeps(split, examples):
         "validate_every": 4,
         "tasks": 8,
     }
-    fitted: Any = recipes.fit("matching", Order(split, settings=settings))
+    fitted: Any = recipes.fit("matching", FitRequest(split, settings=settings))
     again = RECIPES["matching"].restore(fitted.scorer.arrays(), fitted.settings)
     assert fitted.scorer.model.learner.order_matters
     support = examples([[3, 8, 1], []])

@@ -7,6 +7,7 @@ from sklearn.linear_model import Ridge
 
 from warmstart.baselines import ALS, ProfileALS, ProfileKNN
 from warmstart.cooccurrence.similarity import IDF_SMOOTHING
+from warmstart.scorer import Scorer
 from warmstart.tasks.tasks import Examples, Tasks
 
 ITEMS, COLUMNS, USERS = 14, 5, 30
@@ -36,10 +37,10 @@ def test_the_nearest_by_columns_and_events_are_summed(train, examples, neighbour
     found = one.score(one.adapt(examples(supports), sp.csr_array(profile)), np.arange(ITEMS))
     columns, interactions = train.profile.toarray(), train.events.matrix(ITEMS).toarray()
     weight = 1 / np.sqrt((columns**2).sum(axis=0) + IDF_SMOOTHING)
-    for row, support, own in zip(found, supports, profile, strict=True):
+    for row, support, columns_of_task in zip(found, supports, profile, strict=True):
         events = np.isin(np.arange(ITEMS), support).astype(float)
         similarity = [
-            cosine(own * weight, columns[u] * weight)
+            cosine(columns_of_task * weight, columns[u] * weight)
             + event_weight * cosine(events, interactions[u])
             for u in range(USERS)
         ]
@@ -66,6 +67,7 @@ def test_before_any_event_the_factors_are_those_of_a_ridge_regression(train, exa
 
 def test_without_profiles_both_still_recommend(train, examples):
     bare = Tasks(train.events, ordered=False)
-    for one in (ProfileKNN.fit(bare, items=ITEMS), ProfileALS.fit(bare, items=ITEMS)):
+    scorers: list[Scorer] = [ProfileKNN.fit(bare, items=ITEMS), ProfileALS.fit(bare, items=ITEMS)]
+    for one in scorers:
         scores = one.score(one.adapt(examples([[3, 4], []])), np.arange(ITEMS))
         assert np.isfinite(scores).all() and isinstance(bare.met, Examples)

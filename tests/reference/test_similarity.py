@@ -5,13 +5,13 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 
+from warmstart.arrays import top_k_per_row
 from warmstart.cooccurrence.similarity import (
     IDF_SMOOTHING,
     idf_weights,
     keep_nearest,
     nearest_neighbours,
     nearest_shares,
-    top_k_per_row,
     unit_rows,
 )
 

@@ -21,11 +21,13 @@ from warmstart.learners import CORE
 from warmstart.tasks.scenarios import NEXT_CLICK, ScenarioOptions, cross_domain
 from warmstart.tasks.tasks import Examples, Question, Split, TaskBatch, Tasks
 from warmstart.training import registry as recipes
+from warmstart.training.baseline_recipe import BaselineRecipe
 from warmstart.training.loop import train
+from warmstart.training.meta_recipe import MetaLearnerRecipe
 from warmstart.training.registry import RECIPES
+from warmstart.training.requests import FitRequest
 from warmstart.training.schedule import Schedule
-from warmstart.training.stacked_recipe import Stacked
-from warmstart.training.tuning import Classic, Meta, Order
+from warmstart.training.stacked_recipe import StackedRecipe
 
 ITEMS = 40
 QUICK = {"judge_steps": 2, "judge_cases": 100}
@@ -198,9 +200,9 @@ def drifting(sessions: int) -> Split:
 
 def test_popularity_in_the_latest_sessions_is_used():
     split = drifting(2000)
-    plain = recipes.fit("popularity", Order(split)).scorer
-    stack = Stacked({"popularity": Classic(Popularity)}).fit(
-        "stack", Order(split, settings={"judge_steps": 200, "judge_cases": 4000})
+    plain = recipes.fit("popularity", FitRequest(split)).scorer
+    stack = StackedRecipe({"popularity": BaselineRecipe(Popularity)}).fit(
+        "stack", FitRequest(split, settings={"judge_steps": 200, "judge_cases": 4000})
     )
     reached, bar = (
         evaluate(one, split.test, shots=(1,)).values["ndcg@10"][1].mean()
@@ -222,12 +224,12 @@ def test_the_combiner_is_trained_on_tasks_that_its_inputs_have_not_seen(monkeypa
         seen["base"] = order.split.train
         return fit(self, name, order)
 
-    fit = Classic.fit
+    fit = BaselineRecipe.fit
     monkeypatch.setattr("warmstart.training.stacked_recipe.fit_combiner", spied)
-    monkeypatch.setattr(Classic, "fit", fitted)
+    monkeypatch.setattr(BaselineRecipe, "fit", fitted)
     stack = (
-        Stacked({"popularity": Classic(Popularity)})
-        .fit("stack", Order(split, settings=QUICK))
+        StackedRecipe({"popularity": BaselineRecipe(Popularity)})
+        .fit("stack", FitRequest(split, settings=QUICK))
         .scorer
     )
     whole = split.train.events.item
@@ -248,11 +250,11 @@ def test_the_combiner_is_trained_on_tasks_like_those_that_are_served(clicks, mon
         "warmstart.training.stacked_recipe.fit_combiner",
         lambda base, features, later, **_: seen.append(later) or Combiner(4),
     )
-    Stacked({"popularity": Classic(Popularity)}).fit("stack", Order(split))
+    StackedRecipe({"popularity": BaselineRecipe(Popularity)}).fit("stack", FitRequest(split))
     assert len(seen[0]) and seen[0].alike_served.all() and not split.train.alike_served.all()
 
 
-CORE_RECIPE = Meta(
+CORE_RECIPE = MetaLearnerRecipe(
     CORE, {"dim": 8, "steps": 40, "tasks": 64, "rate": 0.02, "validate_every": 20}, ("ranking",)
 )
 
@@ -266,13 +268,13 @@ def runs(monkeypatch) -> list[tuple[Tasks, Schedule]]:
         runs.append((tasks, how["schedule"]))
         return train(model, tasks, validate, **how)
 
-    monkeypatch.setattr("warmstart.training.tuning.train", spied)
+    monkeypatch.setattr("warmstart.training.meta_recipe.train", spied)
     return runs
 
 
 def test_a_network_continues_with_the_tasks_of_its_combiner(runs):
     split = drifting(2000)
-    stack = Stacked({"core": CORE_RECIPE}).fit("stack", Order(split, settings=QUICK))
+    stack = StackedRecipe({"core": CORE_RECIPE}).fit("stack", FitRequest(split, settings=QUICK))
     (earlier, first), (whole, then) = runs
     assert len(earlier) == 1440 and len(whole) == 1800
     assert (first.steps, then.steps) == (40, 3) and then.rate == first.rate / 4
@@ -283,15 +285,15 @@ def test_continued_training_is_no_worse_and_leaves_the_old_model_unchanged():
     split = drifting(2000)
     longer = {"steps": 300, "rate": 0.05}
     before = CORE_RECIPE.fit(
-        "core", Order(replace(split, train=split.train.take(np.arange(1440))), settings=longer)
+        "core", FitRequest(replace(split, train=split.train.take(np.arange(1440))), settings=longer)
     )
     kept = {name: array.copy() for name, array in before.scorer.arrays().items()}
-    after = CORE_RECIPE.go_on(before, Order(split))
+    after = CORE_RECIPE.continue_training(before, FitRequest(split))
     assert overall(after.valid) > overall(before.valid)
     assert after.fit_seconds > before.fit_seconds
     for name, array in before.scorer.arrays().items():
         np.testing.assert_array_equal(array, kept[name])
-    hurried = CORE_RECIPE.go_on(before, Order(split, settings={"rate": 1e9}, seconds=1e-3))
+    hurried = CORE_RECIPE.continue_training(before, FitRequest(split, settings={"rate": 1e9}, seconds=1e-3))
     assert hurried.tasks - before.tasks == 64  # a step at least
 
 
@@ -304,7 +306,7 @@ def test_a_network_with_experts_is_not_trained_further(board, runs):
         "judge_cases": 50,
         "judge_steps": 4,
     }
-    recipes.fit("stacked-blend", Order(board, settings=settings))
+    recipes.fit("stacked-blend", FitRequest(board, settings=settings))
     ((tasks, _),) = runs
     assert len(tasks) < len(board.train)
 
@@ -346,7 +348,7 @@ def test_saved_and_restored_by_its_recipe(board):
         "judge_cases": 50,
         "judge_steps": 4,
     }
-    one = recipes.fit("stacked-blend", Order(board, settings=settings))
+    one = recipes.fit("stacked-blend", FitRequest(board, settings=settings))
     again = RECIPES["stacked-blend"].restore(one.scorer.arrays(), one.settings)
     batch = board.test.cut(2)
     np.testing.assert_array_equal(again.adapt(batch.support), one.scorer.adapt(batch.support))

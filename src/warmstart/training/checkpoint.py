@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from warmstart.arrays import strip_prefix
-from warmstart.errors import Misuse
+from warmstart.errors import UsageError
 
 Tensors = Mapping[str, Tensor]
 
@@ -64,12 +64,12 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, identity: str) -> None:
 def load_checkpoint(path: Path, identity: str) -> Checkpoint:
     """The checkpoint that `save_checkpoint` wrote.
 
-    Raises `Misuse` where it belongs to a run with another identity.
+    Raises `UsageError` where it belongs to a run with another identity.
     """
     with safe_open(path, framework="pt") as file:
         tensors, facts = load_file(path), file.metadata()
     if facts["identity"] != identity:
-        raise Misuse(
+        raise UsageError(
             f"{path} is the checkpoint of a run with another learner, data, settings or seed; "
             "delete it, or write this model to another folder"
         )

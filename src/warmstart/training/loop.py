@@ -9,7 +9,7 @@ import numpy as np
 from warmstart.model.few_shot import FewShot
 from warmstart.model.fitted import FittedModel
 from warmstart.tasks.tasks import TaskBatch, Tasks
-from warmstart.training.outer_loop import History, Progress, Quality, outer_loop
+from warmstart.training.outer_loop import Progress, Quality, ValidationCurve, outer_loop
 from warmstart.training.schedule import Schedule
 
 Validate = Callable[[FittedModel], Quality]
@@ -49,7 +49,7 @@ def train(
     seconds: float | None = None,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
-) -> History:
+) -> ValidationCurve:
     """Train a recommender's model on the tasks of a log: `outer_loop` on their episodes.
 
     `validate` gets the model as a scorer, and says how good that is after each number of shots.

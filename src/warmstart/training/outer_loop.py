@@ -34,7 +34,7 @@ WARM_UP = 0.05
 
 
 @dataclass
-class History:
+class ValidationCurve:
     """The validation curve of one training run: quality by shots at each step looked at, and the
     best step.
     """
@@ -47,7 +47,7 @@ class History:
         self.quality.append(dict(quality))
 
     @classmethod
-    def from_json(cls, curve: Mapping[str, Any]) -> "History":
+    def from_json(cls, curve: Mapping[str, Any]) -> "ValidationCurve":
         """The curve whose `asdict` went through JSON, where keys are text."""
         quality = [
             {int(shots): value for shots, value in entry.items()} for entry in curve["quality"]
@@ -69,7 +69,7 @@ class History:
         return len(self.means) - 1 - int(np.argmax(self.means))
 
     @property
-    def verdict(self) -> str:
+    def summary(self) -> str:
         """How the training ended, in words."""
         last = self.steps[-1]
         if self.since_best == 0:
@@ -77,7 +77,7 @@ class History:
         return f"validation was best at step {self.best_step} of {last}"
 
 
-Progress = Callable[[int, int, History], None]
+Progress = Callable[[int, int, ValidationCurve], None]
 
 
 @runtime_checkable
@@ -104,7 +104,7 @@ def outer_loop(
     seconds: float | None = None,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
-) -> History:
+) -> ValidationCurve:
     """Train any model on any source of episodes; returns the validation curve.
 
     `model(batch, rng)` is the loss of a batch, differentiable. The model is trained in place and
@@ -119,9 +119,9 @@ def outer_loop(
     identity = run.identity(facts)
     if checkpoint is not None and checkpoint.exists():
         run.resume(load_checkpoint(checkpoint, identity))
-    if not run.history.steps:
+    if not run.curve.steps:
         run.record(validate(model))
-    while run.step == 0 or (run.done < 1 and run.history.since_best < schedule.patience):
+    while run.step == 0 or (run.done < 1 and run.curve.since_best < schedule.patience):
         with torch.random.fork_rng(devices=[]):
             run.take_step()
         if run.step % schedule.validate_every == 0 or run.done >= 1:
@@ -129,10 +129,10 @@ def outer_loop(
             if checkpoint is not None:
                 save_checkpoint(checkpoint, run.checkpoint(), identity)
         if progress is not None:
-            progress(run.step, schedule.steps, run.history)
+            progress(run.step, schedule.steps, run.curve)
     model.load_state_dict(run.best)
     model.eval()
-    return run.history
+    return run.curve
 
 
 class _Run:
@@ -152,7 +152,7 @@ class _Run:
             model.parameters(), lr=schedule.rate, weight_decay=schedule.weight_decay
         )
         self.step = 0
-        self.history = History()
+        self.curve = ValidationCurve()
         self.best = copied(model.state_dict())
 
     @property
@@ -183,8 +183,8 @@ class _Run:
 
     def record(self, quality: Quality) -> None:
         """Add a validation to the curve, and keep the weights if it is the best so far."""
-        self.history.add(self.step, quality)
-        if self.history.since_best == 0:
+        self.curve.add(self.step, quality)
+        if self.curve.since_best == 0:
             self.best = copied(self.model.state_dict())
 
     def checkpoint(self) -> Checkpoint:
@@ -193,7 +193,7 @@ class _Run:
             best=self.best,
             optimizer=self.optimizer.state_dict()["state"],
             step=self.step,
-            curve=asdict(self.history),
+            curve=asdict(self.curve),
         )
 
     def resume(self, saved: Checkpoint) -> None:
@@ -201,7 +201,7 @@ class _Run:
         self.model.load_state_dict(saved.model)
         self.best, self.step = dict(saved.best), saved.step
         restore_optimizer(self.optimizer, saved.optimizer)
-        self.history = History.from_json(saved.curve)
+        self.curve = ValidationCurve.from_json(saved.curve)
 
     def identity(self, facts: Sequence[Any]) -> str:
         shapes = {name: list(tensor.shape) for name, tensor in self.model.state_dict().items()}

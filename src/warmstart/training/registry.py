@@ -1,200 +1,129 @@
-"""Recipes: the one place where names become learners."""
+"""Registry: the only place where names, classes and recipes become learners to be fitted."""
 
 from difflib import get_close_matches
 from inspect import signature
-from itertools import product
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
-from warmstart.baselines import (
-    ALS,
-    EASE,
-    EMCDR,
-    Bias,
-    ItemKNN,
-    Popularity,
-    ProfileALS,
-    ProfileKNN,
-    SessionKNN,
-)
-from warmstart.baselines.bayesian_mf.model import BayesianMF
-from warmstart.ensemble.switching import ShotSwitch, arrays_of_scorer
-from warmstart.errors import Misuse
+from warmstart.errors import UsageError
 from warmstart.evaluation.evaluate import Objective
-from warmstart.learners import (
-    CORE,
-    IMAML,
-    MAML,
-    MANN,
-    PTUPCDR,
-    Blend,
-    DropoutNet,
-    FineTune,
-    GRU4Rec,
-    InContext,
-    Learn2Learn,
-    Matching,
-    MetaRNN,
-    NeuralProcess,
-    Prototype,
-    Reptile,
-    Ridge,
-    SASRec,
-    Siamese,
-)
-from warmstart.model.user_neighbours import UserNeighbours
+from warmstart.learners.base import Learner
 from warmstart.scorer import Scorer
-from warmstart.training.stacked_recipe import StackedRecipe
-from warmstart.training.tuning import Arrays, BaselineRecipe, Fitted, MetaLearnerRecipe, Order, Settings, check_import
-
-DESCENTS = tuple(
-    {"inner_rate": rate, "inner_steps": steps}
-    for rate, steps in product((0.1, 0.3, 1.0, 3.0, 10.0), (1, 3, 10))
+from warmstart.training.auto_recipe import AutoRecipe
+from warmstart.training.meta_recipe import MetaLearnerRecipe, check_import
+from warmstart.training.outside import (
+    check_contract,
+    entry_points_of_learners,
+    import_path,
+    imported,
+    recipe_of,
+    restore_outside,
 )
-"""Ways to fine-tune: fewer and more steps, smaller and larger ones."""
-SHORTER = tuple(
-    {"inner_rate": rate, "inner_steps": steps}
-    for rate, steps in product((0.1, 0.3, 1.0), (1, 2, 4, 8))
-)
-"""Ways down for learners whose outer loop does not learn the rate."""
-LIGHT = {"steps": 600, "tasks": 64, "inner": 256, "outer": 1500}
-"""For learners whose step costs ten times that of the others; sampling loses them little."""
-USERS = {**LIGHT, "pairs_of": "users"}
-CROWDS = tuple({"nearest": nearest} for nearest in (25, 100, 200, 400))
-"""How many users like the new one to ask, beside the default."""
-WIDE = {"dim": 128, "width": 128, "hidden": 256, "rate": 0.003, "id_dropout": 0.0}
-"""For the encoder that has room for it: a thousandth better on validation (ml-1m) than half the
-size.
-"""
-BLEND = {
-    **{"dim": 32, "id_dropout": 0.0, "spectral": True, "profile_rate": 3.0, "fixed_appeal": True},
-    **{"steps": 600, "rate": 0.003, "weight_decay": 0.3, "validate_every": 50},
-}
-"""What was best over several data sets; see docs/experiments.md."""
+from warmstart.training.recipes import RECIPES, Recipe
+from warmstart.training.requests import Arrays, FitRequest, Fitted, Settings
+from warmstart.training.search_result import AUTO
 
-CORE_SETTINGS = {
-    **{"dim": 102, "unit": True, "coordinate_dropout": 0.2, "rate": 0.002},
-    **{
-        "tasks": 512,
-        "steps": 4000,
-        "passes": 40,
-        "outer": 3000,
-        "inner": 1,
-        "validate_every": 200,
-        "patience": 100,
-    },
-}
-
-Recipe = BaselineRecipe | MetaLearnerRecipe | StackedRecipe
-RECIPES: dict[str, Recipe] = {
-    "popularity": BaselineRecipe(Popularity),
-    "bias": BaselineRecipe(Bias, objectives=("ranking", "rating")),
-    "item-knn": BaselineRecipe(ItemKNN),
-    "ease": BaselineRecipe(EASE),
-    "als": BaselineRecipe(ALS),
-    "session-knn": BaselineRecipe(SessionKNN),
-    "profile-knn": BaselineRecipe(ProfileKNN),
-    "profile-als": BaselineRecipe(ProfileALS),
-    "bridge": BaselineRecipe(EMCDR),
-    "dropoutnet": MetaLearnerRecipe(DropoutNet, {"dim": 32, "rate": 0.003}, ("ranking",), kind="classic"),
-    "ptupcdr": MetaLearnerRecipe(PTUPCDR, {"dim": 32, "rate": 0.003}, kind="classic"),
-    "gru4rec": MetaLearnerRecipe(GRU4Rec, {**LIGHT, "tasks": 32}, ("ranking",), kind="classic"),
-    "sasrec": MetaLearnerRecipe(SASRec, {**LIGHT, "tasks": 32, "rate": 0.003}, ("ranking",), kind="classic"),
-    "blend": MetaLearnerRecipe(Blend, BLEND, experts=True),
-    "core": MetaLearnerRecipe(CORE, CORE_SETTINGS, ("ranking",)),
-    "stacked-core": StackedRecipe({"core": MetaLearnerRecipe(CORE, CORE_SETTINGS, ("ranking",))}),
-    "stacked-bridge": StackedRecipe({"bridge": BaselineRecipe(EMCDR)}),
-    "stacked-blend": StackedRecipe(
-        {"bridge": BaselineRecipe(EMCDR), "blend": MetaLearnerRecipe(Blend, BLEND, ("ranking",), experts=True)}
-    ),
-    "factors": BaselineRecipe(BayesianMF, ("rating",), kind="meta", content=True),
-    "in-context": MetaLearnerRecipe(InContext, WIDE),
-    "ridge": MetaLearnerRecipe(Ridge),
-    "matching": MetaLearnerRecipe(Matching, LIGHT),
-    "siamese": MetaLearnerRecipe(Siamese, LIGHT),
-    "prototype": MetaLearnerRecipe(Prototype, {"rate": 0.003}),
-    "neural-process": MetaLearnerRecipe(NeuralProcess, {"rate": 0.003}),
-    "siamese-users": MetaLearnerRecipe(Siamese, USERS, ("ranking",), posthoc_grid=CROWDS, inference_wrapper=UserNeighbours),
-    "maml": MetaLearnerRecipe(MAML, LIGHT),
-    "fomaml": MetaLearnerRecipe(MAML, {**LIGHT, "first_order": True}),
-    "anil": MetaLearnerRecipe(MAML, {**LIGHT, "adapts": "output"}),
-    "melu": MetaLearnerRecipe(MAML, {**LIGHT, "adapts": "decision"}),
-    "meta-sgd": MetaLearnerRecipe(MAML, {**LIGHT, "learn_rates": "each"}),
-    "reptile": MetaLearnerRecipe(Reptile, {**LIGHT, "inner": 512}, posthoc_grid=SHORTER),
-    "imaml": MetaLearnerRecipe(IMAML, LIGHT, posthoc_grid=SHORTER),
-    "meta-rnn": MetaLearnerRecipe(MetaRNN, LIGHT),
-    "mann": MetaLearnerRecipe(MANN, LIGHT),
-    "fine-tune": MetaLearnerRecipe(FineTune, kind="transfer", posthoc_grid=DESCENTS),
-    "learn2learn": MetaLearnerRecipe(Learn2Learn, LIGHT, package="learn2learn"),
-}
+AnyRecipe = Recipe | AutoRecipe
+LearnerLike = str | type[Learner] | Recipe
+"""How a caller names a learner: a name, an import path "module:Class", the class, or a recipe."""
 
 
-AUTO = "auto"
-"""The name of a choice among learners, by the number of known events."""
+class Named(NamedTuple):
+    """A recipe with the name under which its model is saved."""
+
+    name: str
+    recipe: AnyRecipe
+    outside: bool = False
+    """Whether it comes from outside this package."""
 
 
-def restore(name: str, arrays: Arrays, settings: Settings) -> Scorer:
-    """The scorer whose arrays and settings these are."""
-    if name != AUTO:
-        return RECIPES[name].restore(arrays, settings)
-    members = settings["members"]
-    scorers = [
-        restore(one["learner"], arrays_of_scorer(arrays, i), one["settings"])
-        for i, one in enumerate(members)
-    ]
-    return ShotSwitch(scorers, [one["first"] for one in members])
+def named(learner: LearnerLike) -> Named:
+    """The recipe that a caller means, and its name.
+
+    Names of this package come first, then "module:Class", then names that installed packages
+    offer in the entry point group "warmstart.learners". Raises `UsageError` where there is no such learner.
+    """
+    if not isinstance(learner, str):
+        found = recipe_of(learner)
+        return Named(import_path(found.cls), found, outside=True)
+    if learner == AUTO:
+        return Named(AUTO, AutoRecipe(fit, restore))
+    if learner in RECIPES:
+        return Named(learner, RECIPES[learner])
+    offered = entry_points_of_learners()
+    if ":" in learner or learner in offered:
+        path = learner if ":" in learner else offered[learner]
+        return Named(learner, recipe_of(imported(path)), outside=True)
+    names = [*RECIPES, AUTO, *offered]
+    close = get_close_matches(learner, names, n=1)
+    hint = f'; did you mean "{close[0]}"?' if close else ""
+    raise UsageError(f'there is no learner "{learner}"{hint} (there are {", ".join(names)})')
 
 
-def recipe(name: str, objective: Objective) -> Recipe:
-    """The recipe of that name, if it can pursue the objective."""
-    if name not in RECIPES:
-        close = get_close_matches(name, RECIPES, n=1)
-        hint = f'; did you mean "{close[0]}"?' if close else ""
-        raise Misuse(f'there is no learner "{name}"{hint} (there are {", ".join(RECIPES)})')
-    found = RECIPES[name]
-    if objective not in found.objectives:
-        able = [other for other, entry in RECIPES.items() if objective in entry.objectives]
-        raise Misuse(
-            f'learner "{name}" has no objective "{objective}"; these have: {", ".join(able)}'
+def recipe(learner: LearnerLike, objective: Objective) -> Named:
+    """The recipe that a caller means, if it can pursue the objective."""
+    found = named(learner)
+    if objective not in found.recipe.objectives:
+        able = [name for name, one in RECIPES.items() if objective in one.objectives]
+        raise UsageError(
+            f'learner "{found.name}" has no objective "{objective}"; these have: {", ".join(able)}'
         )
-    if isinstance(found, MetaLearnerRecipe):
-        check_import(found.package)
+    if isinstance(found.recipe, MetaLearnerRecipe):
+        check_import(found.recipe.package)
     return found
 
 
-def fit(name: str, order: Order) -> Fitted:
-    """Fit the learner of that name to what `order` holds."""
-    chosen = recipe(name, order.objective)
-    for setting in order.settings:
+def fit(learner: LearnerLike, request: FitRequest) -> Fitted:
+    """Fit a learner to what the request holds.
+
+    A learner from outside this package is first held to the shapes and types of its contract on two
+    small tasks.
+    """
+    name, chosen, outside = recipe(learner, request.objective)
+    if isinstance(chosen, AutoRecipe):
+        return chosen.fit(name, request)
+    for setting, value in request.settings.items():
         if setting not in chosen.options:
-            known = ", ".join(f"{key}={value}" for key, value in chosen.options.items())
-            raise Misuse(f'learner "{name}" has no setting "{setting}"; it has {known or "none"}')
-        _check(setting, order.settings[setting], chosen)
-    return chosen.fit(name, order)
+            known = ", ".join(f"{key}={default}" for key, default in chosen.options.items())
+            raise UsageError(
+                f'learner "{name}" has no setting "{setting}"; it has {known or "none"}'
+            )
+        _check_value(setting, value, chosen)
+    if outside and isinstance(chosen, MetaLearnerRecipe):
+        check_contract(name, chosen, {**request.settings, "objective": request.objective})
+    return chosen.fit(name, request)
 
 
-def _check(setting: str, value: Any, chosen: Recipe) -> None:
-    """Whether a value is of the kind of its default: a choice, a truth value, a count, or a number
-    not below 0.
+def restore(name: str, arrays: Arrays, settings: Settings) -> Scorer:
+    """The scorer whose arrays and settings these are.
+
+    Raises `NotFitted` where it was fitted by a learner from outside that is missing here, or that
+    has changed since.
+    """
+    if name == AUTO or name in RECIPES:
+        return named(name).recipe.restore(arrays, settings)
+    return restore_outside(name, lambda: named(name).recipe.restore(arrays, settings))
+
+
+def _check_value(setting: str, value: Any, chosen: Recipe) -> None:
+    """Refuse a value that is not of the kind of its default: a choice, a truth value, a count, or a
+    number not below 0.
     """
     default = chosen.options[setting]
-    choices = (
-        get_args(signature(chosen.cls).parameters[setting].annotation)
-        if isinstance(default, str)
-        else ()
-    )
+    choices = _choices(setting, chosen) if isinstance(default, str) else ()
     if choices:
         right, expected = value in choices, f"one of {', '.join(choices)}"
     elif isinstance(default, bool):
         right, expected = isinstance(value, bool), "true or false"
     elif isinstance(default, int):
-        right, expected = (
-            isinstance(value, int) and not isinstance(value, bool) and value > 0,
-            "a whole number above 0",
-        )
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        right, expected = whole and value > 0, "a whole number above 0"
     else:
-        right, expected = (
-            isinstance(value, int | float) and 0 <= value < float("inf"),
-            "a number from 0 up",
-        )
+        number = isinstance(value, int | float)
+        right, expected = number and 0 <= value < float("inf"), "a number from 0 up"
     if not right:
-        raise Misuse(f'setting "{setting}" is {expected} (default {default}), not {value!r}')
+        raise UsageError(f'setting "{setting}" is {expected} (default {default}), not {value!r}')
+
+
+def _choices(setting: str, chosen: Recipe) -> tuple[str, ...]:
+    """What the annotation of a setting allows, where it is a `Literal`."""
+    return get_args(signature(chosen.cls).parameters[setting].annotation)

@@ -1,6 +1,4 @@
-"""Gate: who serves from how many known events on, chosen among the entrants of a race by what each
-reached.
-"""
+"""Assignment by shots: which finished trial of a search serves at how many known events."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,88 +9,87 @@ import numpy as np
 from jaxtyping import Float64
 
 from warmstart.evaluation.validation import overall
-from warmstart.training.tuning import Fitted
+from warmstart.training.requests import Fitted
 
-PARTS = 3
-"""Learners that share the numbers of events among them at most."""
-DOUBT = 1.0
-"""Standard errors by which one learner must lead another to take its place at some numbers of
-events.
-"""
+MAX_RANGES = 3
+"""Trials that share the numbers of shots among them at most."""
+MIN_LEAD = 1.0
+"""Standard errors by which one trial must lead another to take its place in a range of shots."""
 
 ByTask = Mapping[int, Float64[np.ndarray, "_"]]
 
 
-class Finish(NamedTuple):
-    """What came of an entrant that was not stopped: the scorer, and its quality task by task."""
+class TrialResult(NamedTuple):
+    """What a trial that was not stopped ended with: the scorer, and its quality task by task."""
 
     fitted: Fitted
     values: ByTask
 
 
 @dataclass(frozen=True)
-class Entrant:
-    """One learner with its settings in the race."""
+class Trial:
+    """One learner with its settings in a search."""
 
     learner: str
     settings: Mapping[str, Any]
     seconds: float
     valid: Mapping[int, float]
-    """Quality on the validation tasks by shots, the last that was seen."""
-    finish: Finish | None
+    """Quality on the validation tasks by number of shots, at its last validation."""
+    result: TrialResult | None
     stopped: str = ""
     """Where it was stopped, in words; empty if it was not."""
 
     @property
-    def done(self) -> Finish:
-        assert self.finish is not None, f"{self.learner} was stopped and cannot be asked"
-        return self.finish
+    def finished(self) -> TrialResult:
+        assert self.result is not None, f"{self.learner} was stopped, so there is no result"
+        return self.result
 
 
-class Stretch(NamedTuple):
-    """The entrant that serves from `first` known events on."""
+class ShotRange(NamedTuple):
+    """The trial that is used from `first` shots on."""
 
     first: int
-    entrant: Entrant
+    trial: Trial
 
 
-def gate(entrants: Sequence[Entrant]) -> tuple[Stretch, ...]:
-    """Who serves from how many known events on: the best in the mean, and others where they lead it
-    beyond doubt.
+def assign_by_shots(trials: Sequence[Trial]) -> tuple[ShotRange, ...]:
+    """The ranges of shots and the trial that is used in each: the best in the mean, and others
+    where they lead it by more than chance.
 
-    One stretch at a time gives way, the one by which most is gained, at either end of the numbers
-    that somebody serves, until nobody leads by more than `DOUBT` standard errors or `PARTS` share.
+    Greedy: the part of a range that gains most goes to the trial that leads there, until none leads
+    by more than `MIN_LEAD` standard errors or there are `MAX_RANGES` ranges.
     """
-    able = [one for one in entrants if one.finish is not None]
+    able = [one for one in trials if one.result is not None]
     best = max(able, key=lambda one: overall(one.valid))
     shots = sorted(best.valid)
-    serves: list[Entrant] = [best] * len(shots)
-    while len(_stretches(shots, serves)) < PARTS:
+    serves: list[Trial] = [best] * len(shots)
+    while len(_ranges(shots, serves)) < MAX_RANGES:
         proposals = [
-            (gain * len(places), one, places)
-            for places in _ends(serves)
+            (gain * len(positions), one, positions)
+            for positions in _ends(serves)
             for one in able
-            if (gain := _sure_gain(one, serves[places[0]], [shots[i] for i in places])) > 0
+            if (gain := _significant_gain(one, serves[positions[0]], [shots[i] for i in positions]))
+            > 0
         ]
         if not proposals:
             break
-        _, one, places = max(proposals, key=lambda proposal: proposal[0])
-        for i in places:
+        _, one, positions = max(proposals, key=lambda proposal: proposal[0])
+        for i in positions:
             serves[i] = one
-    return _stretches(shots, serves)
+    return _ranges(shots, serves)
 
 
-def _stretches(shots: Sequence[int], serves: Sequence[Entrant]) -> tuple[Stretch, ...]:
-    return tuple(Stretch(0 if i == 0 else shots[i], serves[i]) for i in _begins(serves))
+def _ranges(shots: Sequence[int], serves: Sequence[Trial]) -> tuple[ShotRange, ...]:
+    return tuple(ShotRange(0 if i == 0 else shots[i], serves[i]) for i in _begins(serves))
 
 
-def _begins(serves: Sequence[Entrant]) -> list[int]:
-    """Where another one begins to serve, as places."""
+def _begins(serves: Sequence[Trial]) -> list[int]:
+    """Positions at which another trial begins to serve."""
     return [i for i in range(len(serves)) if i == 0 or serves[i] is not serves[i - 1]]
 
 
-def _ends(serves: Sequence[Entrant]) -> list[range]:
-    """The beginnings and ends of each stretch, and each as a whole, as places."""
+def _ends(serves: Sequence[Trial]) -> list[range]:
+    """The beginnings and ends of each range, and each range as a whole, as positions."""
     begins = _begins(serves)
     found: list[range] = []
     for begin, end in zip(begins, [*begins[1:], len(serves)], strict=True):
@@ -101,27 +98,29 @@ def _ends(serves: Sequence[Entrant]) -> list[range]:
     return found
 
 
-def _sure_gain(one: Entrant, other: Entrant, shots: Sequence[int]) -> float:
-    """By how much one leads another at these numbers of shots, in the mean; 0 where that may be
+def _significant_gain(one: Trial, other: Trial, shots: Sequence[int]) -> float:
+    """The mean lead of one trial over another at these numbers of shots; 0 where it may be
     chance.
     """
-    gains = [one.done.values[k] - other.done.values[k] for k in shots]
+    gains = [one.finished.values[k] - other.finished.values[k] for k in shots]
     mean = float(np.mean([gain.mean() for gain in gains]))
-    return mean if mean > DOUBT * standard_error(gains) else 0.0
+    return mean if mean > MIN_LEAD * standard_error(gains) else 0.0
 
 
 def standard_error(values: Sequence[Float64[np.ndarray, "_"]]) -> float:
-    """The standard error of the mean over k of means over tasks; the same tasks stand in each where
-    all are as many.
+    """The standard error of the mean over k of means over tasks.
+
+    Where all k have as many values, these are of the same tasks, so the error is that of the means
+    over k.
     """
     if len({len(one) for one in values}) == 1:
-        together = np.mean(values, axis=0)
-        return float(together.std() / math.sqrt(len(together)))
+        task_means = np.mean(values, axis=0)
+        return float(task_means.std() / math.sqrt(len(task_means)))
     return float(np.mean([one.std() / math.sqrt(len(one)) for one in values]))
 
 
-def joined(stretches: Sequence[tuple[int, ByTask]]) -> dict[int, Float64[np.ndarray, "_"]]:
-    """The values of each stretch at its own numbers of shots."""
-    firsts = [first for first, _ in stretches]
-    shots = sorted(stretches[0][1])
-    return {k: stretches[int(np.searchsorted(firsts, k, side="right")) - 1][1][k] for k in shots}
+def values_by_range(ranges: Sequence[tuple[int, ByTask]]) -> dict[int, Float64[np.ndarray, "_"]]:
+    """The values of each range at its own numbers of shots."""
+    firsts = [first for first, _ in ranges]
+    shots = sorted(ranges[0][1])
+    return {k: ranges[int(np.searchsorted(firsts, k, side="right")) - 1][1][k] for k in shots}

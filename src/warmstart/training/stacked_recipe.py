@@ -1,5 +1,5 @@
-"""Stacking: how a stack is fitted, its bases on earlier training tasks and its judge on later
-ones.
+"""Recipe of a stack: base scorers on earlier training tasks, their combiner on later ones (Wolpert,
+Neural Networks 1992).
 """
 
 import time
@@ -17,120 +17,137 @@ from warmstart.evaluation.evaluate import Objective
 from warmstart.evaluation.validation import quality
 from warmstart.scorer import Scorer
 from warmstart.tasks.tasks import Tasks
-from warmstart.training.tuning import (
+from warmstart.training.baseline_recipe import BaselineRecipe
+from warmstart.training.meta_recipe import MetaLearnerRecipe
+from warmstart.training.requests import (
     Arrays,
-    Classic,
+    FitRequest,
     Fitted,
-    Kind,
-    Meta,
-    Order,
+    Role,
     Settings,
-    accepted,
-    defaults,
+    accepted_settings,
+    default_settings,
 )
 
-LATER, ENOUGH, MOST = (
-    0.02,
-    2000,
-    0.2,
-)  # of the training tasks that judge: this share, but as many, up to that share
-FOR_BASE, FOR_MORE = 0.78, 0.08  # of the seconds that a fit may take
+LATER_SHARE, LATER_TASKS, LATER_SHARE_AT_MOST = 0.02, 2000, 0.2
+"""The training tasks that teach the combiner: this share of them, but as many at least, unless that
+is more than the last share.
+"""
+BASE_TIME, CONTINUED_TIME = 0.78, 0.08
+"""Shares of the time limit for the base scorers, and for their training with the later tasks."""
+BaseRecipe = BaselineRecipe | MetaLearnerRecipe
 
 
 @dataclass(frozen=True)
-class Stacked:
-    """This fits `bases` on all but the latest training tasks, and on these a judge of them and of
-    the memory.
+class StackedRecipe:
+    """Fits base scorers on all but the latest training tasks, and on these their combiner.
 
-    Then the memory takes in the latest tasks, too, and a network goes on with all of them for a
-    while. Where training tasks stand in no order of time, the last of them are taken for the
-    latest. Several bases are heard as one; each has the settings whose names it knows.
+    Then the count features take in the latest tasks, too, and a network trains on with all of them
+    for a while. Where training tasks have no order of time, the last of them count as the latest.
+    Several base scorers are averaged; each has the settings whose names it knows.
     """
 
-    bases: Mapping[str, Classic | Meta]
+    bases: Mapping[str, BaseRecipe]
     objectives: tuple[Objective, ...] = ("ranking",)
-    kind: Kind = "meta"
+    kind: Role = "meta"
 
     @property
     def cls(self) -> Any:
-        """What decides which settings a caller may choose by their names: the last of the bases."""
+        """The class whose annotations say which texts a setting allows: that of the last base."""
         return list(self.bases.values())[-1].cls
 
     @property
     def options(self) -> Mapping[str, Any]:
+        """The settings that a caller may choose, with their defaults."""
         options = {
             name: value for base in self.bases.values() for name, value in base.options.items()
         }
-        return {**options, **defaults(fit_combiner)}
+        return {**options, **default_settings(fit_combiner)}
 
-    def fit(self, name: str, order: Order) -> Fitted:
+    @property
+    def trains(self) -> bool:
+        """Whether a base scorer is trained in steps."""
+        return any(base.trains for base in self.bases.values())
+
+    @property
+    def size_settings(self) -> tuple[str, ...]:
+        """The settings of the base scorers that make the model smaller or larger."""
+        return tuple(name for base in self.bases.values() for name in base.size_settings)
+
+    def fit(self, name: str, request: FitRequest) -> Fitted:
+        """Fit the base scorers, the combiner, and the base scorers with the later tasks."""
         started = time.perf_counter()
-        earlier, later = _in_time(order.split.train)
-        own = accepted(fit_combiner, order.settings)
-        seconds = None if order.seconds is None else FOR_BASE * order.seconds / len(self.bases)
-        for_bases = replace(order, split=replace(order.split, train=earlier), seconds=seconds)
-        fitted = {
-            part: base.fit(part, _known_to(base, for_bases)) for part, base in self.bases.items()
-        }
-        memory = CountFeatures.fit(
-            earlier.met, earlier.ordered, earlier.question.others(order.split.items)
+        earlier, later = _in_time(request.split.train)
+        own = accepted_settings(fit_combiner, request.settings)
+        fitted = self._fit_bases(request, earlier)
+        counts = CountFeatures.fit(
+            earlier.met, earlier.ordered, earlier.question.others(request.split.items)
         )
-        judge = fit_combiner(self._heard(_scorers(fitted)), memory, later, seed=order.seed, **own)
-        for_more = replace(order, seconds=order.seconds and FOR_MORE * order.seconds)
-        fitted = {
-            part: _up_to_date(self.bases[part], one, for_more) for part, one in fitted.items()
-        }
-        stack = StackedScorer(self._heard(_scorers(fitted)), memory.with_sessions(later.met), judge)
-        histories = [one.history for one in fitted.values() if one.history is not None]
+        combiner = fit_combiner(
+            self._base_scorers(_scorers(fitted)), counts, later, seed=request.seed, **own
+        )
+        more = replace(request, seconds=request.seconds and CONTINUED_TIME * request.seconds)
+        fitted = {part: _continued(self.bases[part], one, more) for part, one in fitted.items()}
+        stack = StackedScorer(
+            self._base_scorers(_scorers(fitted)), counts.with_sessions(later.met), combiner
+        )
+        curves = [one.curve for one in fitted.values() if one.curve is not None]
         return Fitted(
             learner=name,
             kind=self.kind,
             scorer=stack,
             settings={**{part: dict(one.settings) for part, one in fitted.items()}, **own},
-            valid=quality(stack, order.split.valid, order.objective),
+            valid=quality(stack, request.split.valid, request.objective),
             fit_seconds=time.perf_counter() - started,
             tasks=sum(one.tasks for one in fitted.values()),
-            history=histories[-1] if histories else None,
+            curve=curves[-1] if curves else None,
         )
 
     def restore(self, arrays: Arrays, settings: Settings) -> StackedScorer:
+        """The scorer whose arrays and settings these are."""
         of_bases = strip_prefix(arrays, BASE_PREFIX)
         parts = {
             name: base.restore(strip_prefix(of_bases, f"{name}."), settings[name])
             for name, base in self.bases.items()
         }
-        return StackedScorer.restore(self._heard(parts), arrays)
+        return StackedScorer.restore(self._base_scorers(parts), arrays)
 
-    def _heard(self, scorers: Mapping[str, Scorer]) -> BaseScorers:
-        """A network's scores are logits; a classic's are whatever it counts."""
-        return BaseScorers(
-            scorers, logits=[name for name in scorers if isinstance(self.bases[name], Meta)]
-        )
+    def _fit_bases(self, request: FitRequest, earlier: Tasks) -> dict[str, Fitted]:
+        """Each base scorer on the earlier tasks, within its share of the time."""
+        seconds = request.seconds and BASE_TIME * request.seconds / len(self.bases)
+        of_all = replace(request, split=replace(request.split, train=earlier), seconds=seconds)
+        return {part: base.fit(part, _known_to(base, of_all)) for part, base in self.bases.items()}
+
+    def _base_scorers(self, scorers: Mapping[str, Scorer]) -> BaseScorers:
+        """A network's scores are logits; a baseline's are whatever it counts."""
+        logits = [name for name in scorers if isinstance(self.bases[name], MetaLearnerRecipe)]
+        return BaseScorers(scorers, logits=logits)
 
 
 def _scorers(fitted: Mapping[str, Fitted]) -> dict[str, Scorer]:
     return {name: one.scorer for name, one in fitted.items()}
 
 
-def _up_to_date(base: Classic | Meta, fitted: Fitted, order: Order) -> Fitted:
-    """A network that has gone on with all training tasks; closed forms stay, as do networks that
-    hear them.
+def _continued(base: BaseRecipe, fitted: Fitted, request: FitRequest) -> Fitted:
+    """A network trained on with all training tasks; closed forms stay, as do networks with
+    experts.
     """
-    return base.go_on(fitted, order) if isinstance(base, Meta) and not base.evidence else fitted
+    if isinstance(base, MetaLearnerRecipe) and not base.experts:
+        return base.continue_training(fitted, request)
+    return fitted
 
 
-def _known_to(base: Classic | Meta, order: Order) -> Order:
-    """The order with such settings alone as the base has."""
-    return replace(
-        order,
-        settings={name: value for name, value in order.settings.items() if name in base.options},
-    )
+def _known_to(base: BaseRecipe, request: FitRequest) -> FitRequest:
+    """The request with only such settings as the base has."""
+    known = {name: value for name, value in request.settings.items() if name in base.options}
+    return replace(request, settings=known)
 
 
 def _in_time(train: Tasks) -> tuple[Tasks, Tasks]:
     """The earlier and the later training tasks; these are such as will be served."""
     served = np.flatnonzero(train.alike_served)
-    later = min(max(round(LATER * len(served)), ENOUGH), max(1, round(MOST * len(served))))
+    at_most = max(1, round(LATER_SHARE_AT_MOST * len(served)))
+    later = min(max(round(LATER_SHARE * len(served)), LATER_TASKS), at_most)
     kept = np.ones(len(train), dtype=bool)
     kept[served[len(served) - later :]] = False
     return train.take(np.flatnonzero(kept)), train.take(np.flatnonzero(~kept))

@@ -1,4 +1,4 @@
-"""Intervals: right on average, paired where it counts, corrected for how often one looks."""
+"""Bootstrap intervals: their coverage, paired differences, adjusted p values."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def test_the_interval_holds_the_truth_about_19_times_in_20():
     assert 0.90 < held < 0.98
 
 
-def test_pairing_finds_a_small_gain_that_the_spread_of_users_would_hide():
+def test_pairing_finds_a_small_gain_below_the_variation_between_users():
     rng = np.random.default_rng(2)
     base = rng.normal(0.2, 0.2, 300)
     better = base + 0.01 + rng.normal(0, 0.01, 300)
@@ -38,7 +38,7 @@ def test_pairing_finds_a_small_gain_that_the_spread_of_users_would_hide():
     assert paired.low > 0 and paired.p < 0.001
 
 
-def test_no_difference_is_not_sure():
+def test_no_difference_is_not_significant():
     values = np.random.default_rng(3).normal(0, 1, 200)
     values -= values.mean()
     assert difference(values, resampled_means(values[:, None])[:, 0]).p > 0.5
@@ -60,7 +60,7 @@ def test_no_tasks_are_refused():
 def test_holm_equals_its_definition(p):
     expected = [0.0] * len(p)
     highest = 0.0
-    for place, index in enumerate(sorted(range(len(p)), key=lambda i: p[i])):
-        highest = max(highest, (len(p) - place) * p[index])
+    for smaller, index in enumerate(sorted(range(len(p)), key=lambda i: p[i])):
+        highest = max(highest, (len(p) - smaller) * p[index])
         expected[index] = min(highest, 1.0)
     np.testing.assert_allclose(holm(p), expected)

@@ -91,10 +91,10 @@ def test_intervals_end_where_ratings_do_and_point_predictions_are_on_the_scale()
     guesses = np.array([[-4.0, 1.4, 1.6, 3.49, 3.51, 9.0]], dtype=np.float32)
     assert intervals.point_prediction(guesses).tolist() == [[1, 1, 2, 3, 4, 5]]
     free = ConformalIntervals.fit(Level(), tasks, shots=[0])
-    assert free.levels == () and free.point_prediction(np.float32([[3.3, 99]])).tolist()[0][
+    assert free.levels == () and free.point_prediction(np.array([[3.3, 99]], np.float32)).tolist()[
         0
-    ] == pytest.approx(3.3)
-    assert free.point_prediction(np.float32([[99]])).item() == pytest.approx(
+    ][0] == pytest.approx(3.3)
+    assert free.point_prediction(np.array([[99]], np.float32)).item() == pytest.approx(
         tasks.events.value.max()
     )
 

@@ -63,7 +63,7 @@ def test_a_scorer_that_gives_no_numbers_is_our_mistake(examples):
 def test_a_comparison_adds_the_baselines_and_calls_its_callbacks(log):
     events: list[str] = []
     callbacks = ProgressCallbacks(
-        started=events.append, on_result=lambda row: events.append(f"{row.learner} done")
+        on_start=events.append, on_result=lambda row: events.append(f"{row.learner} done")
     )
     report = evaluate_learners(
         log, ["bias", "fine-tune"], shots=[0, 3], settings=SHORT, callbacks=callbacks
@@ -85,7 +85,7 @@ def test_the_same_seed_gives_the_same_report(log):
 
 def test_unknown_names_are_refused_before_anything_is_fitted(log):
     started: list[str] = []
-    callbacks = ProgressCallbacks(started=started.append)
+    callbacks = ProgressCallbacks(on_start=started.append)
     with pytest.raises(UsageError, match='no learner "nope"'):
         evaluate_learners(log, ["nope"], callbacks=callbacks)
     with pytest.raises(UsageError, match='no learner of this comparison has a setting "dum"'):
@@ -103,9 +103,9 @@ def test_shots_that_nobody_has_are_left_out_or_refused(log):
 
 def test_peak_memory_sees_what_is_held_for_a_moment():
     make: Callable[[], np.ndarray] = lambda: np.ones(40_000_000)  # noqa: E731
-    with PeakMemory() as quiet:
+    with PeakMemory() as before:
         pass
-    with PeakMemory() as loud:
+    with PeakMemory() as more:
         held = make()
         del held
-    assert loud.mb > quiet.mb + 150
+    assert more.mb > before.mb + 150

@@ -11,7 +11,7 @@ from warmstart.data.features.table import Features
 from warmstart.ensemble.switching import ShotSwitch
 from warmstart.errors import UnknownItem
 from warmstart.training import registry as recipes
-from warmstart.training.tuning import Order
+from warmstart.training.requests import FitRequest
 
 SMALL = {"dim": 8, "steps": 60, "tasks": 16, "validate_every": 30, "rate": 0.02}
 EVEN, TOLD = [100, 106, 112], {"hint": "even"}
@@ -107,7 +107,7 @@ def test_ratings_are_explained_in_their_own_units(rated):
 
 
 def test_content_adds_what_is_lost_where_the_item_lacks_it(split, log):
-    fitted = recipes.fit("in-context", Order(split, settings=SMALL)).scorer
+    fitted = recipes.fit("in-context", FitRequest(split, settings=SMALL)).scorer
     content = fitted.capabilities.content
     assert content is not None
     support = split.test.cut(3).support.take(np.array([0]))

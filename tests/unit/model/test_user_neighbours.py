@@ -15,7 +15,7 @@ from warmstart.model.user_neighbours import MAX_EVENTS, UserNeighbours
 from warmstart.tasks.tasks import Tasks
 from warmstart.training import registry as recipes
 from warmstart.training.registry import RECIPES
-from warmstart.training.tuning import Order
+from warmstart.training.requests import FitRequest
 
 ITEMS = np.arange(30)
 SMALL = {
@@ -53,7 +53,7 @@ def support(examples):
 
 @pytest.fixture(scope="module")
 def fitted(split):
-    return recipes.fit("siamese-users", Order(split, settings=SMALL))
+    return recipes.fit("siamese-users", FitRequest(split, settings=SMALL))
 
 
 @torch.no_grad()
@@ -196,7 +196,7 @@ def test_the_recipe_validates_what_it_serves(fitted, split):
 
 def test_the_number_of_neighbours_can_be_given(split):
     given: Any = recipes.fit(
-        "siamese-users", Order(split, settings={**SMALL, "nearest": 3, "caution": 7.0})
+        "siamese-users", FitRequest(split, settings={**SMALL, "nearest": 3, "caution": 7.0})
     ).scorer
     assert given.index.n_neighbors == 3 and given.caution == 7.0
 

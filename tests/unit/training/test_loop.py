@@ -18,8 +18,8 @@ from warmstart.training import registry as recipes
 from warmstart.training.loop import train
 from warmstart.training.outer_loop import ValidationCurve
 from warmstart.training.registry import RECIPES
+from warmstart.training.requests import FitRequest, Fitted
 from warmstart.training.schedule import Schedule
-from warmstart.training.tuning import Fitted, Order
 
 SMALL = {"dim": 8, "objective": "ranking"}
 SCHEDULE = Schedule(steps=12, tasks=8, rate=0.01, validate_every=4)
@@ -173,9 +173,9 @@ def test_scrambling_every_test_and_validation_label_leaves_the_weights_as_they_a
     def fitted(part: Split) -> Fitted:
         looks = count()
         monkeypatch.setattr(
-            "warmstart.training.tuning.quality", lambda *asked: {0: float(next(looks))}
+            "warmstart.training.meta_recipe.quality", lambda *asked: {0: float(next(looks))}
         )
-        return recipes.fit(name, Order(part, objective, settings=settings))
+        return recipes.fit(name, FitRequest(part, objective, settings=settings))
 
     clean, dirty = (
         fitted(split),
