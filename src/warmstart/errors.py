@@ -29,7 +29,7 @@ Misuse = UsageError  # the name before 0.2
 
 
 class UnknownItem(WarmstartError, LookupError):
-    """The model does not know an item that a call names and needs."""
+    """An item that a call needs is not in the model's catalogue."""
 
 
 def shorten(text: object) -> str:

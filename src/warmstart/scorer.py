@@ -14,7 +14,7 @@ from warmstart.arrays import top_k
 from warmstart.tasks.tasks import Examples, Profile
 
 State = Any  # the result of an adaptation to T tasks; its leading dimension is T
-Candidates = Int64[np.ndarray, "*own Q"]
+Candidates = Int64[np.ndarray, "*T Q"]
 Scores = Float32[np.ndarray, "T Q"]
 Subset = Int64[np.ndarray, "Q"]
 

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.special import ndtr, softmax
 
+from warmstart.arrays import top_k_per_row
 from warmstart.evaluation.evaluate import MAX_SCORES, Objective
 from warmstart.scorer import Posterior, Scorer, delegate
 from warmstart.tasks.tasks import TaskBatch, Tasks, batches
@@ -86,7 +87,7 @@ def _confidence_and_hits(
         found[batch.support.task, batch.support.item] = -np.inf
         return found
 
-    best = np.argpartition(-scores(state), min(TOP, scorer.items) - 1, axis=1)[:, :TOP]
+    best = top_k_per_row(scores(state), TOP)
     probability = np.mean(
         [softmax(scores(posterior.sample(state, rng)), axis=1) for _ in range(DRAWS)], axis=0
     )

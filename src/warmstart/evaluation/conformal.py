@@ -20,7 +20,7 @@ from warmstart.tasks.tasks import Tasks, batches
 COVERAGE = 0.8
 """The share of ratings within their intervals."""
 MAX_LEVELS = 20
-"""Different ratings up to which they are taken for a scale."""
+"""The largest number of different ratings that counts as a scale."""
 
 
 class Bounds(NamedTuple):

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from warmstart.arrays import top_k_per_row
 from warmstart.evaluation import metrics
 from warmstart.scorer import Scorer
 from warmstart.tasks.tasks import TaskBatch, Tasks, batches
@@ -90,7 +91,7 @@ def _rank(scorer: Scorer, state: object, batch: TaskBatch, shown: np.ndarray) ->
     if not batch.question.again:
         scores[batch.support.task, batch.support.item] = -np.inf
     top = min(10, scorer.items)
-    shown[np.argpartition(-scores, top - 1, axis=1)[:, :top].ravel()] = True
+    shown[top_k_per_row(scores, top).ravel()] = True
     query = batch.query.padded()
     ranks = metrics.ranks(scores, query.item, tie_order(scorer.items))
     return {

@@ -59,6 +59,7 @@ class ExtendedScorer:
         self, base: Scorer, similarity: sp.csr_array, columns: Columns | None = None
     ) -> None:
         self.base, self.similarity, self.columns = base, similarity, columns
+        self._delegates: dict[int, Scorer] = {}
         self.items = base.items + len(similarity.indptr) - 1
         most_similar = np.asarray(similarity.toarray().argmax(axis=1))
         self.stand_in = np.concatenate([np.arange(base.items), most_similar])  # (I + N,)
@@ -112,7 +113,7 @@ class ExtendedScorer:
         return lambda state, items: self._extend(deviation(state, everything), items)
 
     def _subset(self, scores: OfSubset) -> OfSubset:
-        """The known items are asked for that the Q items are means of, no others."""
+        """Computed for those known items alone that the Q items are means of."""
 
         def extended(support: Examples, profile: Profile, items: Subset) -> Scores:
             rows = self._weights[items]
@@ -144,7 +145,10 @@ class ExtendedScorer:
         )
 
     def _delegate(self, shots: int) -> Scorer:
-        return ExtendedScorer(delegate(self.base, shots), self.similarity, self.columns)
+        base = delegate(self.base, shots)
+        if id(base) not in self._delegates:  # made once: the matrix of similarities may be large
+            self._delegates[id(base)] = ExtendedScorer(base, self.similarity, self.columns)
+        return self._delegates[id(base)]
 
 
 def likeness(

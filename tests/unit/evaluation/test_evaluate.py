@@ -8,7 +8,8 @@ import pytest
 from warmstart.errors import DataError, UsageError
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.evaluation.resources import PeakMemory
-from warmstart.experiments.compare import ProgressCallbacks, evaluate_learners
+from warmstart.experiments.compare import ProgressCallbacks
+from warmstart.experiments.compare import evaluate as evaluate_learners
 from warmstart.scorer import Capabilities
 from warmstart.tasks.tasks import Examples, Tasks
 
