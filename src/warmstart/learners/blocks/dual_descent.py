@@ -63,22 +63,22 @@ def scores_after_descent(
     `rates` are those of the layers in `RATE_NAMES`.
     """
     groups = group_by_length(support.mask)
+    # Tasks stand in the order of their groups until the end, so that a group is one slice.
     order, sizes = torch.cat([group.tasks for group in groups]), [len(g.tasks) for g in groups]
     x, prior = x.index_select(0, order), support.prior.index_select(0, order)
-    whole = x, prior, x @ head["represent"], rowwise_products(prior, x)
+    rows = x, prior, x @ head["represent"], rowwise_products(prior, x)
     shots = support.mask.sum(dim=1, keepdim=True).clamp(min=1)
     share = 2 * support.mask.to(support.y.dtype) / shots  # d loss / d score = share * (score - y)
     above = head["hidden"], torch.stack([head[name] for name in VECTOR_LAYERS]), rates
-    examples = GatherGroups.apply(support.x.detach() if first_order else support.x, groups)
+    examples_of = GatherGroups.apply(support.x.detach() if first_order else support.x, groups)
     scores = []
-    parts = zip(groups, examples, *(part.split(sizes) for part in whole), strict=True)
-    for group, own, items, priors, *rows in parts:
-        gram = own @ (own if steps > 1 else own[:, :0]).mT  # a single step does not need it
-        rows_of_examples = own @ head["represent"], rowwise_products(priors, own), gram
+    parts = zip(groups, examples_of, *(part.split(sizes) for part in rows), strict=True)
+    for group, examples, items, priors, *item_rows in parts:
+        gram = examples @ (examples if steps > 1 else examples[:, :0]).mT  # one step needs none
+        example_rows = examples @ head["represent"], rowwise_products(priors, examples), gram
+        item_gram = items @ examples.mT
         constants = _of_group(group, support.y), _of_group(group, share), steps, first_order
-        scores.append(
-            DualDescent.apply(*rows_of_examples, *rows, items @ own.mT, *above, *constants)
-        )
+        scores.append(DualDescent.apply(*example_rows, *item_rows, item_gram, *above, *constants))
     return torch.cat(scores)[order.argsort()]
 
 
