@@ -50,8 +50,8 @@ def imported(path: str) -> Any:
             found = getattr(found, part)
     except (ImportError, AttributeError, ValueError) as error:
         raise UsageError(
-            f'learner "{path}" cannot be imported ({_line(error)}); it is written module:Class, and '
-            "the module must be installed or in a folder on PYTHONPATH"
+            f'learner "{path}" cannot be imported ({_line(error)}); it is written module:Class, '
+            "and the module must be installed or in a folder on PYTHONPATH"
         ) from error
     return found
 
@@ -110,7 +110,7 @@ def restore_outside(name: str, restore: Callable[[], T]) -> T:
         ) from error
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise NotFitted(
-            f'the model was fitted by another version of the learner "{name}": {shorten(error)}; '
+            f'the model was fitted by another version of the learner "{name}": {_line(error)}; '
             "install the one that fitted it, or fit again"
         ) from error
 

@@ -40,7 +40,8 @@ def named(learner: LearnerLike) -> Named:
     """The recipe that a caller means, and its name.
 
     Names of this package come first, then "module:Class", then names that installed packages
-    offer in the entry point group "warmstart.learners". Raises `UsageError` where there is no such learner.
+    offer in the entry point group "warmstart.learners". Raises `UsageError` where there is no such
+    learner.
     """
     if not isinstance(learner, str):
         found = recipe_of(learner)
