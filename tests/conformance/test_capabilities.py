@@ -16,12 +16,11 @@ import warmstart as ws
 from warmstart.baselines import Popularity
 from warmstart.data.interactions import Interactions
 from warmstart.ensemble.switching import ShotSwitch
-from warmstart.evaluation.evaluate import Objective
 from warmstart.recommend.exploration import Policy
 from warmstart.recommend.extended_scorer import ExtendedScorer
 from warmstart.scorer import Capabilities, Scorer, delegate
 from warmstart.service.models.refit import Recoded
-from warmstart.tasks.tasks import Examples, Profile, Split
+from warmstart.tasks.tasks import Examples, Objective, Profile, Split
 from warmstart.training import registry as recipes
 from warmstart.training.registry import RECIPES
 from warmstart.training.requests import FitRequest, Fitted

@@ -15,8 +15,8 @@ from rich.text import Text
 from warmstart.cli.arguments import parse_pairs, parse_scenario_options, parse_settings
 from warmstart.data.interactions import Interactions
 from warmstart.data.reading import inspect
-from warmstart.evaluation.evaluate import Objective as ObjectiveName
 from warmstart.tasks.scenarios import SCENARIOS
+from warmstart.tasks.tasks import Objective as ObjectiveName
 
 ERRORS = Console(stderr=True, highlight=False)
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from jaxtyping import Float64
 from scipy.special import ndtr, softmax
 
 from warmstart.arrays import top_k_per_row
-from warmstart.evaluation.evaluate import MAX_SCORES, Objective
+from warmstart.evaluation.evaluate import MAX_SCORES
 from warmstart.scorer import Posterior, Scorer, delegate
-from warmstart.tasks.tasks import TaskBatch, Tasks, batches
+from warmstart.tasks.tasks import Objective, TaskBatch, Tasks, batches
 
 DRAWS = 16  # from the posterior of each task
 TOP = 10  # items whose probability is compared with their hits

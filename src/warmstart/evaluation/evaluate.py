@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from statistics import median
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -13,9 +12,8 @@ from jaxtyping import Float64, Int64
 from warmstart.arrays import top_k_per_row
 from warmstart.evaluation import metrics
 from warmstart.scorer import Scorer
-from warmstart.tasks.tasks import TaskBatch, Tasks, batches
+from warmstart.tasks.tasks import Objective, TaskBatch, Tasks, batches
 
-Objective = Literal["ranking", "rating"]
 SHOTS = (0, 1, 2, 3, 5, 10, 20)
 HEADLINE: dict[str, str] = {"ranking": "ndcg@10", "rating": "mae"}
 NAMES = {"ndcg@10": "nDCG@10", "recall@20": "Recall@20", "mrr": "MRR", "mae": "MAE", "rmse": "RMSE"}
@@ -90,8 +88,7 @@ def _rank(scorer: Scorer, state: object, batch: TaskBatch, shown: np.ndarray) ->
     scores[:, batch.question.others(scorer.items)] = -np.inf
     if not batch.question.again:
         scores[batch.support.task, batch.support.item] = -np.inf
-    top = min(10, scorer.items)
-    shown[top_k_per_row(scores, top).ravel()] = True
+    shown[top_k_per_row(scores, 10).ravel()] = True
     query = batch.query.padded()
     ranks = metrics.ranks(scores, query.item, tie_order(scorer.items))
     return {

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float64
 
-from warmstart.evaluation.evaluate import HEADLINE, SHOTS, Objective, evaluate
+from warmstart.evaluation.evaluate import HEADLINE, SHOTS, evaluate
 from warmstart.scorer import Scorer
-from warmstart.tasks.tasks import Tasks
+from warmstart.tasks.tasks import Objective, Tasks
 
 MAX_TASKS = 500  # more would take longer at each validation and hardly change a choice
 MAX_REPEATS = 4  # of each of few tasks, in other random orders; more hardly reduce the noise

@@ -8,7 +8,8 @@ from warmstart.data.interactions import Interactions
 from warmstart.durations import parse_duration
 from warmstart.errors import DataError, UsageError
 from warmstart.evaluation.calibration import calibration
-from warmstart.evaluation.evaluate import SHOTS, Objective, evaluate, time_single_adaptation
+from warmstart.evaluation.evaluate import SHOTS, time_single_adaptation
+from warmstart.evaluation.evaluate import evaluate as evaluate_scorer
 from warmstart.evaluation.interest_drift import CLICKS, InterestDrift, interest_drift
 from warmstart.evaluation.resources import PeakMemory
 from warmstart.evaluation.validation import overall
@@ -16,7 +17,7 @@ from warmstart.experiments.report import Report
 from warmstart.experiments.required_baselines import required_baselines
 from warmstart.experiments.results import Row
 from warmstart.tasks.scenarios import BENCHMARK, NO_OPTIONS, ScenarioOptions, cut
-from warmstart.tasks.tasks import Split
+from warmstart.tasks.tasks import Objective, Split
 from warmstart.training.auto_recipe import AutoRecipe
 from warmstart.training.outer_loop import ValidationCurve
 from warmstart.training.registry import LearnerLike, Named, fit, recipe
@@ -33,7 +34,7 @@ class ProgressCallbacks:
     on_result: Callable[[Row], None] = lambda row: None
 
 
-def evaluate_learners(
+def evaluate(
     log: Interactions,
     learners: Sequence[LearnerLike],
     *,
@@ -114,7 +115,7 @@ def _row(
             fitted = search(request, fit=fit, prefitted=prefitted).fitted
         else:
             fitted = fit(learner, request)
-        outcome = evaluate(
+        outcome = evaluate_scorer(
             fitted.scorer, request.split.test, objective=request.objective, shots=shots
         )
     if request.seconds is None and not request.settings:

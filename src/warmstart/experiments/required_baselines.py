@@ -1,6 +1,6 @@
 """The rows without which a comparison says nothing: tuned baselines, and transfer learning."""
 
-from warmstart.evaluation.evaluate import Objective
+from warmstart.tasks.tasks import Objective
 
 RANKING = ("popularity", "item-knn", "ease", "als", "fine-tune")
 BY_SCENARIO: dict[str, tuple[str, ...]] = {

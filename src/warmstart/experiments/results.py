@@ -17,9 +17,10 @@ from warmstart.evaluation.bootstrap import (
     interval,
     resampled_means,
 )
-from warmstart.evaluation.evaluate import HEADLINE, Objective
+from warmstart.evaluation.evaluate import HEADLINE
 from warmstart.evaluation.interest_drift import InterestDrift
 from warmstart.experiments.required_baselines import required_baselines
+from warmstart.tasks.tasks import Objective
 from warmstart.training.requests import Role
 
 KINDS: tuple[Role, ...] = ("baseline", "transfer", "meta")

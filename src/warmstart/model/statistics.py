@@ -9,10 +9,9 @@ from jaxtyping import Float32
 
 from warmstart.arrays import strip_prefix
 from warmstart.ensemble.experts import Experts
-from warmstart.evaluation.evaluate import Objective
 from warmstart.learners.base import FIXED_COORDINATES
 from warmstart.model.fitted import EXPERTS_PREFIX
-from warmstart.tasks.tasks import Split, Tasks
+from warmstart.tasks.tasks import Objective, Split, Tasks
 
 SHRINKAGE = 5.0
 """Ratings that weigh as much as the overall mean in the mean rating of an item."""

@@ -9,11 +9,11 @@ from warmstart.arrays import aligned
 from warmstart.data.interactions import Interactions
 from warmstart.durations import parse_duration
 from warmstart.evaluation.conformal import ConformalIntervals
-from warmstart.evaluation.evaluate import Objective
 from warmstart.evaluation.validation import overall
 from warmstart.explain.user_groups import Tastes
 from warmstart.recommend.recommender import Recommender, from_log
 from warmstart.tasks.scenarios import DEPLOY, NO_OPTIONS, ScenarioOptions, cut, seen_by
+from warmstart.tasks.tasks import Objective
 from warmstart.training.outer_loop import Progress
 from warmstart.training.registry import LearnerLike, restore
 from warmstart.training.registry import fit as fit_learner

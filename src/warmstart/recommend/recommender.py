@@ -18,7 +18,6 @@ from warmstart.data.files import Source
 from warmstart.data.interactions import Id, Interactions, Vocabulary
 from warmstart.errors import UnknownItem, UsageError, sample_of
 from warmstart.evaluation.conformal import Bounds, ConformalIntervals
-from warmstart.evaluation.evaluate import Objective
 from warmstart.explain.attribution import Known
 from warmstart.explain.explanation import Explanation, Person, explained, reasoned
 from warmstart.explain.insight import Insight, insight
@@ -34,6 +33,7 @@ from warmstart.recommend.ranking import Listed, Shelf
 from warmstart.recommend.request import Heard, Reader, Request, together
 from warmstart.recommend.response import Answer, Properties, described
 from warmstart.scorer import Scorer, State
+from warmstart.tasks.tasks import Objective
 from warmstart.training.registry import restore
 
 ID = "warmstart_id"  # the column of ids beside the columns of the item table

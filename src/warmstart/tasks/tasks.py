@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,6 +19,8 @@ Items = Int64[np.ndarray, "N"]
 Starts = Int64[np.ndarray, "_"]
 PerTask = Int64[np.ndarray, "T"]
 Profile = Any  # scipy.sparse.csr_array of shape (T, F), or None: nothing is known about anybody
+Objective = Literal["ranking", "rating"]
+"""What is predicted: which items come next, or the value of each."""
 NEXT = 20
 """Events of a task that are to be predicted after its support."""
 

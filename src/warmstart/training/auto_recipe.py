@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from warmstart.ensemble.switching import ShotSwitch, arrays_of_scorer
-from warmstart.evaluation.evaluate import Objective
 from warmstart.scorer import Scorer
+from warmstart.tasks.tasks import Objective
 from warmstart.training.requests import Arrays, FitRequest, Fitted, Role, Settings
 from warmstart.training.search import Fit, search
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from warmstart.evaluation.evaluate import Objective
 from warmstart.evaluation.validation import overall, quality
 from warmstart.scorer import Scorer
+from warmstart.tasks.tasks import Objective
 from warmstart.training.requests import (
     Arrays,
     FitRequest,

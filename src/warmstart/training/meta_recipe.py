@@ -11,7 +11,6 @@ import torch
 
 from warmstart.ensemble.experts import Experts
 from warmstart.errors import UsageError, shorten
-from warmstart.evaluation.evaluate import Objective
 from warmstart.evaluation.validation import overall, quality
 from warmstart.learners.base import Learner
 from warmstart.model.encoder import Encoder
@@ -20,7 +19,7 @@ from warmstart.model.fitted import ITEM_COLUMNS, FittedModel
 from warmstart.model.statistics import InitialStatistics
 from warmstart.model.user_neighbours import UserNeighbours
 from warmstart.scorer import Scorer
-from warmstart.tasks.tasks import Split
+from warmstart.tasks.tasks import Objective, Split
 from warmstart.training.loop import train
 from warmstart.training.requests import (
     Arrays,

@@ -5,9 +5,9 @@ from inspect import signature
 from typing import Any, NamedTuple, get_args
 
 from warmstart.errors import UsageError
-from warmstart.evaluation.evaluate import Objective
 from warmstart.learners.base import Learner
 from warmstart.scorer import Scorer
+from warmstart.tasks.tasks import Objective
 from warmstart.training.auto_recipe import AutoRecipe
 from warmstart.training.meta_recipe import MetaLearnerRecipe, check_import
 from warmstart.training.outside import (

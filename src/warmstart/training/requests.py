@@ -8,9 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from warmstart.evaluation.evaluate import Objective
 from warmstart.scorer import Scorer
-from warmstart.tasks.tasks import Split
+from warmstart.tasks.tasks import Objective, Split
 from warmstart.training.outer_loop import Progress, ValidationCurve
 
 Role = Literal["baseline", "meta", "transfer"]

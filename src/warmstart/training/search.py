@@ -14,8 +14,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from warmstart.errors import UsageError
-from warmstart.evaluation.evaluate import Objective
 from warmstart.evaluation.validation import by_task, overall
+from warmstart.tasks.tasks import Objective
 from warmstart.training.outer_loop import Progress, ValidationCurve
 from warmstart.training.recipes import RECIPES
 from warmstart.training.requests import FitRequest, Fitted

@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Float64
 
 from warmstart.ensemble.switching import ShotSwitch
-from warmstart.evaluation.evaluate import HEADLINE, NAMES, Objective
+from warmstart.evaluation.evaluate import HEADLINE, NAMES
 from warmstart.evaluation.validation import overall
+from warmstart.tasks.tasks import Objective
 from warmstart.training.recipes import RECIPES
 from warmstart.training.requests import Fitted
 from warmstart.training.shot_assignment import (

@@ -13,10 +13,9 @@ from warmstart.arrays import strip_prefix
 from warmstart.ensemble.combiner_training import fit_combiner
 from warmstart.ensemble.count_features import CountFeatures
 from warmstart.ensemble.stacked import BASE_PREFIX, BaseScorers, StackedScorer
-from warmstart.evaluation.evaluate import Objective
 from warmstart.evaluation.validation import quality
 from warmstart.scorer import Scorer
-from warmstart.tasks.tasks import Tasks
+from warmstart.tasks.tasks import Objective, Tasks
 from warmstart.training.baseline_recipe import BaselineRecipe
 from warmstart.training.meta_recipe import MetaLearnerRecipe
 from warmstart.training.requests import (
