@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Float32, Int64, Integer
+from jaxtyping import Float, Float32, Int64, Integer
 
 Array = TypeVar("Array")
 ALIGNMENT = 64
@@ -77,6 +77,12 @@ def top_k(scores: Float32[np.ndarray, "I"], k: int) -> Int64[np.ndarray, "k"]:
     # in rising order, so that the stable sort keeps the first of equals in front
     few = np.concatenate([row * width + high[column], rest[scores[rest] >= least]])
     return few[np.argsort(-scores[few], kind="stable")][:k]
+
+
+def top_k_per_row(scores: Float[np.ndarray, "T I"], k: int) -> Int64[np.ndarray, "T K"]:
+    """The columns of the k largest scores of each row, in no order; all columns where k is more."""
+    k = min(k, scores.shape[1])
+    return np.argpartition(-scores, k - 1, axis=1)[:, :k]
 
 
 class SparseTriples(NamedTuple):

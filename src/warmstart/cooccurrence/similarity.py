@@ -2,7 +2,9 @@
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Float, Float32
+
+from warmstart.arrays import top_k_per_row
 
 IDF_SMOOTHING = 10.0
 """Rows added to those that share a column, so that the rarest columns do not drown all others."""
@@ -19,12 +21,6 @@ def unit_rows(rows: sp.csr_array, weight: Float32[np.ndarray, "F"] | None = None
     weighted = rows if weight is None else sp.csr_array(rows @ sp.diags_array(weight))
     length = np.sqrt(np.asarray(weighted.power(2).sum(axis=1)))
     return sp.csr_array(sp.diags_array(1 / np.maximum(length, 1e-9)) @ weighted, dtype=np.float32)
-
-
-def top_k_per_row(scores: Float[np.ndarray, "T I"], k: int) -> Int64[np.ndarray, "T K"]:
-    """The columns of the k largest scores of each row, in no order; all columns where k is more."""
-    k = min(k, scores.shape[1])
-    return np.argpartition(-scores, k - 1, axis=1)[:, :k]
 
 
 def nearest_neighbours(similarity: Float32[np.ndarray, "T U"], k: int) -> sp.csr_array:

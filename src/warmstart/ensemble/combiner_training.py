@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from warmstart.cooccurrence.similarity import top_k_per_row
+from warmstart.arrays import top_k_per_row
 from warmstart.ensemble.combiner import Combiner, clip_shots
 from warmstart.ensemble.count_features import FEATURE_NAMES, CandidateFeatures, CountFeatures
 from warmstart.ensemble.stacked import BaseScorers
