@@ -309,7 +309,7 @@ def milliseconds_explained() -> dict[str, float]:
     """How long a list of ten with its reasons takes of 10,000 items, for histories of 20 events;
     its weights do not matter, so they are hardly trained.
     """
-    shop = ws.shop(users=8000, items=CATALOGUE)
+    shop = ws.synthetic_shop(users=8000, items=CATALOGUE)
     model = ws.fit(shop, learner="blend", settings={"steps": 20, "validate_every": 20})
     rng = np.random.default_rng(0)
     ids = np.array(shop.items.ids.to_list())

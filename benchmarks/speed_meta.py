@@ -45,7 +45,7 @@ from torch.func import functional_call
 from torch.nn.functional import mse_loss, normalize
 
 from _environment import write_result
-from warmstart.data.synthetic import shop
+from warmstart.data.synthetic import synthetic_shop
 from warmstart.learners import MAML
 from warmstart.learners.base import Query, Support
 from warmstart.learners.objectives import CandidateSet
@@ -300,7 +300,7 @@ def adaptation(name: str, seed: int) -> dict[str, float]:
     """Milliseconds a user of 20 events, alone and in a batch of 1,000; trained for a single step,
     which is all one.
     """
-    split = user_cold_start(shop(items=2000, seed=seed))
+    split = user_cold_start(synthetic_shop(items=2000, seed=seed))
     scorer = recipes.fit(
         name, FitRequest(split, seed=seed, settings={"steps": 1, "validate_every": 1})
     ).scorer

@@ -117,7 +117,7 @@ def main() -> None:
     chosen = parser.parse_args()
     rng = np.random.default_rng(chosen.seed)
     torch.manual_seed(chosen.seed)
-    log = ws.read(chosen.data) if chosen.data else ws.shop()
+    log = ws.read(chosen.data) if chosen.data else ws.synthetic_shop()
     histories, items = histories_of(log, rng), len(log.items)
     known = [history for history in histories[len(histories) // 5 :] if len(history) > 1]
     new = [history for history in histories[: len(histories) // 5] if len(history) > SHOTS]

@@ -1,83 +1,25 @@
 """warmstart: recommendations that are good from the first click."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from warnings import warn
 
-if TYPE_CHECKING:
-    from warmstart.data.interactions import Interactions
-    from warmstart.data.quality import DataReport, check
-    from warmstart.data.reading import read
-    from warmstart.data.synthetic import shop
-    from warmstart.errors import DataError, Misuse, NotFitted, UsageError, WarmstartError
-    from warmstart.experiments.compare import evaluate_learners as evaluate
-    from warmstart.experiments.learning_curve import LearningCurve as Efficiency
-    from warmstart.experiments.learning_curve import learning_curve
-    from warmstart.experiments.report import Report
-    from warmstart.explain.explanation import Explanation
-    from warmstart.explain.insight import Insight
-    from warmstart.recommend.fit import fit
-    from warmstart.recommend.recommender import Recommender, load
-    from warmstart.recommend.request import Request
-    from warmstart.recommend.response import Answer, Recommendation
-    from warmstart.tasks.scenarios import ScenarioOptions
+import lazy_loader
 
-__all__ = [
-    "Answer",
-    "DataError",
-    "DataReport",
-    "Efficiency",
-    "Explanation",
-    "Insight",
-    "Interactions",
-    "Misuse",
-    "NotFitted",
-    "Recommendation",
-    "Recommender",
-    "Report",
-    "Request",
-    "ScenarioOptions",
-    "UsageError",
-    "WarmstartError",
-    "check",
-    "evaluate",
-    "fit",
-    "learning_curve",
-    "load",
-    "read",
-    "shop",
-]
+__version__ = "0.2.0"
 
-HOMES = {
-    "recommend.response": ("Answer", "Recommendation"),
-    "recommend.request": ("Request",),
-    "data.quality": ("DataReport", "check"),
-    "experiments.compare": ("evaluate",),
-    "experiments.learning_curve": ("Efficiency", "learning_curve"),
-    "errors": ("DataError", "Misuse", "NotFitted", "UsageError", "WarmstartError"),
-    "explain.explanation": ("Explanation",),
-    "recommend.fit": ("fit",),
-    "explain.insight": ("Insight",),
-    "data.interactions": ("Interactions",),
-    "data.reading": ("read",),
-    "recommend.recommender": ("Recommender", "load"),
-    "experiments.report": ("Report",),
-    "tasks.scenarios": ("ScenarioOptions",),
-    "data.synthetic": ("shop",),
-}
-"""Where each name lives: what nobody asks for is not imported, and a service or a line of help
-starts at once.
-"""
-ALIASES = {"evaluate": "evaluate_learners", "Efficiency": "LearningCurve"}
+RENAMED = {"Efficiency": "LearningCurve", "Misuse": "UsageError", "shop": "synthetic_shop"}
+"""Names until 0.1 and what they are called now; they go in 0.3."""
+
+# The public names and where they live are listed once, in __init__.pyi. What nobody uses is not
+# imported, so that a service or a line of help starts at once.
+_found, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 def __getattr__(name: str) -> Any:
-    for home, names in HOMES.items():
-        if name in names:
-            found = getattr(import_module(f"warmstart.{home}"), ALIASES.get(name, name))
-            globals()[name] = found  # found at once from now on
-            return found
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+    if name in RENAMED:
+        warn(
+            f"warmstart.{name} is now warmstart.{RENAMED[name]}; the old name goes in 0.3",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+    return _found(RENAMED.get(name, name))

@@ -29,7 +29,7 @@ SMALL = {"dim": 8, "steps": 60, "tasks": 16, "validate_every": 30, "rate": 0.02}
 def models(tmp_path_factory) -> Path:
     """A folder of two versions of a model of the shop, of which the second is newer."""
     folder = tmp_path_factory.mktemp("models")
-    shop = ws.shop(users=240, items=80)
+    shop = ws.synthetic_shop(users=240, items=80)
     for version, steps in (("a", 30), ("b", 60)):
         ws.fit(shop, learner="blend", settings={**SMALL, "steps": steps}).save(folder / version)
     return folder

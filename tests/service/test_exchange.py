@@ -13,7 +13,7 @@ from warmstart.service.store.store import opened
 
 @pytest.fixture(scope="module")
 def shop() -> ws.Interactions:
-    return ws.shop(users=120, items=60)
+    return ws.synthetic_shop(users=120, items=60)
 
 
 def test_what_was_imported_is_exported(shop, address, tmp_path):

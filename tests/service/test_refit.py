@@ -23,7 +23,7 @@ from warmstart.tasks.tasks import Examples
 
 @pytest.fixture(scope="module")
 def shop() -> ws.Interactions:
-    return ws.shop(users=200, items=60)
+    return ws.synthetic_shop(users=200, items=60)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The command line: `warmstart up`, `data check`, `fit`, `evaluate`, `recommend`, `serve` ..."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -49,6 +50,7 @@ USER_MISTAKE, INTERRUPTED = 2, 130  # exit codes
 
 def main() -> None:
     """Run the command line; a user's mistake is one line on standard error and exit code 2."""
+    sys.path.append(os.getcwd())  # where module:Class is looked for last, as by python -m
     try:
         code = app(standalone_mode=False)
     except WarmstartError as error:
@@ -196,7 +198,7 @@ def _data_or_shop(data: Path | None, tables: DataOptions) -> ws.Interactions:
     ERRORS.print(
         "No data given, so this is a generated shop: warmstart up DATA uses yours.", soft_wrap=True
     )
-    return ws.shop()
+    return ws.synthetic_shop()
 
 
 def _print_error(message: str, code: int = USER_MISTAKE) -> int:

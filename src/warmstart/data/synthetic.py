@@ -63,7 +63,7 @@ class _Items(NamedTuple):
     """How much more or less an item sells than another of equal fit, as a logarithm."""
 
 
-def shop(*, users: int = 1500, items: int = 400, seed: int = 0) -> Interactions:
+def synthetic_shop(*, users: int = 1500, items: int = 400, seed: int = 0) -> Interactions:
     """Half a year of purchases: 8 to 80 a user, popularity after Zipf, tastes that lean on country
     and age.
     """

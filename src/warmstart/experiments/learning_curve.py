@@ -16,7 +16,7 @@ from rich.text import Text
 from warmstart.data.interactions import Interactions
 from warmstart.errors import UsageError
 from warmstart.evaluation.evaluate import NAMES
-from warmstart.experiments.compare import evaluate_learners
+from warmstart.experiments.compare import evaluate
 from warmstart.experiments.report import Report
 from warmstart.experiments.results import Row, metric_sign
 from warmstart.experiments.tables import format_metric
@@ -27,14 +27,14 @@ def learning_curve(
 ) -> "LearningCurve":
     """One comparison for each share of the training users, all on the same test users.
 
-    `options` are those of `evaluate_learners`.
+    `options` are those of `evaluate`.
     """
     rising = sorted(set(shares))
     if len(rising) < 2:
         raise UsageError(
             f"a learning curve needs at least two shares of the training users, not {list(shares)}"
         )
-    reports = (evaluate_learners(log, learners, train_share=share, **options) for share in rising)
+    reports = (evaluate(log, learners, train_share=share, **options) for share in rising)
     return LearningCurve(tuple(rising), tuple(reports))
 
 
