@@ -1,9 +1,8 @@
-"""Widened: a scorer with items that came after it was fitted, each where the known items stand that
-are like it.
+"""A scorer with items that were added after it was fitted, as weighted means of similar ones.
 
-What is known of a new item are its columns, and perhaps the histories of some who met it: the more
-of them, the more they count (item-to-item cosines; Sarwar et al., WWW 2001). A new item scores as
-the mean of its likes.
+The weights come from the columns of a new item, and from the histories of users who interacted with
+it, if there are any: the more histories, the more they count (item-to-item cosines; Sarwar et al.,
+WWW 2001).
 """
 
 from collections.abc import Callable, Sequence
@@ -30,17 +29,16 @@ from warmstart.scorer import (
 )
 from warmstart.tasks.tasks import Examples, Profile
 
-NEAREST = 20  # known items that a new one is like
-CAUTION = 3.0  # histories that count as much as the columns
-RARE = 5.0  # histories added to those with an item, so that two met by few are not taken for twins
-
+NEAREST = 20  # similar items of which a new one is the mean
+PRIOR_STRENGTH = 3.0  # pseudo-count: the histories that count as much as the columns
+SHRINKAGE = 5.0  # added to the number of users of each item in a cosine
 
 OfState = Callable[[State, Candidates], Scores]
 OfSubset = Callable[[Examples, Profile, Subset], Scores]
 
 
 class Columns(NamedTuple):
-    """What the columns of the known items say, read once for all that come later."""
+    """The features of the known items, fitted once for all items that come later."""
 
     features: Features
     rows: sp.csr_array
@@ -151,28 +149,26 @@ class ExtendedScorer:
         return self._delegates[id(base)]
 
 
-def likeness(
+def similarity_weights(
     known: sp.csr_array,
     new: sp.csr_array,
-    met_by: Examples,
+    users: Examples,
     histories: Examples,
     popular: np.ndarray,
 ) -> sp.csr_array:
-    """What each of N new items is like: (N, I), each row 1 in all.
+    """(N, I): the weights of the known items in each new one, 1 in all.
 
-    `known` (I, F) and `new` (N, F) are their columns. `met_by` has for each new item the places, in
-    `histories`, of those who met it. An item of which nothing is known is like all others.
+    `known` (I, F) and `new` (N, F) are their columns, `popular` (I,) the users of each known item.
+    `users` holds for each new item the rows of its users in `histories`. An item with neither
+    columns nor users is the mean of all others.
     """
-    alike = sp.csr_array(
-        unit_rows(new, idf_weights(known)) @ unit_rows(known, idf_weights(known)).T
-    )
-    together = sp.csr_array(
-        met_by.matrix(len(histories)) @ histories.matrix(len(popular))
-    )  # histories with both
-    cosine = together.toarray() / np.sqrt((met_by.counts[:, None] + RARE) * (popular + RARE))
-    heard = (met_by.counts / (met_by.counts + CAUTION))[:, None]
-    mixed = heard * nearest_shares(cosine, NEAREST) + (1 - heard) * nearest_shares(
-        alike.toarray(), NEAREST
-    )
-    mixed[mixed.sum(axis=1) == 0] = 1.0
-    return sp.csr_array((mixed / mixed.sum(axis=1, keepdims=True)).astype(np.float32))
+    idf = idf_weights(known)
+    of_columns = sp.csr_array(unit_rows(new, idf) @ unit_rows(known, idf).T).toarray()
+    # (N, I): the histories with both items
+    both = sp.csr_array(users.matrix(len(histories)) @ histories.matrix(len(popular))).toarray()
+    of_users = both / np.sqrt((users.counts[:, None] + SHRINKAGE) * (popular + SHRINKAGE))
+    share = (users.counts / (users.counts + PRIOR_STRENGTH))[:, None]
+    weights = share * nearest_shares(of_users, NEAREST)
+    weights += (1 - share) * nearest_shares(of_columns, NEAREST)
+    weights[weights.sum(axis=1) == 0] = 1.0
+    return sp.csr_array((weights / weights.sum(axis=1, keepdims=True)).astype(np.float32))

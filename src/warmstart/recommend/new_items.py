@@ -13,7 +13,7 @@ from warmstart.data.files import Source
 from warmstart.data.interactions import Id, Vocabulary
 from warmstart.data.reading import item_rows
 from warmstart.errors import UsageError, sample_of
-from warmstart.recommend.extended_scorer import Columns, ExtendedScorer, likeness
+from warmstart.recommend.extended_scorer import Columns, ExtendedScorer, similarity_weights
 from warmstart.recommend.history import History, values_of
 from warmstart.scorer import Scorer
 from warmstart.tasks.tasks import Examples
@@ -43,7 +43,7 @@ def added(model: Stock, source: Source, met_by: Mapping[Id, Sequence[History]]) 
     kept = np.setdiff1d(np.arange(known.items, len(model.items)), places)
     columns = _columns(model.scorer, model.item_table[: known.items])
     histories, met = _met(model, ids, met_by, known.items)
-    fresh = likeness(
+    fresh = similarity_weights(
         columns.rows, columns.features.transform(rows), met, histories,
         model.popular[: known.items],
     )  # fmt: skip
