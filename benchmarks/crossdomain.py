@@ -32,6 +32,7 @@ import warmstart as ws
 from _environment import write_result
 from warmstart.cli.progress import TrainingProgress
 from warmstart.data.interactions import Interactions
+from warmstart.durations import Deadline
 from warmstart.evaluation import metrics
 from warmstart.evaluation.bootstrap import interval, resampled_means
 from warmstart.evaluation.evaluate import MAX_SCORES, evaluate, tie_order
@@ -185,7 +186,8 @@ def compared(
             training.callbacks.on_start(learner)
             request = FitRequest(split, seed=arguments.seed, progress=training.callbacks.on_step)
             if learner == recipes.AUTO:
-                choice = search(replace(request, seconds=0.0), fit=recipes.fit, prefitted=prefitted)
+                hurried = replace(request, deadline=Deadline(0.0))
+                choice = search(hurried, fit=recipes.fit, prefitted=prefitted)
                 print(choice.summary)
                 fitted = choice.fitted
             else:

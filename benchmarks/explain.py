@@ -26,6 +26,7 @@ from rich.table import Table
 import warmstart as ws
 from _environment import write_result
 from warmstart.cli.progress import TrainingProgress
+from warmstart.durations import Deadline
 from warmstart.explain.attribution import Influences, Known, copies, influences, strongest
 from warmstart.explain.counterfactual import removal
 from warmstart.explain.fidelity import (
@@ -111,7 +112,7 @@ def rows_of(name: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
             request = FitRequest(
                 split,
                 seed=arguments.seed,
-                seconds=arguments.budget,
+                deadline=Deadline(arguments.budget),
                 progress=training.callbacks.on_step,
             )
             scorer = recipes.fit(learner, request).scorer

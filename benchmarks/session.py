@@ -24,6 +24,7 @@ from rich.table import Table
 import warmstart as ws
 from _environment import write_result
 from warmstart.cli.progress import TrainingProgress
+from warmstart.durations import Deadline
 from warmstart.evaluation import metrics
 from warmstart.evaluation.bootstrap import interval, resampled_means
 from warmstart.evaluation.evaluate import MAX_SCORES, tie_order
@@ -73,7 +74,7 @@ def main() -> None:
                     split,
                     seed=arguments.seed,
                     settings=SETTINGS.get(learner, {}),
-                    seconds=FIT_SECONDS,
+                    deadline=Deadline(FIT_SECONDS),
                     progress=training.callbacks.on_step,
                 )
                 rows.append(
