@@ -37,8 +37,10 @@ from warmstart.evaluation import metrics
 from warmstart.evaluation.bootstrap import interval, resampled_means
 from warmstart.evaluation.evaluate import MAX_SCORES, evaluate, tie_order
 from warmstart.scorer import Scorer
-from warmstart.tasks.scenarios import BENCHMARK, ScenarioOptions, cut
-from warmstart.tasks.tasks import Split, TaskBatch, batches
+from warmstart.tasks.cutting import BENCHMARK
+from warmstart.tasks.scenarios import ScenarioOptions, cut
+from warmstart.tasks.split import Split
+from warmstart.tasks.tasks import TaskBatch, batches
 from warmstart.training import registry as recipes
 from warmstart.training.requests import FitRequest, Fitted
 from warmstart.training.search import search
@@ -138,11 +140,11 @@ def rated(arguments: argparse.Namespace, split: Split) -> list[dict[str, Any]]:
 
 def mean_errors(split: Split, shots: int, *, of_item: bool) -> np.ndarray:
     """The absolute error of the item's mean rating, or of the mean of the user's known ratings."""
-    batch, train = split.test.cut(shots), split.train.met
+    batch, train = split.test.cut(shots), split.train.all_events
     mean = float(train.value.mean())
     if of_item:
-        counts = np.bincount(train.item, minlength=split.items)
-        sums = np.bincount(train.item, weights=train.value, minlength=split.items)
+        counts = np.bincount(train.item, minlength=split.n_items)
+        sums = np.bincount(train.item, weights=train.value, minlength=split.n_items)
         guess = np.where(counts > 0, sums / np.maximum(counts, 1), mean)[batch.query.item]
     else:
         known = batch.support
@@ -196,7 +198,7 @@ def compared(
             batch = split.test.cut(shots, queries=1)
             rank, drawn = ranks(fitted.scorer, batch, arguments.seed)
             by_popularity.setdefault(shots, rank)
-            known_twins = batch.support.matrix(split.items) @ twins  # (users, items)
+            known_twins = batch.support.matrix(split.n_items) @ twins  # (users, items)
             has_twin = np.asarray(known_twins[np.arange(len(rank)), batch.query.item]) > 0
             rows.append(
                 {
@@ -219,7 +221,7 @@ def compared(
 def ranks(scorer: Scorer, batch: TaskBatch, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The rank of each next item among all items of the target, and among `DRAWN` others."""
     rng, order = np.random.default_rng(seed), tie_order(scorer.items)
-    not_ranked, all_items = batch.question.others(scorer.items), np.arange(scorer.items)
+    not_ranked, all_items = batch.query_spec.non_candidates(scorer.items), np.arange(scorer.items)
     among_all, among_some = [], []
     for part in batches(batch, max(1, MAX_SCORES // scorer.items)):
         scores = scorer.score(scorer.adapt(part.support, part.profile), all_items).copy()

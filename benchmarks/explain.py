@@ -39,8 +39,9 @@ from warmstart.explain.fidelity import (
 )
 from warmstart.learners import Matching
 from warmstart.scorer import Scorer
-from warmstart.tasks.scenarios import BENCHMARK, cut
-from warmstart.tasks.tasks import Split
+from warmstart.tasks.cutting import BENCHMARK
+from warmstart.tasks.scenarios import cut
+from warmstart.tasks.split import Split
 from warmstart.training import registry as recipes
 from warmstart.training.registry import RECIPES
 from warmstart.training.requests import FitRequest
@@ -127,7 +128,7 @@ def evaluated(scorer: Scorer, split: Split, users: int) -> dict[str, Any]:
     """The fidelity of one learner's explanations, as means over users."""
     rng = np.random.default_rng(0)
     batch = split.test.cut(SHOTS, queries=1)
-    user_items = split.train.met.matrix(scorer.items).tocsc()
+    user_items = split.train.all_events.matrix(scorer.items).tocsc()
     of_order: dict[str, list[np.ndarray]] = {}
     whole: list[dict[str, float]] = []
     for task in range(min(users, len(batch.support))):

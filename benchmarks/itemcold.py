@@ -31,8 +31,10 @@ from warmstart.evaluation import metrics
 from warmstart.evaluation.bootstrap import interval, resampled_means
 from warmstart.evaluation.evaluate import evaluate, tie_order
 from warmstart.scorer import Scorer
-from warmstart.tasks.scenarios import BENCHMARK, cut
-from warmstart.tasks.tasks import Split, TaskBatch, Tasks, batches
+from warmstart.tasks.cutting import BENCHMARK
+from warmstart.tasks.scenarios import cut
+from warmstart.tasks.split import Split
+from warmstart.tasks.tasks import TaskBatch, Tasks, batches
 from warmstart.training import registry as recipes
 from warmstart.training.requests import FitRequest, Fitted
 

@@ -31,8 +31,10 @@ from warmstart.evaluation.bootstrap import HIGH, LOW, difference, holm, resample
 from warmstart.evaluation.evaluate import SHOTS, evaluate
 from warmstart.model.fitted import FittedModel
 from warmstart.scorer import Candidates, Capabilities, Scorer, Scores, State
-from warmstart.tasks.scenarios import BENCHMARK, cut
-from warmstart.tasks.tasks import Examples, Profile, Tasks
+from warmstart.tasks.cutting import BENCHMARK
+from warmstart.tasks.examples import Examples, Profile
+from warmstart.tasks.scenarios import cut
+from warmstart.tasks.tasks import Tasks
 from warmstart.training import registry as recipes
 from warmstart.training.requests import FitRequest
 

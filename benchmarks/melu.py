@@ -29,7 +29,9 @@ from warmstart.data.interactions import Interactions
 from warmstart.evaluation import metrics
 from warmstart.evaluation.bootstrap import interval, resampled_means
 from warmstart.evaluation.conformal import ConformalIntervals
-from warmstart.tasks.tasks import Examples, Split, TaskBatch, Tasks
+from warmstart.tasks.examples import Examples
+from warmstart.tasks.split import Split
+from warmstart.tasks.tasks import TaskBatch, Tasks
 from warmstart.training import registry as recipes
 from warmstart.training.requests import FitRequest, Fitted
 
@@ -90,7 +92,7 @@ class States:
             train=warm.take(np.setdiff1d(shuffled, valid)),
             valid=warm.take(valid),
             test=warm.take(valid),  # not used: each state has test tasks
-            items=len(self.log.items),
+            n_items=len(self.log.items),
             least_events=MIN_RATINGS,
             item_features=content.transform(self.log.item_table),
             profile_columns=profiles,

@@ -23,8 +23,9 @@ from _environment import write_result
 from warmstart.evaluation.bootstrap import HIGH, LOW, difference, holm, resampled_means
 from warmstart.evaluation.evaluate import SHOTS, evaluate
 from warmstart.evaluation.validation import overall
-from warmstart.tasks.scenarios import BENCHMARK, cut
-from warmstart.tasks.tasks import Split
+from warmstart.tasks.cutting import BENCHMARK
+from warmstart.tasks.scenarios import cut
+from warmstart.tasks.split import Split
 from warmstart.training import registry as recipes
 from warmstart.training.requests import FitRequest, Fitted
 

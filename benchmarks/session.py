@@ -31,7 +31,8 @@ from warmstart.evaluation.evaluate import MAX_SCORES, tie_order
 from warmstart.evaluation.interest_drift import interest_drift
 from warmstart.scorer import Scorer
 from warmstart.tasks.scenarios import sessions_in
-from warmstart.tasks.tasks import Split, Tasks, batches
+from warmstart.tasks.split import Split
+from warmstart.tasks.tasks import Tasks, batches
 from warmstart.training import registry as recipes
 from warmstart.training.recipes import CORE_SETTINGS
 from warmstart.training.requests import FitRequest, Fitted

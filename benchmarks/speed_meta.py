@@ -60,8 +60,8 @@ from warmstart.data.synthetic import synthetic_shop
 from warmstart.learners import MAML
 from warmstart.learners.base import Query, Support
 from warmstart.learners.objectives import CandidateSet
+from warmstart.tasks.examples import Examples
 from warmstart.tasks.scenarios import user_cold_start
-from warmstart.tasks.tasks import Examples
 from warmstart.training import registry as recipes
 from warmstart.training.requests import FitRequest
 

@@ -16,8 +16,9 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from warmstart.data.interactions import Interactions, Vocabulary
+from warmstart.tasks.examples import Examples
 from warmstart.tasks.scenarios import user_cold_start
-from warmstart.tasks.tasks import Examples, Split
+from warmstart.tasks.split import Split
 
 # No deadlines, since the machines are shared; the same examples every time, so that a failure can
 # be had again.

@@ -25,9 +25,6 @@ class UsageError(WarmstartError, ValueError):
     """A call is wrong; the message says what is possible instead."""
 
 
-Misuse = UsageError  # the name before 0.2
-
-
 class UnknownItem(WarmstartError, LookupError):
     """An item that a call needs is not in the model's catalogue."""
 

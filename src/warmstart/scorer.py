@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from jaxtyping import Bool, Float32, Int64
 
 from warmstart.arrays import top_k
-from warmstart.tasks.tasks import Examples, Profile
+from warmstart.tasks.examples import Examples, Profile
 
 State = Any  # the result of an adaptation to T tasks; its leading dimension is T
 Candidates = Int64[np.ndarray, "*T Q"]

@@ -20,13 +20,16 @@ from warmstart.recommend.exploration import Policy
 from warmstart.recommend.extended_scorer import ExtendedScorer
 from warmstart.scorer import Capabilities, Scorer, delegate
 from warmstart.service.models.refit import Recoded
-from warmstart.tasks.tasks import Examples, Objective, Profile, Split
+from warmstart.tasks.examples import Examples, Profile
+from warmstart.tasks.split import Split
+from warmstart.tasks.tasks import Objective
 from warmstart.training import registry as recipes
 from warmstart.training.registry import RECIPES
 from warmstart.training.requests import FitRequest, Fitted
 
 ITEMS = 30
 BRIEF = {"dim": 8, "steps": 20, "tasks": 16, "validate_every": 20}
+JUDGE = {"judge_cases": 300, "judge_steps": 20}
 CASES = [
     ("popularity", "ranking"),
     ("bias", "rating"),
@@ -39,6 +42,7 @@ CASES = [
     ("neural-process", "ranking"),
     ("blend", "ranking"),
     ("siamese-users", "ranking"),
+    ("stacked-bridge", "ranking"),
 ]
 EVEN = [100, 106, 112]
 NEW = pl.DataFrame({"item_id": [1000], "title": ["even thing"], "kind": ["even"]})
@@ -48,7 +52,8 @@ NEW = pl.DataFrame({"item_id": [1000], "title": ["even thing"], "kind": ["even"]
 def fitted(split: Split) -> Callable[[str, Objective], Fitted]:
     @cache
     def fit(name: str, objective: Objective) -> Fitted:
-        settings = BRIEF if "steps" in RECIPES[name].options else {}
+        brief = {**BRIEF, **JUDGE}.items()
+        settings = {key: value for key, value in brief if key in RECIPES[name].options}
         return recipes.fit(name, FitRequest(split, objective, settings=settings))
 
     return fit

@@ -9,8 +9,11 @@ from itertools import count
 import numpy as np
 import pytest
 
-from warmstart.tasks.scenarios import BENCHMARK, ScenarioOptions, cut
-from warmstart.tasks.tasks import Examples, Profile, Split, Tasks
+from warmstart.tasks.cutting import BENCHMARK
+from warmstart.tasks.examples import Examples, Profile
+from warmstart.tasks.scenarios import ScenarioOptions, cut
+from warmstart.tasks.split import Split
+from warmstart.tasks.tasks import Tasks
 from warmstart.training import registry as recipes
 from warmstart.training.registry import RECIPES
 from warmstart.training.requests import FitRequest, Fitted
@@ -101,7 +104,7 @@ def scrambled(tasks: Tasks, items: int) -> Tasks:
     return replace(
         tasks,
         events=other(tasks.events),
-        before=None if tasks.before is None else other(tasks.before),
+        before=None if tasks.context is None else other(tasks.context),
     )
 
 

@@ -9,7 +9,8 @@ from _pytest.mark.structures import ParameterSet
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.explain.attribution import Known, influences
 from warmstart.scorer import Scorer
-from warmstart.tasks.tasks import Examples, batches
+from warmstart.tasks.examples import Examples
+from warmstart.tasks.tasks import batches
 from warmstart.testing.scorer_laws import SCORER_LAWS, ScorerCase
 from warmstart.training import registry as recipes
 from warmstart.training.registry import RECIPES
@@ -174,7 +175,7 @@ def scale(scorer: Scorer) -> float:
         float(
             np.abs(
                 scorer.score(
-                    scorer.adapt(Examples.plain(np.array([3]), np.array([0, 1]))), np.arange(30)
+                    scorer.adapt(Examples.unweighted(np.array([3]), np.array([0, 1]))), np.arange(30)
                 )
             ).max()
         ),

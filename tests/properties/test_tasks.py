@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from warmstart.data.interactions import Interactions, Vocabulary
 from warmstart.errors import DataError
-from warmstart.tasks.scenarios import BENCHMARK, DEPLOY, user_cold_start
-from warmstart.tasks.tasks import Examples, Tasks, batches
+from warmstart.tasks.cutting import BENCHMARK, DEPLOY
+from warmstart.tasks.examples import Examples
+from warmstart.tasks.scenarios import user_cold_start
+from warmstart.tasks.tasks import Tasks, batches
 
 RAGGED = st.lists(st.lists(st.integers(0, 50), max_size=7), min_size=1, max_size=8)
 
@@ -76,7 +78,7 @@ def test_a_cut_is_the_first_events_and_the_next_ones(rows, shots, queries):
 @given(RAGGED.filter(lambda rows: all(rows)), st.integers(0, 99))
 def test_episodes_of_ordered_tasks_keep_the_order(rows, seed):
     batch = Tasks(make(rows), ordered=True).episodes(
-        np.random.default_rng(seed), 9, most_shots=4, queries=3
+        np.random.default_rng(seed), 9, max_shots=4, queries=3
     )
     for support, query in zip(rows_of(batch.support), rows_of(batch.query), strict=True):
         assert query

@@ -14,7 +14,7 @@ from warmstart.learners import Ridge
 from warmstart.learners.base import Support
 from warmstart.learners.objectives import CandidateSet
 from warmstart.scorer import delegate
-from warmstart.tasks.tasks import Examples
+from warmstart.tasks.examples import Examples
 from warmstart.training import registry as recipes
 from warmstart.training.requests import FitRequest
 
@@ -121,7 +121,7 @@ def test_without_rivals_the_score_is_explained(split, examples):
 def test_events_without_values_are_heard_alike_by_any_order_of_the_support(split):
     scorer = EASE.fit(split.train, items=30, l2=30.0)
     one, turned = (
-        Known(Examples.plain(np.array(items), np.array([0, 3]))) for items in ([3, 8, 1], [1, 3, 8])
+        Known(Examples.unweighted(np.array(items), np.array([0, 3]))) for items in ([3, 8, 1], [1, 3, 8])
     )
     items, rivals = np.array([5]), np.array([[2, 9]])
     first, second = (influences(scorer, known, items, rivals).events[0] for known in (one, turned))

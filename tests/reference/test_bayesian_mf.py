@@ -12,7 +12,8 @@ from numpy.testing import assert_allclose
 
 from warmstart.baselines.bayesian_mf.model import BayesianMF
 from warmstart.baselines.bayesian_mf.posterior import ItemPosterior, UserPrior
-from warmstart.tasks.tasks import Examples, Tasks
+from warmstart.tasks.examples import Examples
+from warmstart.tasks.tasks import Tasks
 
 ITEMS, D, NOISE = 60, 2, 0.5
 

@@ -15,7 +15,7 @@ from warmstart.ensemble.count_features import (
     SOURCE_SUFFIX,
     CountFeatures,
 )
-from warmstart.tasks.tasks import Examples
+from warmstart.tasks.examples import Examples
 
 ITEMS = 9
 NO_SOURCE = np.zeros(ITEMS, dtype=bool)  # all items may be an answer

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from warmstart.baselines import ALS, EMCDR
-from warmstart.tasks.tasks import Question, Tasks
+from warmstart.tasks.tasks import QuerySpec, Tasks
 
 ITEMS, TARGET = 20, np.arange(10, 20)
 
@@ -19,7 +19,10 @@ def train(examples) -> Tasks:
         before.append(rng.permutation(kind)[:3].tolist() if user % 5 else [])
         events.append((10 + rng.permutation(kind)[:3]).tolist() if user % 7 else [])
     return Tasks(
-        examples(events), ordered=False, before=examples(before), question=Question(among=TARGET)
+        examples(events),
+        ordered=False,
+        context=examples(before),
+        query_spec=QuerySpec(candidates=TARGET),
     )
 
 

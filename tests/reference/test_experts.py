@@ -15,7 +15,8 @@ from warmstart.ensemble.closed_form import item_matrix
 from warmstart.ensemble.ease_ridge import RIDGE_SEARCH_TASKS, RIDGES
 from warmstart.ensemble.experts import CONTENT_DOWNWEIGHT, Experts
 from warmstart.ensemble.profile_regression import ProfileRegression
-from warmstart.tasks.tasks import NEXT, Examples, Tasks
+from warmstart.tasks.examples import Examples
+from warmstart.tasks.tasks import DEFAULT_HORIZON, Tasks
 
 ITEMS, SHRINK, RIDGE, WINDOW = 12, 3.0, 2.0, 4
 FIRST = ITEMS // 2  # of so small a catalogue
@@ -67,7 +68,7 @@ def test_leave_one_out_scores_are_those_of_a_fit_without_the_task(
 
 def sparse(experts: Experts, train: Tasks) -> Experts:
     """The experts as in a large catalogue: sparse matrices, and the inverse by the smaller side."""
-    matrix = train.met.matrix(ITEMS)[:, experts.kept_items]
+    matrix = train.all_events.matrix(ITEMS)[:, experts.kept_items]
     transitions = experts.transitions
     return replace(
         experts,
@@ -155,7 +156,7 @@ def test_scores_of_a_few_items_are_those_among_all(limit, dense, users, again):
     experts = experts if dense else sparse(experts, train)
     if experts.profile_regression is None:  # it was dropped, since popularity hits more
         regression = ProfileRegression.fit(
-            profile, train.met.matrix(ITEMS)[:, experts.kept_items], ridge=3.0
+            profile, train.all_events.matrix(ITEMS)[:, experts.kept_items], ridge=3.0
         )
         experts = replace(
             experts,
@@ -205,8 +206,8 @@ def test_without_a_time_order_there_are_no_transitions():
 def test_experts_have_equal_spread():
     train = tasks(ordered=True, users=300)
     experts = Experts.fit(train, ITEMS, **SETTINGS)
-    batch = train.episodes(np.random.default_rng(1), 400, most_shots=10, queries=1)
-    spread = experts.scores(batch.support, batch.own).std(axis=1).mean(axis=0)
+    batch = train.episodes(np.random.default_rng(1), 400, max_shots=10, queries=1)
+    spread = experts.scores(batch.support, batch.task_events).std(axis=1).mean(axis=0)
     assert_allclose(spread, np.ones(4), rtol=0.2)
 
 
@@ -227,13 +228,13 @@ def test_the_ridge_chosen_has_the_best_leave_one_out_hit_rate():
     )
     ridge = (np.linalg.inv(inverse) - gram).diagonal().mean()
     batch = train.episodes(
-        np.random.default_rng(0), RIDGE_SEARCH_TASKS, most_shots=20, queries=NEXT
+        np.random.default_rng(0), RIDGE_SEARCH_TASKS, max_shots=20, queries=DEFAULT_HORIZON
     )
     shares = []
     for ridge_tried in RIDGES:
         hits: list[bool] = []
         for support, query, own in zip(
-            *map(rows_of, (batch.support, batch.query, batch.own)), strict=True
+            *map(rows_of, (batch.support, batch.query, batch.task_events)), strict=True
         ):
             row = np.isin(np.arange(ITEMS), own).astype(float)
             inverse = np.linalg.inv(gram - np.outer(row, row) + ridge_tried * np.eye(ITEMS))
@@ -269,6 +270,6 @@ def test_content_starts_at_a_smaller_scale_than_cooccurrence():
     train = tasks(ordered=False, users=300)
     content = sp.csr_array((np.random.default_rng(3).random((ITEMS, 5)) < 0.4).astype(np.float32))
     experts = Experts.fit(train, ITEMS, item_features=content, **SETTINGS)
-    batch = train.episodes(np.random.default_rng(1), 400, most_shots=10, queries=1)
-    spread = experts.scores(batch.support, batch.own).std(axis=1).mean(axis=0)
+    batch = train.episodes(np.random.default_rng(1), 400, max_shots=10, queries=1)
+    spread = experts.scores(batch.support, batch.task_events).std(axis=1).mean(axis=0)
     assert_allclose(spread, [1, 1, 1 / CONTENT_DOWNWEIGHT], rtol=0.2)

@@ -12,7 +12,8 @@ from warmstart.cooccurrence.gram import (
     restore_inverse,
     select_items,
 )
-from warmstart.tasks.tasks import Examples, Tasks
+from warmstart.tasks.examples import Examples
+from warmstart.tasks.tasks import Tasks
 
 RIDGE = 3.0
 

@@ -8,7 +8,8 @@ from sklearn.linear_model import Ridge
 from warmstart.baselines import ALS, ProfileALS, ProfileKNN
 from warmstart.cooccurrence.similarity import IDF_SMOOTHING
 from warmstart.scorer import Scorer
-from warmstart.tasks.tasks import Examples, Tasks
+from warmstart.tasks.examples import Examples
+from warmstart.tasks.tasks import Tasks
 
 ITEMS, COLUMNS, USERS = 14, 5, 30
 
@@ -70,4 +71,4 @@ def test_without_profiles_both_still_recommend(train, examples):
     scorers: list[Scorer] = [ProfileKNN.fit(bare, items=ITEMS), ProfileALS.fit(bare, items=ITEMS)]
     for one in scorers:
         scores = one.score(one.adapt(examples([[3, 4], []])), np.arange(ITEMS))
-        assert np.isfinite(scores).all() and isinstance(bare.met, Examples)
+        assert np.isfinite(scores).all() and isinstance(bare.all_events, Examples)

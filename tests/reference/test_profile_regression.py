@@ -12,7 +12,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from warmstart.cooccurrence.similarity import IDF_SMOOTHING
 from warmstart.ensemble.experts import Experts
 from warmstart.ensemble.profile_regression import RIDGES, ProfileRegression
-from warmstart.tasks.tasks import Examples, Tasks
+from warmstart.tasks.examples import Examples
+from warmstart.tasks.tasks import Tasks
 
 TASKS, COLUMNS, ITEMS, RIDGE = 40, 7, 9, 2.0
 FIRST = 4  # a few among so few items
@@ -135,7 +136,7 @@ def _hit_rate(predicted: np.ndarray, events: np.ndarray) -> float:
 def tasks(profile, interactions) -> Tasks:
     kept = np.flatnonzero(np.diff(interactions.indptr))
     rows = interactions[kept]
-    events = Examples.plain(rows.indices.astype(np.int64), rows.indptr.astype(np.int64))
+    events = Examples.unweighted(rows.indices.astype(np.int64), rows.indptr.astype(np.int64))
     return Tasks(events, ordered=False, profile=profile[kept])
 
 
@@ -153,11 +154,11 @@ def test_it_is_the_last_expert(tasks):
         rtol=1e-5,
     )
     episodes = tasks.episodes(np.random.default_rng(0), 20, most_shots=3, queries=1)
-    assert episodes.own is not None
+    assert episodes.task_events is not None
     left_out = (
-        experts.scores(episodes.support, episodes.own, episodes.profile)[..., 2] * experts.spread[2]
+        experts.scores(episodes.support, episodes.task_events, episodes.profile)[..., 2] * experts.spread[2]
     )
-    own = episodes.own.matrix(ITEMS)
+    own = episodes.task_events.matrix(ITEMS)
     assert_allclose(
         left_out,
         experts.profile_regression.predict_left_out(episodes.profile, own),

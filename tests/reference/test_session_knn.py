@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from warmstart.baselines import SessionKNN
-from warmstart.tasks.tasks import Examples, Tasks
+from warmstart.tasks.examples import Examples
+from warmstart.tasks.tasks import Tasks
 
 ITEMS, DECAY = 15, 0.7
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from warmstart.baselines import Popularity
+from warmstart.durations import Deadline
 from warmstart.ensemble.combiner import MAX_SHOTS, Combiner
 from warmstart.ensemble.combiner_training import CandidateSampler, TrainingCases, fit_combiner
 from warmstart.ensemble.count_features import FEATURE_NAMES, ITEM_FEATURE_NAMES, CountFeatures
@@ -18,8 +19,10 @@ from warmstart.ensemble.stacked import BaseScorers, StackedScorer
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.evaluation.validation import overall
 from warmstart.learners import CORE
+from warmstart.tasks.examples import Examples
 from warmstart.tasks.scenarios import NEXT_CLICK, ScenarioOptions, cross_domain
-from warmstart.tasks.tasks import Examples, Question, Split, TaskBatch, Tasks
+from warmstart.tasks.split import Split
+from warmstart.tasks.tasks import QuerySpec, TaskBatch, Tasks
 from warmstart.training import registry as recipes
 from warmstart.training.baseline_recipe import BaselineRecipe
 from warmstart.training.loop import train
@@ -142,30 +145,31 @@ def test_with_sessions_is_a_stack_that_counted_them_from_the_beginning(past, sup
     assert not np.array_equal(before, whole.adapt(support))
 
 
-def prefixes(examples, question: Question) -> TaskBatch:
+def prefixes(examples, query_spec: QuerySpec) -> TaskBatch:
     return TaskBatch(
-        examples([[3, 8], [7, 1, 7], []]), examples([[9], [3], [0]]), question=question
+        examples([[3, 8], [7, 1, 7], []]), examples([[9], [3], [0]]), query_spec=query_spec
     )
 
 
 @torch.no_grad()
 @pytest.mark.parametrize(
-    "question", [Question(again=True), Question(among=np.arange(0, ITEMS, 3)), Question()]
+    "query_spec",
+    [QuerySpec(allow_repeats=True), QuerySpec(candidates=np.arange(0, ITEMS, 3)), QuerySpec()],
 )
-def test_the_loss_is_the_cross_entropy_over_the_whole_catalogue(past, examples, question):
-    batch, network = prefixes(examples, question), combiner()
+def test_the_loss_is_the_cross_entropy_over_the_whole_catalogue(past, examples, query_spec):
+    batch, network = prefixes(examples, query_spec), combiner()
     stack = StackedScorer(only_popularity(past), CountFeatures.fit(past, True, NO_SOURCE), network)
     cases = TrainingCases(stack.base_scorers, stack.count_features, batch, np.random.default_rng(0))
     scores = torch.from_numpy(stack.adapt(batch.support))
-    scores[:, question.others(ITEMS)] = -torch.inf
-    if not question.again:
+    scores[:, query_spec.non_candidates(ITEMS)] = -torch.inf
+    if not query_spec.allow_repeats:
         scores[batch.support.task, batch.support.item] = -torch.inf
     wanted = torch.nn.functional.cross_entropy(scores, torch.from_numpy(batch.query.item))
     assert float(cases.loss(network, torch.arange(3))) == pytest.approx(float(wanted), rel=1e-4)
 
 
 def test_candidates_stand_for_all_items_and_the_next_event_is_one_of_them(past, examples):
-    batch = prefixes(examples, Question())
+    batch = prefixes(examples, QuerySpec())
     cases = TrainingCases(
         only_popularity(past),
         CountFeatures.fit(past, True, NO_SOURCE),
@@ -191,11 +195,11 @@ def drifting(sessions: int) -> Split:
     tasks = Tasks(
         Examples(item.ravel(), np.ones(item.size, dtype=np.float32), np.arange(sessions + 1) * 4),
         ordered=True,
-        question=NEXT_CLICK,
+        query_spec=NEXT_CLICK,
     )
     ends = (0, sessions - 200, sessions - 100, sessions)
     train, valid, test = (tasks.take(np.arange(a, b)) for a, b in itertools.pairwise(ends))
-    return Split(train, valid, test, items=320, least_events=2)
+    return Split(train, valid, test, n_items=320, least_events=2)
 
 
 def test_popularity_in_the_latest_sessions_is_used():
@@ -251,7 +255,7 @@ def test_the_combiner_is_trained_on_tasks_like_those_that_are_served(clicks, mon
         lambda base, features, later, **_: seen.append(later) or Combiner(4),
     )
     StackedRecipe({"popularity": BaselineRecipe(Popularity)}).fit("stack", FitRequest(split))
-    assert len(seen[0]) and seen[0].alike_served.all() and not split.train.alike_served.all()
+    assert len(seen[0]) and seen[0].alike_served.all() and not split.train.servable.all()
 
 
 CORE_RECIPE = MetaLearnerRecipe(
@@ -293,7 +297,9 @@ def test_continued_training_is_no_worse_and_leaves_the_old_model_unchanged():
     assert after.fit_seconds > before.fit_seconds
     for name, array in before.scorer.arrays().items():
         np.testing.assert_array_equal(array, kept[name])
-    hurried = CORE_RECIPE.continue_training(before, FitRequest(split, settings={"rate": 1e9}, seconds=1e-3))
+    hurried = CORE_RECIPE.continue_training(
+        before, FitRequest(split, settings={"rate": 1e9}, deadline=Deadline(1e-3))
+    )
     assert hurried.tasks - before.tasks == 64  # a step at least
 
 
@@ -312,7 +318,7 @@ def test_a_network_with_experts_is_not_trained_further(board, runs):
 
 
 def test_a_combiner_is_the_same_for_a_seed(past):
-    tasks = Tasks(past, ordered=True, question=NEXT_CLICK)
+    tasks = Tasks(past, ordered=True, query_spec=NEXT_CLICK)
     settings = {"judge_units": 4, "judge_cases": 60, "judge_steps": 10}
     one, same, other = (
         fit_combiner(
@@ -329,7 +335,7 @@ def test_a_combiner_is_the_same_for_a_seed(past):
 
 
 def test_without_later_tasks_the_scores_are_those_of_the_base_scorers(past, support):
-    nothing = Tasks(past.take(np.array([], dtype=int)), ordered=True, question=NEXT_CLICK)
+    nothing = Tasks(past.take(np.array([], dtype=int)), ordered=True, query_spec=NEXT_CLICK)
     untrained = fit_combiner(
         only_popularity(past), CountFeatures.fit(past, True, NO_SOURCE), nothing, seed=0
     )

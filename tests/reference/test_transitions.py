@@ -11,7 +11,7 @@ from warmstart.cooccurrence.transitions import (
     transition_counts,
     weighted_matrix,
 )
-from warmstart.tasks.tasks import Examples
+from warmstart.tasks.examples import Examples
 
 ITEMS, WINDOW = 7, 2
 ROWS = [[0, 3, 3, 5], [], [6, 2, 5, 0, 3], [5]]

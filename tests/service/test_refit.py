@@ -18,7 +18,7 @@ from warmstart.service.models.refit_log import reports
 from warmstart.service.models.versions import Versions
 from warmstart.service.store.exchange import imported
 from warmstart.service.store.store import opened
-from warmstart.tasks.tasks import Examples
+from warmstart.tasks.examples import Examples
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +81,10 @@ def test_a_folder_that_is_a_model_is_refused(models, store):
 def test_what_a_model_does_not_know_it_ranks_last(shop):
     scorer = ws.fit(shop, learner="popularity").scorer
     recoded = Recoded(scorer, np.array([3, -1, 0]))
-    support = Examples.plain(np.array([1, 2]), np.array([0, 2]))
+    support = Examples.unweighted(np.array([1, 2]), np.array([0, 2]))
     scores = recoded.score(recoded.adapt(support), np.arange(3))
     known = scorer.score(
-        scorer.adapt(Examples.plain(np.array([0]), np.array([0, 1]))), np.array([3, 0])
+        scorer.adapt(Examples.unweighted(np.array([0]), np.array([0, 1]))), np.array([3, 0])
     )
     assert np.allclose(scores[0, [0, 2]], known[0]) and scores[0].argmin() == 1
 

@@ -15,7 +15,8 @@ from threadpoolctl import threadpool_limits
 
 from warmstart.baselines.popularity import Popular, break_ties, popularity
 from warmstart.scorer import Candidates, Capabilities, Scores, candidates_of
-from warmstart.tasks.tasks import Examples, Profile, Tasks
+from warmstart.tasks.examples import Examples, Profile
+from warmstart.tasks.tasks import Tasks
 
 Factors = Float32[np.ndarray, "I K"]
 
@@ -55,7 +56,7 @@ class ALS:
         settings = {"factors": factors, "l2": l2, "alpha": alpha, "seed": seed}
         model = _model(**settings)
         with threadpool_limits(1, "blas"):  # implicit runs its own threads
-            model.fit(_matrix(train.met, items), show_progress=False)
+            model.fit(_matrix(train.all_events, items), show_progress=False)
         return cls(np.asarray(model.item_factors), popularity(train, items), **settings)
 
     def adapt(self, support: Examples, profile: Profile = None) -> Factors:

@@ -15,7 +15,8 @@ from jaxtyping import Float32, Int64
 
 from warmstart.baselines.popularity import Attributions, Popular, break_ties, popularity
 from warmstart.scorer import Candidates, Capabilities, Scores, candidates_of
-from warmstart.tasks.tasks import Examples, Profile, Tasks
+from warmstart.tasks.examples import Examples, Profile
+from warmstart.tasks.tasks import Tasks
 
 
 class Bias:
@@ -45,7 +46,7 @@ class Bias:
     def fit(
         cls, train: Tasks, *, items: int, item_l2: float = 10.0, user_l2: float = 3.0
     ) -> "Bias":
-        events = train.met
+        events = train.all_events
         mean = events.value.mean(dtype=np.float64)
         residual = np.bincount(events.item, weights=events.value - mean, minlength=items)
         expected = mean + residual / (np.bincount(events.item, minlength=items) + item_l2)

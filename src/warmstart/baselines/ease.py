@@ -13,7 +13,8 @@ from jaxtyping import Float32, Int64
 from warmstart.baselines.popularity import Attributions, Popular, break_ties, popularity
 from warmstart.cooccurrence.gram import GramInverse, gram_inverse, restore_inverse, select_items
 from warmstart.scorer import Candidates, Capabilities, Scores, candidates_of
-from warmstart.tasks.tasks import Examples, Profile, Tasks
+from warmstart.tasks.examples import Examples, Profile
+from warmstart.tasks.tasks import Tasks
 
 Catalogue = Float32[np.ndarray, "T I"]
 
@@ -44,7 +45,7 @@ class EASE:
     @classmethod
     def fit(cls, train: Tasks, *, items: int, l2: float = 1000.0, limit: int = 8000) -> "EASE":
         kept = select_items(train, items, limit)
-        interactions = train.met.matrix(items)[:, kept]  # (U, J)
+        interactions = train.all_events.matrix(items)[:, kept]  # (U, J)
         return cls(
             gram_inverse(interactions, l2), kept, popularity(train, items), l2=l2, limit=limit
         )
@@ -71,8 +72,8 @@ class EASE:
         self, support: Examples, profile: Profile, items: Int64[np.ndarray, "Q"]
     ) -> Attributions:
         """The row of the map of each event's item, since scores are sums of such rows."""
-        alone = Examples.plain(support.item, np.arange(len(support.item) + 1))
-        return self.adapt(alone)[:, items] * support.alone[:, None]
+        alone = Examples.unweighted(support.item, np.arange(len(support.item) + 1))
+        return self.adapt(alone)[:, items] * support.unrepeated[:, None]
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {**self.inverse.arrays(), "taken": self.kept_items, "popular": self.popular}

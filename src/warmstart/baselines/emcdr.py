@@ -17,7 +17,8 @@ from jaxtyping import Bool, Float32
 from warmstart.arrays import strip_prefix
 from warmstart.baselines.als import ALS, Factors
 from warmstart.scorer import Candidates, Capabilities, Scores
-from warmstart.tasks.tasks import Examples, Profile, Tasks
+from warmstart.tasks.examples import Examples, Profile
+from warmstart.tasks.tasks import Tasks
 
 SOURCE, TARGET = "there.", "here."  # prefixes of the names of the arrays of each domain
 
@@ -53,9 +54,9 @@ class EMCDR:
     def fit(
         cls, train: Tasks, *, items: int, l2: float = 1.0, caution: float = 1.0, seed: int = 0
     ) -> "EMCDR":
-        source_items = train.question.others(items)
-        in_source = source_items[train.met.item]
-        events = train.met.where(in_source), train.met.where(~in_source)
+        source_items = train.query_spec.non_candidates(items)
+        in_source = source_items[train.all_events.item]
+        events = train.all_events.where(in_source), train.all_events.where(~in_source)
         source, target = (
             ALS.fit(Tasks(domain, train.ordered), items=items, seed=seed) for domain in events
         )

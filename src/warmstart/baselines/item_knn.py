@@ -16,7 +16,8 @@ from jaxtyping import Int64
 from warmstart.baselines.popularity import Attributions, Popular, break_ties, popularity
 from warmstart.cooccurrence.similarity import keep_nearest
 from warmstart.scorer import Candidates, Capabilities, Scores, candidates_of
-from warmstart.tasks.tasks import Examples, Profile, Tasks
+from warmstart.tasks.examples import Examples, Profile
+from warmstart.tasks.tasks import Tasks
 
 MAX_CELLS = 20_000_000  # similarities computed at once: 80 MB
 
@@ -43,7 +44,7 @@ class ItemKNN:
     def fit(
         cls, train: Tasks, *, items: int, neighbours: int = 200, shrink: float = 50.0
     ) -> "ItemKNN":
-        interactions = train.met.matrix(items).tocsc()
+        interactions = train.all_events.matrix(items).tocsc()
         norm = np.sqrt(interactions.sum(axis=0)).astype(np.float32)
         block = max(1, MAX_CELLS // items)
         rows = [
@@ -75,7 +76,7 @@ class ItemKNN:
         self, support: Examples, profile: Profile, items: Int64[np.ndarray, "Q"]
     ) -> Attributions:
         """The similarity of each event's item to the candidates, since scores are sums of these."""
-        return self.similarity[support.item][:, items].toarray() * support.alone[:, None]
+        return self.similarity[support.item][:, items].toarray() * support.unrepeated[:, None]
 
     def arrays(self) -> dict[str, np.ndarray]:
         similarity = self.similarity

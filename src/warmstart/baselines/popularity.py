@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from warmstart.scorer import Candidates, Capabilities, Scores, candidates_of
-from warmstart.tasks.tasks import Examples, Profile, Tasks
+from warmstart.tasks.examples import Examples, Profile
+from warmstart.tasks.tasks import Tasks
 
 Popular = Float32[np.ndarray, "I"]
 Attributions = Float32[np.ndarray, "N Q"]
@@ -16,7 +17,9 @@ TIE_BREAK = 1e-6  # below any difference of scores that a support set makes
 
 def popularity(train: Tasks, items: int) -> Popular:
     """The share of training users who interacted with each item."""
-    return (np.bincount(train.met.item, minlength=items) / max(len(train), 1)).astype(np.float32)
+    return (np.bincount(train.all_events.item, minlength=items) / max(len(train), 1)).astype(
+        np.float32
+    )
 
 
 def break_ties(scores: Float32[np.ndarray, "T I"], popular: Popular) -> Float32[np.ndarray, "T I"]:

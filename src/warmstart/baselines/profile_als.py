@@ -17,7 +17,8 @@ from jaxtyping import Float32
 from warmstart.arrays import strip_prefix
 from warmstart.baselines.als import ALS, Factors
 from warmstart.scorer import Candidates, Capabilities, Scores
-from warmstart.tasks.tasks import Examples, Profile, Tasks
+from warmstart.tasks.examples import Examples, Profile
+from warmstart.tasks.tasks import Tasks
 
 PREFIX = "als."  # of the names of the arrays of ALS
 
@@ -53,7 +54,7 @@ class ProfileALS:
         from sklearn.linear_model import Ridge  # half a second to import
 
         als = ALS.fit(train, items=items, seed=seed)
-        factors = als.adapt(train.met)
+        factors = als.adapt(train.all_events)
         intercept = factors.mean(axis=0)
         coefficients = np.zeros((0, factors.shape[1]), dtype=np.float32)
         if train.profile is not None:

@@ -17,7 +17,8 @@ from warmstart.arrays import sparse_from_arrays, sparse_to_arrays
 from warmstart.baselines.popularity import Popular, break_ties, popularity
 from warmstart.cooccurrence.similarity import idf_weights, nearest_neighbours, unit_rows
 from warmstart.scorer import Candidates, Capabilities, Scores, candidates_of
-from warmstart.tasks.tasks import Examples, Profile, Tasks
+from warmstart.tasks.examples import Examples, Profile
+from warmstart.tasks.tasks import Tasks
 
 MAX_CELLS = 20_000_000  # similarities held at once: 80 MB
 
@@ -55,7 +56,7 @@ class ProfileKNN:
     ) -> "ProfileKNN":
         empty = sp.csr_array((len(train), 0), dtype=np.float32)
         return cls(
-            train.met.matrix(items),
+            train.all_events.matrix(items),
             empty if train.profile is None else train.profile,
             popularity(train, items),
             neighbours=neighbours,

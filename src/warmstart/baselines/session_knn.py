@@ -26,7 +26,8 @@ from warmstart.scorer import (
     TrainingNeighbours,
     candidates_of,
 )
-from warmstart.tasks.tasks import Examples, Profile, Tasks
+from warmstart.tasks.examples import Examples, Profile
+from warmstart.tasks.tasks import Tasks
 
 MAX_PAIRS = 4_000_000
 """Pairs of an event and a session with its item, held at once."""
@@ -76,7 +77,7 @@ class SessionKNN:
         decay: float = 0.8,
     ) -> "SessionKNN":
         popular, decay = popularity(train, items), decay if train.ordered else 1.0
-        return cls(train.met, popular, neighbours=neighbours, sample=sample, decay=decay)
+        return cls(train.all_events, popular, neighbours=neighbours, sample=sample, decay=decay)
 
     def adapt(self, support: Examples, profile: Profile = None) -> sp.csr_array:
         return self.session_weights(support)
@@ -84,7 +85,7 @@ class SessionKNN:
     def session_weights(self, support: Examples, *, max_pairs: int = MAX_PAIRS) -> sp.csr_array:
         """(T, U): the weights of the nearest sessions, computed in blocks of tasks."""
         looked_up = self.latest.indptr[support.item + 1] - self.latest.indptr[support.item]  # (N,)
-        before = np.concatenate([[0], np.cumsum(looked_up)])[support.start]  # pairs before a task
+        before = np.concatenate([[0], np.cumsum(looked_up)])[support.offsets]  # pairs before a task
         starts = np.arange(0, before[-1] + 1, max_pairs)
         blocks = np.unique(np.searchsorted(before, starts, side="right") - 1)
         if len(blocks) == 1:
@@ -107,12 +108,12 @@ class SessionKNN:
         return weights.matmul(self.interactions).scale_columns(self.idf)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        past = {"item": self.past.item, "start": self.past.start}
+        past = {"item": self.past.item, "start": self.past.offsets}
         return {**past, "popular": self.popular}
 
     @classmethod
     def restore(cls, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> "SessionKNN":
-        past = Examples.plain(arrays["item"], arrays["start"])
+        past = Examples.unweighted(arrays["item"], arrays["start"])
         return cls(past, arrays["popular"], **settings)
 
     def with_sessions(self, more: Examples) -> "SessionKNN":

@@ -122,7 +122,7 @@ def select_items(train: Tasks, items: int, limit: int) -> Int64[np.ndarray, "J"]
     """
     if min(items, len(train)) <= limit:
         return np.arange(items)
-    return most_frequent(np.bincount(train.met.item, minlength=items), limit)
+    return most_frequent(np.bincount(train.all_events.item, minlength=items), limit)
 
 
 def most_frequent(counts: Int64[np.ndarray, "J"], k: int) -> Int64[np.ndarray, "K"]:

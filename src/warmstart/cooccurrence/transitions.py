@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float32, Int64
 
-from warmstart.tasks.tasks import Examples
+from warmstart.tasks.examples import Examples
 
 
 def transition_counts(
@@ -43,7 +43,7 @@ def own_transitions(
     position = np.flatnonzero(by_event)
     gap = np.arange(1, window + 1)
     later = position[:, None] + gap  # (P, W)
-    inside = later < task_events.start[1:][task_events.task[position]][:, None]
+    inside = later < task_events.offsets[1:][task_events.task[position]][:, None]
     value = np.where(inside, by_event[position][:, None] * gap**-0.5, 0.0).astype(np.float32)
     task = np.repeat(task_events.task[position], inside.sum(axis=1))
     cells = (task, task_events.item[later[inside]])
@@ -57,12 +57,12 @@ def restrict_to_items(
     position = np.full(items, -1)
     position[kept_items] = np.arange(len(kept_items))
     kept = examples.where(position[examples.item] >= 0)
-    return Examples(position[kept.item], kept.value, kept.start)
+    return Examples(position[kept.item], kept.value, kept.offsets)
 
 
 def events_since(examples: Examples) -> Int64[np.ndarray, "N"]:
     """How many examples of the same task come after each."""
-    return examples.start[1:][examples.task] - 1 - np.arange(len(examples.item))
+    return examples.offsets[1:][examples.task] - 1 - np.arange(len(examples.item))
 
 
 def weighted_matrix(
@@ -72,4 +72,4 @@ def weighted_matrix(
     if weight is None:
         weight = np.ones(len(examples.item), dtype=np.float32)
     values = weight.astype(np.float32)
-    return sp.csr_array((values, examples.item, examples.start), shape=(len(examples), width))
+    return sp.csr_array((values, examples.item, examples.offsets), shape=(len(examples), width))

@@ -76,7 +76,7 @@ class Interactions:
         return len(self) > 0 and bool(np.ptp(self.value) > 0)
 
     @cached_property
-    def clock(self) -> bool:
+    def has_comparable_times(self) -> bool:
         """Whether times of different users can be compared; not so where each user's begin anew,
         as positions do.
         """
@@ -87,14 +87,14 @@ class Interactions:
         return len(np.unique(first[np.unique(self.user)])) > 1
 
     @property
-    def ticks(self) -> int:
+    def time_unit(self) -> int:
         """Units of time in a second, by the size of the numbers: seconds since 1970, or
         thousandths, or millionths.
         """
         latest = 0 if self.time is None or not len(self) else int(np.abs(self.time).max())
         return 1 if latest < 10**11 else 10**3 if latest < 10**14 else 10**6
 
-    def swapped(self) -> "Interactions":
+    def transposed(self) -> "Interactions":
         """The same events with items in the place of users: who met an item is what is known of
         it.
         """
@@ -115,7 +115,7 @@ class Interactions:
         A session is an user, called after who it is of and its number: `ann#0`. Tables of users
         say nothing of sessions and are left out.
         """
-        if not self.clock:
+        if not self.has_comparable_times:
             raise UsageError(
                 "sessions are found by the times of events, and these data have none that can be compared"
             )

@@ -18,7 +18,7 @@ from warmstart.cooccurrence.similarity import idf_weights, unit_rows
 from warmstart.cooccurrence.transitions import events_since, own_transitions
 from warmstart.ensemble.profile_regression import ProfileRegression
 from warmstart.ensemble.support_sets import ItemMatrix, ItemScores, SupportSets, SupportSubset
-from warmstart.tasks.tasks import Examples
+from warmstart.tasks.examples import Examples
 
 SubsetScores = Float32[np.ndarray, "T Q"]
 ColumnMask = Bool[np.ndarray, "G"]

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from warmstart.arrays import top_k_per_row
+from warmstart.durations import UNLIMITED, Deadline
 from warmstart.ensemble.combiner import Combiner, clip_shots
 from warmstart.ensemble.count_features import FEATURE_NAMES, CandidateFeatures, CountFeatures
 from warmstart.ensemble.stacked import BaseScorers
@@ -28,6 +29,7 @@ MAX_SCORES = 8_000_000  # base scores in memory at once: 32 MB
 VALIDATION_FOLD = 5  # every fifth task is left out of training, for early stopping
 VALIDATIONS = 20  # times that the loss of these tasks is looked at
 BATCH = 256  # training cases a step
+CASES_TIME = 0.5  # share of the time limit for drawing the cases
 
 
 class SampledCandidates(NamedTuple):
@@ -121,12 +123,15 @@ class TrainingCases:
         batch: TaskBatch,
         rng: np.random.Generator,
         sampler: CandidateSampler | None = None,
+        deadline: Deadline = UNLIMITED,
     ) -> None:
         sampler = CandidateSampler() if sampler is None else sampler
         size = max(1, MAX_SCORES // base_scorers.items)
-        parts = [
-            sampler.sample(base_scorers, count_features, part, rng) for part in batches(batch, size)
-        ]
+        parts = []
+        for part in batches(batch, size):
+            parts.append(sampler.sample(base_scorers, count_features, part, rng))
+            if deadline.passed:  # fewer cases, but some
+                break
         self.base, self.features, self.item, self.log_weight, self.shots = (
             torch.from_numpy(np.concatenate(column)) for column in zip(*parts, strict=True)
         )
@@ -153,11 +158,13 @@ def fit_combiner(
     judge_units: int = 32,
     judge_cases: int = 30000,
     judge_steps: int = 2400,
+    deadline: Deadline = UNLIMITED,
 ) -> Combiner:
     """Train a combiner on tasks that are later than what base scorers and counts have seen.
 
     Every fifth task is left out for early stopping. Without later tasks, or where nothing is better
-    than the base scorers alone, the combiner stays as it was initialised.
+    than the base scorers alone, the combiner stays as it was initialised. After the `deadline` no
+    more cases are drawn and no more steps are taken.
     """
     rng, held_out = np.random.default_rng(seed), np.arange(len(later)) % VALIDATION_FOLD == 0
     parts = [later.take(np.flatnonzero(which)) for which in (~held_out, held_out)]
@@ -172,16 +179,21 @@ def fit_combiner(
             TrainingCases(
                 base_scorers,
                 count_features,
-                part.episodes(rng, size, most_shots=30, queries=1),
+                part.episodes(rng, size, max_shots=30, queries=1),
                 rng,
+                deadline=deadline.share(CASES_TIME * size / sum(sizes)),
             )
             for part, size in zip(parts, sizes, strict=True)
         )
-        return _trained(combiner, train, validation, judge_steps)
+        return _trained(combiner, train, validation, judge_steps, deadline)
 
 
 def _trained(
-    combiner: Combiner, train: TrainingCases, validation: TrainingCases, steps: int
+    combiner: Combiner,
+    train: TrainingCases,
+    validation: TrainingCases,
+    steps: int,
+    deadline: Deadline,
 ) -> Combiner:
     """The combiner with the weights of the step at which the validation loss was smallest."""
     optimizer = torch.optim.AdamW(combiner.parameters(), lr=0.01, weight_decay=1e-3)
@@ -194,6 +206,8 @@ def _trained(
             if loss < best:
                 best, best_step = loss, step
                 kept = {name: tensor.clone() for name, tensor in combiner.state_dict().items()}
+            if deadline.passed:
+                break
         optimizer.zero_grad()
         train.loss(combiner, torch.randint(len(train), (BATCH,))).backward()
         optimizer.step()
@@ -206,8 +220,8 @@ def _trained(
 def _allowed(batch: TaskBatch, items: int) -> Bool[np.ndarray, "T I"]:
     """Items that may come next, other than the one that did, which stands in front already."""
     tasks = np.arange(len(batch.support))
-    allowed = np.tile(~batch.question.others(items), (len(tasks), 1))
-    if not batch.question.again:
+    allowed = np.tile(~batch.query_spec.non_candidates(items), (len(tasks), 1))
+    if not batch.query_spec.allow_repeats:
         allowed[batch.support.task, batch.support.item] = False
     allowed[tasks, batch.query.item] = False
     return allowed

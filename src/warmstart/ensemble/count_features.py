@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float32, Int64
 from warmstart.arrays import SparseTriples
 from warmstart.baselines import SessionKNN
 from warmstart.cooccurrence.transitions import events_since, transition_counts
-from warmstart.tasks.tasks import Examples
+from warmstart.tasks.examples import Examples
 
 DECAY = 0.6  # factor on the weight of an event for each later one, where events have a time order
 MAX_COUNTED_EVENTS = 50  # latest events of a past task whose items count as co-occurring

@@ -10,7 +10,7 @@ from warmstart.cooccurrence.transitions import restrict_to_items
 from warmstart.ensemble.closed_form import EaseExpert
 from warmstart.ensemble.hit_rate import is_hit
 from warmstart.ensemble.support_sets import SupportSets
-from warmstart.tasks.tasks import NEXT, TaskBatch, Tasks
+from warmstart.tasks.tasks import DEFAULT_HORIZON, TaskBatch, Tasks
 
 logger = logging.getLogger(__name__)
 
@@ -21,10 +21,10 @@ RIDGE_SEARCH_TASKS = 1000  # training tasks on which a ridge is chosen
 
 def choose_ridge(train: Tasks, items: int) -> float:
     """The ridge of EASE with the best leave-one-out hit rate on the most popular items."""
-    kept = most_frequent(np.bincount(train.met.item, minlength=items), RIDGE_SEARCH_ITEMS)
+    kept = most_frequent(np.bincount(train.all_events.item, minlength=items), RIDGE_SEARCH_ITEMS)
     rng = np.random.default_rng(0)
-    batch = train.episodes(rng, RIDGE_SEARCH_TASKS, most_shots=20, queries=NEXT)
-    interactions = train.met.matrix(items)[:, kept]
+    batch = train.episodes(rng, RIDGE_SEARCH_TASKS, max_shots=20, queries=DEFAULT_HORIZON)
+    interactions = train.all_events.matrix(items)[:, kept]
     shares = [_hit_share(gram_inverse(interactions, ridge), batch, kept, items) for ridge in RIDGES]
     best = max(shares)
     ridge = RIDGES[shares.index(best)]
@@ -36,9 +36,9 @@ def _hit_share(
     inverse: GramInverse, batch: TaskBatch, kept: Int64[np.ndarray, "J"], items: int
 ) -> float:
     """The share of all query events that leave-one-out EASE has among its first ten."""
-    assert batch.own is not None, "training tasks come with all their events"
+    assert batch.task_events is not None, "training tasks come with all their events"
     support, own, query = (
-        restrict_to_items(part, kept, items) for part in (batch.support, batch.own, batch.query)
+        restrict_to_items(part, kept, items) for part in (batch.support, batch.task_events, batch.query)
     )
     scores = EaseExpert(inverse).scores(SupportSets(support, len(kept), task_events=own))
     scores[support.task, support.item] = -np.inf

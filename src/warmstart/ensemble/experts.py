@@ -44,7 +44,8 @@ from warmstart.ensemble.closed_form import (
 from warmstart.ensemble.ease_ridge import choose_ridge
 from warmstart.ensemble.profile_regression import ProfileRegression, fit_profile_regression
 from warmstart.ensemble.support_sets import ItemMatrix, SupportSets, SupportSubset
-from warmstart.tasks.tasks import Examples, Profile, Tasks
+from warmstart.tasks.examples import Examples, Profile
+from warmstart.tasks.tasks import Tasks
 
 RECENCY_EXPONENTS = (0.0, 1.0)
 """One transition expert each: all support events count alike, and the last ones above all."""
@@ -95,7 +96,7 @@ class Experts:
         A ridge of 0 stands for the one with the best leave-one-out hit rate.
         """
         kept = select_items(train, items, limit)
-        interactions = train.met.matrix(items)[:, kept]  # (U, J)
+        interactions = train.all_events.matrix(items)[:, kept]  # (U, J)
         experts = cls(
             kept_items=kept,
             popularity=np.asarray(interactions.sum(axis=0), dtype=np.float32),
@@ -227,8 +228,8 @@ class Experts:
     def _measured_spread(self, train: Tasks) -> Float32[np.ndarray, "E"]:
         """Standard deviation of each expert over items, in the mean over some training tasks."""
         rng = np.random.default_rng(0)
-        batch = train.episodes(rng, SPREAD_TASKS, most_shots=10, queries=1)
-        scores = self.scores(batch.support, batch.own, batch.profile)
+        batch = train.episodes(rng, SPREAD_TASKS, max_shots=10, queries=1)
+        scores = self.scores(batch.support, batch.task_events, batch.profile)
         spread = np.maximum(scores.std(axis=1).mean(axis=0), 1e-6)
         if self.content is not None:
             spread[CONTENT_EXPERT] *= CONTENT_DOWNWEIGHT
@@ -242,4 +243,4 @@ def _transitions(
 ) -> ItemMatrix | None:
     if not train.ordered:
         return None
-    return item_matrix(transition_counts(train.met, kept, items, window))
+    return item_matrix(transition_counts(train.all_events, kept, items, window))

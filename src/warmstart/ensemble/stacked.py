@@ -21,7 +21,7 @@ from warmstart.scorer import (
     Scores,
     candidates_of,
 )
-from warmstart.tasks.tasks import Examples, Profile
+from warmstart.tasks.examples import Examples, Profile
 
 CatalogueScores = Float32[np.ndarray, "T I"]
 BASE_PREFIX, COMBINER_PREFIX = "base.", "judge."
@@ -111,7 +111,7 @@ class StackedScorer:
             **base,
             **weights,
             "past.item": past.item,
-            "past.start": past.start,
+            "past.start": past.offsets,
             "past.ordered": np.array(self.count_features.ordered),
             "past.elsewhere": self.count_features.source_items,
         }
@@ -121,7 +121,7 @@ class StackedScorer:
         cls, base_scorers: BaseScorers, arrays: Mapping[str, np.ndarray]
     ) -> "StackedScorer":
         """The scorer of which these are the arrays, with base scorers that were restored before."""
-        past = Examples.plain(arrays["past.item"], arrays["past.start"])
+        past = Examples.unweighted(arrays["past.item"], arrays["past.start"])
         ordered, source_items = bool(arrays["past.ordered"]), arrays["past.elsewhere"]
         weights = strip_prefix(arrays, COMBINER_PREFIX)
         combiner = Combiner(len(weights["out"]))

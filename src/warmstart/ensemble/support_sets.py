@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from jaxtyping import Float32, Int64
 
 from warmstart.cooccurrence.transitions import weighted_matrix
-from warmstart.tasks.tasks import Examples, Profile
+from warmstart.tasks.examples import Examples, Profile
 
 ItemMatrix = sp.csr_array | Float32[np.ndarray, "J J"]
 ItemScores = Float32[np.ndarray, "T J"]

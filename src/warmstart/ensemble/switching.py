@@ -12,7 +12,7 @@ from jaxtyping import Int64
 
 from warmstart.arrays import strip_prefix
 from warmstart.scorer import Candidates, Capabilities, Scorer, Scores, State
-from warmstart.tasks.tasks import Examples, Profile
+from warmstart.tasks.examples import Examples, Profile
 
 
 class ScorerPart(NamedTuple):

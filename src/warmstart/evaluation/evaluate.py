@@ -85,8 +85,8 @@ def tie_order(items: int) -> Int64[np.ndarray, "I"]:
 def _rank(scorer: Scorer, state: object, batch: TaskBatch, shown: np.ndarray) -> Values:
     scores = scorer.score(state, np.arange(scorer.items)).copy()
     assert not np.isnan(scores).any(), f"{type(scorer).__name__} gave scores that are not numbers"
-    scores[:, batch.question.others(scorer.items)] = -np.inf
-    if not batch.question.again:
+    scores[:, batch.query_spec.non_candidates(scorer.items)] = -np.inf
+    if not batch.query_spec.allow_repeats:
         scores[batch.support.task, batch.support.item] = -np.inf
     shown[top_k_per_row(scores, 10).ravel()] = True
     query = batch.query.padded()

@@ -16,7 +16,8 @@ from warmstart.errors import DataError
 from warmstart.evaluation.evaluate import MAX_SCORES, tie_order
 from warmstart.evaluation.metrics import ranks
 from warmstart.scorer import Scorer
-from warmstart.tasks.tasks import Examples, TaskBatch, Tasks, batches
+from warmstart.tasks.examples import Examples
+from warmstart.tasks.tasks import TaskBatch, Tasks, batches
 
 CLICKS = 8
 """Clicks after which the next one is predicted, in sessions of at least one more."""
@@ -102,7 +103,7 @@ def _partners(events: Examples, train: Tasks, items: int, rng: np.random.Generat
     """(T,): for each session another one of a different kind, if there is one: no training session
     shares an item with both.
     """
-    shared = sp.csr_array(train.met.matrix(items) @ events.matrix(items).T)  # (U, T)
+    shared = sp.csr_array(train.all_events.matrix(items) @ events.matrix(items).T)  # (U, T)
     shared.data[:] = 1.0
     similar = sp.csr_array(shared.T @ shared).toarray() > 0  # (T, T)
     # a random one of a different kind; of the same kind only if there is no other, never itself

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from warmstart.data.interactions import Interactions
-from warmstart.durations import parse_duration
+from warmstart.durations import Deadline, parse_duration
 from warmstart.errors import DataError, UsageError
 from warmstart.evaluation.calibration import calibration
 from warmstart.evaluation.evaluate import SHOTS, time_single_adaptation
@@ -16,8 +16,10 @@ from warmstart.evaluation.validation import overall
 from warmstart.experiments.report import Report
 from warmstart.experiments.required_baselines import required_baselines
 from warmstart.experiments.results import Row
-from warmstart.tasks.scenarios import BENCHMARK, NO_OPTIONS, ScenarioOptions, cut
-from warmstart.tasks.tasks import Objective, Split
+from warmstart.tasks.cutting import BENCHMARK
+from warmstart.tasks.scenarios import NO_OPTIONS, ScenarioOptions, cut
+from warmstart.tasks.split import Split
+from warmstart.tasks.tasks import Objective
 from warmstart.training.auto_recipe import AutoRecipe
 from warmstart.training.outer_loop import ValidationCurve
 from warmstart.training.registry import LearnerLike, Named, fit, recipe
@@ -63,21 +65,25 @@ def evaluate(
     prefitted: dict[str, Fitted] = {}
     rows: dict[str, Row] = {}
     # a choice among learners comes last: it need not fit again what is fitted
-    for learner, one in sorted(chosen.items(), key=lambda item: _chooses(item[1])):
+    for learner, one in sorted(chosen, key=lambda pair: _chooses(pair[1])):
         own = _settings_of(one, settings or {})
-        request = FitRequest(split, objective, seed, own, limit, progress=callbacks.on_step)
+        request = FitRequest(
+            split, objective, seed, own, Deadline(limit), progress=callbacks.on_step
+        )
         rows[one.name] = _row(learner, one, request, possible, callbacks, prefitted)
-    ordered = tuple(rows[one.name] for one in chosen.values())
+    ordered = tuple(rows[one.name] for _, one in chosen)
     return Report(_dataset_facts(log, split), scenario, objective, possible, ordered, seed)
 
 
-def _named(learners: Sequence[LearnerLike], objective: Objective) -> dict[LearnerLike, Named]:
+def _named(
+    learners: Sequence[LearnerLike], objective: Objective
+) -> list[tuple[LearnerLike, Named]]:
     """Each learner once, with its recipe; unknown ones are refused before the first fit."""
     found: dict[str, tuple[LearnerLike, Named]] = {}
     for learner in learners:
         one = recipe(learner, objective)
         found.setdefault(one.name, (learner, one))
-    return dict(found.values())
+    return list(found.values())
 
 
 def _chooses(one: Named) -> bool:
@@ -118,7 +124,7 @@ def _row(
         outcome = evaluate_scorer(
             fitted.scorer, request.split.test, objective=request.objective, shots=shots
         )
-    if request.seconds is None and not request.settings:
+    if request.deadline.unlimited and not request.settings:
         prefitted[one.name] = fitted
     calibrated = calibration(
         fitted.scorer,
@@ -151,7 +157,7 @@ def _row(
 def _interest_drift(fitted: Fitted, request: FitRequest) -> InterestDrift | None:
     """How a scorer follows a changing interest; None without sessions that are long enough."""
     test = request.split.test
-    if not test.question.again or (test.events.counts > CLICKS).sum() < 2:
+    if not test.query_spec.allow_repeats or (test.events.counts > CLICKS).sum() < 2:
         return None
     return interest_drift(fitted.scorer, test, request.split.train, seed=request.seed)
 
@@ -180,6 +186,6 @@ def _dataset_facts(log: Interactions, split: Split) -> dict[str, Any]:
         "valid_tasks": len(split.valid),
         "test_tasks": len(split.test),
         "least_events": split.least_events,
-        "asked": split.test.question.next,
-        "candidates": int((~split.test.question.others(split.items)).sum()),
+        "asked": split.test.query_spec.horizon,
+        "candidates": int((~split.test.query_spec.non_candidates(split.n_items)).sum()),
     }

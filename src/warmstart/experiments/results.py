@@ -20,6 +20,7 @@ from warmstart.evaluation.bootstrap import (
 from warmstart.evaluation.evaluate import HEADLINE
 from warmstart.evaluation.interest_drift import InterestDrift
 from warmstart.experiments.required_baselines import required_baselines
+from warmstart.tasks.scenarios import scenario_of
 from warmstart.tasks.tasks import Objective
 from warmstart.training.requests import Role
 
@@ -29,7 +30,6 @@ TRIVIAL_BASELINE = {"ranking": "popularity", "rating": "bias"}
 """By objective: the baseline without a model; a learner should be better from two events on."""
 KNOWN_REASONS = {"bias": "it predicts how well items are rated, not which items are chosen next"}
 """By learner: why it may be below the trivial baseline, where the reason is known beforehand."""
-TASK_NOUNS = {"user": "users", "item": "items", "session": "sessions", "cross-domain": "users"}
 """By scenario: what its tasks are, in the plural."""
 SMALLER_IS_BETTER = ("mae", "rmse")
 SIGNIFICANCE_LEVEL = 0.05
@@ -120,7 +120,7 @@ class Results:
     @property
     def task_noun(self) -> str:
         """What a task is, in the plural: users, items or sessions."""
-        return TASK_NOUNS[self.scenario]
+        return scenario_of(self.scenario).task_noun
 
     @property
     def ordered_rows(self) -> list[Row]:

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float32, Int64
 
 from warmstart.arrays import n_columns
 from warmstart.scorer import Scorer, delegate
-from warmstart.tasks.tasks import Examples, Profile
+from warmstart.tasks.examples import Examples, Profile
 
 Codes = Int64[np.ndarray, "N"]
 Kept = Bool[np.ndarray, "C S"]

@@ -15,7 +15,7 @@ from jaxtyping import Int64
 from warmstart.explain.attribution import Barred, Kept, Known, influences, same, strongest
 from warmstart.explain.fidelity import important_first, ranks
 from warmstart.scorer import Scorer, best
-from warmstart.tasks.tasks import Examples
+from warmstart.tasks.examples import Examples
 
 TRIED = 1500  # histories that are tried to prove that no smaller set will do
 AT_ONCE = 256  # histories adapted to at a time, to bound the memory

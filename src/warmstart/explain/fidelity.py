@@ -24,7 +24,7 @@ from warmstart.explain.attribution import (
 from warmstart.scorer import Scorer
 
 Ranks = Int64[np.ndarray, "C"]
-Order = Int64[np.ndarray, "S"]
+FitRequest = Int64[np.ndarray, "S"]
 TOP = 3
 """Events that are to carry a recommendation."""
 FAINT = 1e-6
@@ -73,7 +73,7 @@ def fidelity(
 
 
 def deletion(
-    scorer: Scorer, known: Known, item: int, order: Order, barred: Barred, most: int = 5
+    scorer: Scorer, known: Known, item: int, order: FitRequest, barred: Barred, most: int = 5
 ) -> float:
     """The mean discount of an item after the first 1, 2, ... `most` events of an order are gone;
     lower is better.
@@ -82,7 +82,7 @@ def deletion(
 
 
 def insertion(
-    scorer: Scorer, known: Known, item: int, order: Order, barred: Barred, most: int = 5
+    scorer: Scorer, known: Known, item: int, order: FitRequest, barred: Barred, most: int = 5
 ) -> float:
     """The mean discount of an item with the first 1, 2, ... `most` events of an order alone; higher
     is better.
@@ -125,7 +125,7 @@ def discount(rank: Ranks) -> Float64[np.ndarray, "C"]:
     return 1 / np.log2(1 + rank)
 
 
-def _firsts(order: Order, most: int) -> Kept:
+def _firsts(order: FitRequest, most: int) -> Kept:
     """The first 1, 2, ... `most` events of an order."""
     place = np.argsort(order)
     return place < np.arange(1, min(most, len(order)) + 1)[:, None]

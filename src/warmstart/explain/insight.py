@@ -16,7 +16,7 @@ from warmstart.explain.list_shift import movement
 from warmstart.explain.reasons import Names
 from warmstart.explain.user_groups import Tastes, read_taste
 from warmstart.scorer import Scorer, delegate
-from warmstart.tasks.tasks import Examples
+from warmstart.tasks.examples import Examples
 
 NEAREST, ITEMS, VALUES = (
     3,

@@ -16,7 +16,8 @@ from jaxtyping import Float32, Int64
 
 from warmstart.arrays import n_columns, sparse_from_arrays, sparse_to_arrays
 from warmstart.scorer import Scorer
-from warmstart.tasks.tasks import Examples, Profile, Tasks
+from warmstart.tasks.examples import Examples, Profile
+from warmstart.tasks.tasks import Tasks
 
 GROUP, SEEN = 10, 3
 """Fewer tasks than the first are not shown, nor items that fewer of them met than the second."""
@@ -39,7 +40,7 @@ class Tastes:
     @classmethod
     def fit(cls, train: Tasks, items: int) -> "Tastes":
         """The prototypes of the training tasks; none where there are too few tasks."""
-        met = train.met.matrix(items)
+        met = train.all_events.matrix(items)
         met = met[np.flatnonzero(np.diff(met.indptr))]
         usual = np.asarray(met.sum(axis=0), dtype=np.float32) / max(len(met.indptr) - 1, 1)
         groups = _grouped(met)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from warmstart.meta.episode import Episode
-from warmstart.training.outer_loop import History, Progress, outer_loop
+from warmstart.training.outer_loop import Progress, ValidationCurve, outer_loop
 from warmstart.training.schedule import Schedule
 
 VALIDATION = 2**32 - 1  # the stream of random numbers that validation episodes come from
@@ -42,7 +42,7 @@ def meta_train(
     seed: int = 0,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
-) -> History:
+) -> ValidationCurve:
     """Train `model` on episodes and leave it with its best weights; returns the validation curve.
 
     `model(episode, rng)` is a differentiable loss, as of `GradientDescent` and `Prototypes`;

@@ -25,7 +25,8 @@ from warmstart.model.sampled_softmax import (
     sample_candidates,
 )
 from warmstart.scorer import Candidates, State
-from warmstart.tasks.tasks import NEXT, Examples, Padded, Profile, TaskBatch
+from warmstart.tasks.examples import Examples, Padded, Profile
+from warmstart.tasks.tasks import DEFAULT_HORIZON, TaskBatch
 
 
 class StateWithExperts(NamedTuple):
@@ -88,7 +89,7 @@ class FewShot(nn.Module):
         negatives = self._negatives(vectors, outer, batch, [padded, targets])
         query = Query(*self._examples(vectors, targets))
         if self.experts is not None:
-            offset = self._expert_scores(support, batch.support, batch.own, batch.profile)
+            offset = self._expert_scores(support, batch.support, batch.task_events, batch.profile)
             log_weight = negatives.log_weight + offset[:, self._tensor(outer.item)]  # (T, C)
             negatives = replace(negatives, log_weight=log_weight)
             query = replace(query, logit_offset=offset.gather(1, self._tensor(targets.item)))
@@ -96,7 +97,7 @@ class FewShot(nn.Module):
         loss = self.learner.loss(support, query, inner, negatives)  # (T,)
         weight = query.mask.sum(dim=1)
         if not self._is_autoregressive(batch):
-            weight = weight.clamp(max=batch.question.most)
+            weight = weight.clamp(max=batch.query_spec.max_queries)
         return (loss * weight).sum() / weight.sum()
 
     def item_view(self, columns: Float[Tensor, "D I"] | None = None) -> ItemView:
@@ -172,13 +173,13 @@ class FewShot(nn.Module):
         """The events that the loss predicts: the query, or all events after the support set."""
         if not self._is_autoregressive(batch):
             return batch.query
-        assert batch.own is not None, "training knows all events of a task"
+        assert batch.task_events is not None, "training knows all events of a task"
         shots = batch.support.counts
-        return batch.own.window(shots, shots + NEXT)
+        return batch.task_events.window(shots, shots + DEFAULT_HORIZON)
 
     def _is_autoregressive(self, batch: TaskBatch) -> bool:
         """Whether the loss predicts more events of a task than are predicted in use."""
-        has_more = batch.own is not None and batch.question.most < NEXT
+        has_more = batch.task_events is not None and batch.query_spec.max_queries < DEFAULT_HORIZON
         return self.learner.trains_on_sequences and has_more
 
     def _negatives(
@@ -194,11 +195,11 @@ class FewShot(nn.Module):
         sequence those of the query too: else nothing would teach how seldom an item comes again. An
         answer may then be among its own negatives, which does no harm.
         """
-        if batch.question.again:
+        if batch.query_spec.allow_repeats:
             events = [] if self._is_autoregressive(batch) else events[1:]
         if not self.learner.is_ranking:
             events = []  # a squared error has no negatives
-        excluded = mark_events(batch.question.others(len(self.popularity)), events)
+        excluded = mark_events(batch.query_spec.non_candidates(len(self.popularity)), events)
         return exclude(candidate_set(vectors, sample), sample, excluded)
 
     def _gate(self) -> GatesExperts:

@@ -19,7 +19,7 @@ from warmstart.scorer import (
     State,
     Subset,
 )
-from warmstart.tasks.tasks import Examples, Profile
+from warmstart.tasks.examples import Examples, Profile
 
 MIN_EXPONENT = -80.0  # e to that power is lost in a sum that holds 1, over any catalogue
 ITEM_COLUMNS = "columns"

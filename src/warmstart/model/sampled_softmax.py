@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import embedding
 
 from warmstart.learners.objectives import MASKED_LOGIT, CandidateSet
-from warmstart.tasks.tasks import Padded
+from warmstart.tasks.examples import Padded
 
 
 class CandidateSample(NamedTuple):

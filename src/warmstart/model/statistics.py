@@ -7,11 +7,12 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float32
 
-from warmstart.arrays import strip_prefix
+from warmstart.arrays import n_columns, strip_prefix
 from warmstart.ensemble.experts import Experts
 from warmstart.learners.base import FIXED_COORDINATES
 from warmstart.model.fitted import EXPERTS_PREFIX
-from warmstart.tasks.tasks import Objective, Split, Tasks
+from warmstart.tasks.split import Split
+from warmstart.tasks.tasks import Objective, Tasks
 
 SHRINKAGE = 5.0
 """Ratings that weigh as much as the overall mean in the mean rating of an item."""
@@ -48,8 +49,8 @@ class InitialStatistics:
         random.
         """
         train = split.train
-        counts = np.bincount(train.met.item, minlength=split.items).astype(np.float32)
-        mean, std = float(train.met.value.mean()), float(train.met.value.std()) or 1.0
+        counts = np.bincount(train.all_events.item, minlength=split.n_items).astype(np.float32)
+        mean, std = float(train.all_events.value.mean()), float(train.all_events.value.std()) or 1.0
         if objective == "ranking":
             log_counts = np.log1p(counts)
             item_bias = log_counts - log_counts.mean()
@@ -60,11 +61,11 @@ class InitialStatistics:
             item_bias=item_bias,
             popularity=counts,
             content=split.item_features,
-            profile_width=0 if train.profile is None else train.profile.shape[1],
+            profile_width=0 if train.profile is None else n_columns(train.profile),
             value_mean=mean,
             value_std=std,
             ordered=train.ordered,
-            initial_embeddings=svd_embeddings(train, split.items, width) if spectral else None,
+            initial_embeddings=svd_embeddings(train, split.n_items, width) if spectral else None,
         )
 
     @classmethod
@@ -91,7 +92,7 @@ def svd_embeddings(train: Tasks, n_items: int, width: int) -> Float32[np.ndarray
     """
     from sklearn.utils.extmath import randomized_svd  # half a second to import
 
-    matrix = train.met.matrix(n_items)  # (U, I)
+    matrix = train.all_events.matrix(n_items)  # (U, I)
     by_user, by_item = np.asarray(matrix.sum(axis=1)), np.asarray(matrix.sum(axis=0))
     user_scale = sp.diags_array(1 / np.sqrt(np.maximum(by_user, 1)))
     matrix = user_scale @ matrix @ sp.diags_array(1 / np.sqrt(by_item + PSEUDO_COUNT))
@@ -107,8 +108,8 @@ def _mean_ratings(
     train: Tasks, counts: Float32[np.ndarray, " I"], mean: float, std: float
 ) -> Float32[np.ndarray, " I"]:
     """The mean rating of each item in standard units, shrunken to zero."""
-    residual = (train.met.value - mean) / std
-    total = np.bincount(train.met.item, weights=residual, minlength=len(counts))
+    residual = (train.all_events.value - mean) / std
+    total = np.bincount(train.all_events.item, weights=residual, minlength=len(counts))
     return (total / (counts + SHRINKAGE)).astype(np.float32)
 
 

@@ -30,7 +30,8 @@ from warmstart.scorer import (
     TrainingNeighbours,
     candidates_of,
 )
-from warmstart.tasks.tasks import Examples, Profile, Tasks
+from warmstart.tasks.examples import Examples, Profile
+from warmstart.tasks.tasks import Tasks
 
 UserEmbeddings = Float32[np.ndarray, "T W"]
 MAX_EVENTS = 200
@@ -84,7 +85,7 @@ class UserNeighbours:
 
     @classmethod
     def fit(cls, trained: FittedModel, train: Tasks, **settings: Any) -> "UserNeighbours":
-        events = train.met
+        events = train.all_events
         latest = events.latest(MAX_EVENTS)
         parts = np.split(np.arange(len(train)), range(CHUNK_USERS, len(train), CHUNK_USERS))
         embeddings = np.concatenate([_embed(trained, latest.take(part)) for part in parts])

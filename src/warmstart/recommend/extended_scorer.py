@@ -27,7 +27,7 @@ from warmstart.scorer import (
     candidates_of,
     delegate,
 )
-from warmstart.tasks.tasks import Examples, Profile
+from warmstart.tasks.examples import Examples, Profile
 
 NEAREST = 20  # similar items of which a new one is the mean
 PRIOR_STRENGTH = 3.0  # pseudo-count: the histories that count as much as the columns
@@ -98,7 +98,7 @@ class ExtendedScorer:
 
     def _known(self, support: Examples) -> Examples:
         """The support set in known items alone."""
-        return Examples(self.stand_in[support.item], support.value, support.start)
+        return Examples(self.stand_in[support.item], support.value, support.offsets)
 
     def _extend(self, known: Float32[np.ndarray, "T I"], items: Candidates) -> Scores:
         """(T, Q): the candidates' scores, of those of all known items."""

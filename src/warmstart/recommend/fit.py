@@ -7,12 +7,13 @@ from typing import Any
 
 from warmstart.arrays import aligned
 from warmstart.data.interactions import Interactions
-from warmstart.durations import parse_duration
+from warmstart.durations import Deadline, parse_duration
 from warmstart.evaluation.conformal import ConformalIntervals
 from warmstart.evaluation.validation import overall
 from warmstart.explain.user_groups import Tastes
 from warmstart.recommend.recommender import Recommender, from_log
-from warmstart.tasks.scenarios import DEPLOY, NO_OPTIONS, ScenarioOptions, cut, seen_by
+from warmstart.tasks.cutting import DEPLOY
+from warmstart.tasks.scenarios import NO_OPTIONS, ScenarioOptions, cut, seen_by
 from warmstart.tasks.tasks import Objective
 from warmstart.training.outer_loop import Progress
 from warmstart.training.registry import LearnerLike, restore
@@ -41,15 +42,17 @@ def fit(
     for it), a session, or a user of other domains in the target of `options`.
 
     `learner` is a name (docs/learners.md), "auto" for those that are best on validation, by the
-    number of known events, a learner of your own (the class, or "module:Class"), or a recipe. `budget` is in seconds, or a text as "60s" or "10m". `checkpoint`
-    names a file from which a killed run goes on.
+    number of known events, a learner of your own (the class, or "module:Class"), or a recipe.
+    `budget` is in seconds, or a text as "60s" or "10m". `checkpoint` names a file from which a
+    killed run continues.
     """
+    deadline = Deadline(parse_duration(budget))
     request = FitRequest(
         split=cut(log, scenario, seed=seed, shares=DEPLOY, options=options),
         objective=objective,
         seed=seed,
         settings=settings or {},
-        seconds=parse_duration(budget),
+        deadline=deadline,
         checkpoint=checkpoint,
         progress=progress,
     )
@@ -73,8 +76,8 @@ def _recommender(
         objective=request.objective,
         settings=fitted.settings,
         profile_columns=request.split.profile_columns,
-        among=request.split.train.question.among,
-        tastes=Tastes.fit(request.split.train, request.split.items),
+        among=request.split.train.query_spec.candidates,
+        tastes=Tastes.fit(request.split.train, request.split.n_items),
         error_bars=ConformalIntervals.fit(scorer, request.split.valid)
         if request.objective == "rating"
         else None,

@@ -16,7 +16,7 @@ from warmstart.errors import UsageError, sample_of
 from warmstart.recommend.extended_scorer import Columns, ExtendedScorer, similarity_weights
 from warmstart.recommend.history import History, values_of
 from warmstart.scorer import Scorer
-from warmstart.tasks.tasks import Examples
+from warmstart.tasks.examples import Examples
 
 
 class Stock(NamedTuple):
@@ -114,4 +114,4 @@ def _met(
 def _ragged(rows: Sequence[np.ndarray]) -> Examples:
     start = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
     item = np.concatenate([np.zeros(0, dtype=np.int64), *rows])
-    return Examples.plain(item, start)
+    return Examples.unweighted(item, start)

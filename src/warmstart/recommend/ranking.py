@@ -18,7 +18,7 @@ from warmstart.recommend.exploration import DRAWS, Chosen, Policy, epsilon_greed
 from warmstart.recommend.filters import Wanted, matching
 from warmstart.recommend.request import Heard, Request, together
 from warmstart.scorer import Scorer, State, delegate
-from warmstart.tasks.tasks import Question
+from warmstart.tasks.tasks import QuerySpec
 
 RULED_OUT = np.float32(-np.inf)
 
@@ -57,7 +57,7 @@ class Shelf:
     @cached_property
     def closed(self) -> Bool[np.ndarray, "I"] | None:
         """The items that are shown to nobody; None where there are none."""
-        return None if self.among is None else Question(among=self.among).others(len(self.items))
+        return None if self.among is None else QuerySpec(candidates=self.among).non_candidates(len(self.items))
 
     def lists(
         self, requests: Sequence[Request], heard: Sequence[Heard]

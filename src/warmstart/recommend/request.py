@@ -15,7 +15,7 @@ from warmstart.errors import UsageError, sample_of
 from warmstart.recommend.exploration import Policy
 from warmstart.recommend.filters import Wanted
 from warmstart.recommend.history import History, values_of
-from warmstart.tasks.tasks import Examples
+from warmstart.tasks.examples import Examples
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Reader:
         support = Examples(
             item=codes[known],
             value=np.fromiter(values.values(), dtype=np.float32, count=len(values))[known],
-            start=np.array([0, known.sum()]),
+            offsets=np.array([0, known.sum()]),
         )
         row, warnings = self._profile(profile) if profile else (None, ())
         unknown = tuple(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from warmstart.scorer import Candidates, Scorer, Scores
-from warmstart.tasks.tasks import Examples, Profile
+from warmstart.tasks.examples import Examples, Profile
 
 SHOTS = (4, 0, 1, 3)  # of the four tasks; one has no event
 
@@ -149,4 +149,4 @@ def _assert_close(found: Scores, expected: Scores) -> None:
 
 
 def _columns(support: Examples) -> tuple[np.ndarray, ...]:
-    return support.item, support.value, support.start
+    return support.item, support.value, support.offsets

@@ -1,5 +1,6 @@
 """Recipe of a baseline: fitted by its own closed form or library at each point of a grid."""
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +17,8 @@ from warmstart.training.requests import (
     Settings,
     default_settings,
 )
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -45,23 +48,25 @@ class BaselineRecipe:
         return ()
 
     def fit(self, name: str, request: FitRequest) -> Fitted:
-        """The best by validation; after `request.seconds` no further point is begun."""
+        """The best by validation; after the deadline no further point is begun."""
         started = time.perf_counter()
         best: Fitted | None = None
         split = request.split
         content = {"content": split.item_features} if self.content else {}
         for point in self._grid(request.settings):
             begun = time.perf_counter()
-            scorer = self.cls.fit(split.train, items=split.items, **content, **point)
+            scorer = self.cls.fit(split.train, items=split.n_items, **content, **point)
             took = time.perf_counter() - begun
             reached = quality(scorer, split.valid, request.objective)
             if best is None or overall(reached) > overall(best.valid):
                 best = Fitted(
                     name, self.kind, scorer, scorer.settings, reached, took, len(split.train)
                 )
-            if request.seconds is not None and time.perf_counter() - started > request.seconds:
+            if request.deadline.passed:
+                logger.info("%s: the time is over, other settings are not tried", name)
                 break
         assert best is not None, "a grid has at least one point"
+        logger.info("%s: best settings %s, quality %.5g", name, best.settings, overall(best.valid))
         return replace(best, tune_seconds=time.perf_counter() - started - best.fit_seconds)
 
     def restore(self, arrays: Arrays, settings: Settings) -> Scorer:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from warmstart.durations import UNLIMITED, Deadline
 from warmstart.model.few_shot import FewShot
 from warmstart.model.fitted import FittedModel
 from warmstart.tasks.tasks import TaskBatch, Tasks
@@ -29,14 +30,14 @@ class TaskEpisodes:
         return self.tasks.episodes(
             rng,
             schedule.tasks,
-            most_shots=schedule.most_shots,
+            max_shots=schedule.most_shots,
             queries=schedule.queries,
-            whole=self.whole,
+            whole_sequences=self.whole,
         )
 
     def identity(self) -> bytes:
-        events = self.tasks.met
-        return b"".join(column.tobytes() for column in (events.item, events.value, events.start))
+        events = self.tasks.all_events
+        return b"".join(column.tobytes() for column in (events.item, events.value, events.offsets))
 
 
 def train(
@@ -46,7 +47,7 @@ def train(
     *,
     schedule: Schedule,
     seed: int,
-    seconds: float | None = None,
+    deadline: Deadline = UNLIMITED,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
 ) -> ValidationCurve:
@@ -61,7 +62,7 @@ def train(
         schedule=schedule,
         seed=seed,
         facts=[type(model.learner).__name__, model.learner.is_ranking],
-        seconds=seconds,
+        deadline=deadline,
         checkpoint=checkpoint,
         progress=progress,
     )

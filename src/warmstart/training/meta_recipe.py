@@ -1,5 +1,6 @@
 """Recipe of a meta-learner: trained by the outer loop behind an encoder of its own."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,8 @@ from warmstart.model.fitted import ITEM_COLUMNS, FittedModel
 from warmstart.model.statistics import InitialStatistics
 from warmstart.model.user_neighbours import UserNeighbours
 from warmstart.scorer import Scorer
-from warmstart.tasks.tasks import Objective, Split
+from warmstart.tasks.split import Split
+from warmstart.tasks.tasks import Objective
 from warmstart.training.loop import train
 from warmstart.training.requests import (
     Arrays,
@@ -32,6 +34,7 @@ from warmstart.training.requests import (
 )
 from warmstart.training.schedule import Schedule
 
+logger = logging.getLogger(__name__)
 CONTINUED_STEPS, CONTINUED_RATE, CONTINUED_VALIDATIONS = 0.075, 0.25, 3
 """Of its steps and of its rate, what a network gets that trains on with new tasks; and the
 validations on the way.
@@ -100,7 +103,7 @@ class MetaLearnerRecipe:
             found,
             experts=Experts.fit(
                 split.train,
-                split.items,
+                split.n_items,
                 item_features=split.item_features,
                 **accepted_settings(Experts.fit, settings),
             ),
@@ -123,7 +126,7 @@ class MetaLearnerRecipe:
             ),
             schedule=schedule,
             seed=request.seed,
-            seconds=request.seconds,
+            deadline=request.deadline,
             checkpoint=request.checkpoint,
             progress=request.progress,
         )
@@ -157,7 +160,7 @@ class MetaLearnerRecipe:
                 validate_every=max(1, steps // CONTINUED_VALIDATIONS),
             ),
             seed=request.seed,
-            seconds=request.seconds,
+            deadline=request.deadline,
             progress=request.progress,
         )
         return replace(
@@ -207,11 +210,14 @@ class MetaLearnerRecipe:
         """
         started, best = time.perf_counter(), trained
         for point in self.posthoc_grid:
+            if request.deadline.passed:
+                break
             settings = {**trained.settings, **point, **request.settings}
             scorer = self.restore(trained.scorer.arrays(), settings)
             reached = quality(scorer, request.split.valid, request.objective)
             if overall(reached) > overall(best.valid):
                 best = replace(trained, scorer=scorer, settings=settings, valid=reached)
+                logger.info("%s: %s is best in use so far", trained.learner, point)
         return replace(best, tune_seconds=time.perf_counter() - started)
 
     def _restored(self, arrays: Arrays, settings: Settings) -> FewShot:

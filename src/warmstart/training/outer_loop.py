@@ -2,8 +2,8 @@
 resumable checkpoints.
 """
 
+import logging
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from warmstart.durations import UNLIMITED, Deadline
 from warmstart.training.checkpoint import (
     Checkpoint,
     copied,
@@ -23,6 +24,7 @@ from warmstart.training.checkpoint import (
 )
 from warmstart.training.schedule import Schedule
 
+logger = logging.getLogger(__name__)
 M = TypeVar("M", bound=nn.Module)
 Quality = Mapping[int, float]
 """How good a model is on validation tasks, by number of shots; higher is better."""
@@ -35,7 +37,7 @@ WARM_UP = 0.05
 
 @dataclass
 class ValidationCurve:
-    """The validation curve of one training run: quality by shots at each step looked at, and the
+    """The validation curve of one training run: quality by shots at each validated step, and the
     best step.
     """
 
@@ -56,7 +58,7 @@ class ValidationCurve:
 
     @property
     def means(self) -> list[float]:
-        """The mean over the numbers of shots, at each step looked at."""
+        """The mean over the numbers of shots, at each validated step."""
         return [float(np.mean(list(quality.values()))) for quality in self.quality]
 
     @property
@@ -101,7 +103,7 @@ def outer_loop(
     schedule: Schedule,
     seed: int,
     facts: Sequence[Any] = (),
-    seconds: float | None = None,
+    deadline: Deadline = UNLIMITED,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
 ) -> ValidationCurve:
@@ -109,13 +111,13 @@ def outer_loop(
 
     `model(batch, rng)` is the loss of a batch, differentiable. The model is trained in place and
     left with the weights of its best validation; before the first step it is validated, too, so
-    that training can only make it better. With `seconds` a schedule that is too long is shortened
-    to end by then, after one step at the earliest, and depends on the machine. Else all randomness
-    of a step comes from (`seed`, step), so a run that was killed continues from its `checkpoint` to
-    the same weights as one that was not; `facts` tell its checkpoint from those of other runs. The
-    process's own random state is left as it was.
+    that training can only make it better. With a `deadline` a schedule that is too long is
+    shortened to end by then, after one step at the earliest, and depends on the machine. Else all
+    randomness of a step comes from (`seed`, step), so a run that was killed continues from its
+    `checkpoint` to the same weights as one that was not; `facts` tell its checkpoint from those of
+    other runs. The process's own random state is left as it was.
     """
-    run = _Run(model, episodes, schedule, seed, seconds)
+    run = _Run(model, episodes, schedule, seed, deadline)
     identity = run.identity(facts)
     if checkpoint is not None and checkpoint.exists():
         run.resume(load_checkpoint(checkpoint, identity))
@@ -132,6 +134,9 @@ def outer_loop(
             progress(run.step, schedule.steps, run.curve)
     model.load_state_dict(run.best)
     model.eval()
+    logger.info(
+        "%s of %d planned; best %.5g", run.curve.summary, schedule.steps, max(run.curve.means)
+    )
     return run.curve
 
 
@@ -144,10 +149,10 @@ class _Run:
         episodes: Episodes,
         schedule: Schedule,
         seed: int,
-        seconds: float | None,
+        deadline: Deadline,
     ) -> None:
         self.model, self.episodes, self.schedule, self.seed = model, episodes, schedule, seed
-        self.begun, self.seconds = time.monotonic(), seconds
+        self.deadline = deadline.share(1.0)  # of what is left, now that training begins
         self.optimizer = torch.optim.AdamW(
             model.parameters(), lr=schedule.rate, weight_decay=schedule.weight_decay
         )
@@ -163,9 +168,9 @@ class _Run:
         does not shorten goes the same way whatever the speed of the machine.
         """
         by_steps = self.step / self.schedule.steps
-        if self.seconds is None:
+        if self.deadline.unlimited:
             return by_steps
-        by_time = (time.monotonic() - self.begun) / self.seconds
+        by_time = self.deadline.elapsed_share
         return 1.0 if by_time >= 1 else max(by_steps, by_time - HEAD_START)
 
     def take_step(self) -> None:

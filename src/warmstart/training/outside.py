@@ -10,6 +10,7 @@ from torch import Tensor
 
 from warmstart.errors import NotFitted, UsageError
 from warmstart.learners.base import CandidateSet, Learner, Query, Support
+from warmstart.tasks.tasks import Objective
 from warmstart.training.baseline_recipe import BaselineRecipe
 from warmstart.training.meta_recipe import MetaLearnerRecipe
 from warmstart.training.recipes import Recipe
@@ -19,6 +20,9 @@ from warmstart.training.stacked_recipe import StackedRecipe
 GROUP = "warmstart.learners"
 """Entry point group in which a package offers learners by name: classes or recipes."""
 TASKS, SHOTS, QUERIES, CANDIDATES, DIM = 2, 3, 4, 5, 8  # all different, for the trial of a contract
+BOTH: tuple[Objective, ...] = ("ranking", "rating")
+BASELINE = ("fit", "restore", "GRID")
+"""What a scorer class has that is fitted in closed form."""
 T = TypeVar("T")
 
 
@@ -27,11 +31,19 @@ def entry_points_of_learners() -> dict[str, str]:
     return {point.name: point.value for point in entry_points(group=GROUP)}
 
 
-def import_path(cls: Any) -> str:
-    """Where a class can be imported from: "module:Class".
+def import_path(recipe: Recipe) -> str:
+    """Where the class of a recipe can be imported from: "module:Class".
 
-    Raises `UsageError` for a class inside a function, which a saved model could never find again.
+    Raises `UsageError` for a recipe or a class that a saved model could never find again by such a
+    path.
     """
+    wrapped = isinstance(recipe, MetaLearnerRecipe) and recipe.inference_wrapper is not None
+    if wrapped or isinstance(recipe, StackedRecipe):
+        raise UsageError(
+            "a stack or a learner with an inference wrapper is more than its class; put the recipe "
+            'into a module and name it "module:RECIPE", so that a saved model can find it'
+        )
+    cls: Any = recipe.cls
     path = f"{cls.__module__}:{cls.__qualname__}"
     if "<locals>" in path:
         raise UsageError(
@@ -62,13 +74,13 @@ def recipe_of(learner: Any) -> Recipe:
         return learner
     if isinstance(learner, type) and issubclass(learner, Learner):
         return MetaLearnerRecipe(learner, objectives=getattr(learner, "objectives", None) or BOTH)
+    if isinstance(learner, type) and all(hasattr(learner, name) for name in BASELINE):
+        return BaselineRecipe(learner)
     raise UsageError(
         "a learner is a name, an import path module:Class, a subclass of "
-        f"warmstart.learners.Learner, or a recipe, not {_kind(learner)}"
+        "warmstart.learners.Learner, a scorer class with fit, restore and GRID, or a recipe, "
+        f"not {_kind(learner)}"
     )
-
-
-BOTH = ("ranking", "rating")
 
 
 def check_contract(name: str, recipe: MetaLearnerRecipe, settings: Settings) -> None:

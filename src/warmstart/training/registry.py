@@ -5,7 +5,6 @@ from inspect import signature
 from typing import Any, NamedTuple, get_args
 
 from warmstart.errors import UsageError
-from warmstart.learners.base import Learner
 from warmstart.scorer import Scorer
 from warmstart.tasks.tasks import Objective
 from warmstart.training.auto_recipe import AutoRecipe
@@ -23,8 +22,10 @@ from warmstart.training.requests import Arrays, FitRequest, Fitted, Settings
 from warmstart.training.search_result import AUTO
 
 AnyRecipe = Recipe | AutoRecipe
-LearnerLike = str | type[Learner] | Recipe
-"""How a caller names a learner: a name, an import path "module:Class", the class, or a recipe."""
+LearnerLike = str | type | Recipe
+"""What a caller may give as a learner: a name, an import path "module:Class", a class (of a
+meta-learner, or of a scorer that is fitted in closed form), or a recipe.
+"""
 
 
 class Named(NamedTuple):
@@ -45,7 +46,8 @@ def named(learner: LearnerLike) -> Named:
     """
     if not isinstance(learner, str):
         found = recipe_of(learner)
-        return Named(import_path(found.cls), found, outside=True)
+        known = [name for name, one in RECIPES.items() if one == found]
+        return Named(known[0], found) if known else Named(import_path(found), found, outside=True)
     if learner == AUTO:
         return Named(AUTO, AutoRecipe(fit, restore))
     if learner in RECIPES:
@@ -113,6 +115,8 @@ def _check_value(setting: str, value: Any, chosen: Recipe) -> None:
     choices = _choices(setting, chosen) if isinstance(default, str) else ()
     if choices:
         right, expected = value in choices, f"one of {', '.join(choices)}"
+    elif isinstance(default, str):
+        right, expected = isinstance(value, str), "a text"
     elif isinstance(default, bool):
         right, expected = isinstance(value, bool), "true or false"
     elif isinstance(default, int):
@@ -127,4 +131,5 @@ def _check_value(setting: str, value: Any, chosen: Recipe) -> None:
 
 def _choices(setting: str, chosen: Recipe) -> tuple[str, ...]:
     """What the annotation of a setting allows, where it is a `Literal`."""
-    return get_args(signature(chosen.cls).parameters[setting].annotation)
+    parameter = signature(chosen.cls).parameters.get(setting)
+    return () if parameter is None else get_args(parameter.annotation)

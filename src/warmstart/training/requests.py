@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from warmstart.durations import UNLIMITED, Deadline
 from warmstart.scorer import Scorer
-from warmstart.tasks.tasks import Objective, Split
+from warmstart.tasks.split import Split
+from warmstart.tasks.tasks import Objective
 from warmstart.training.outer_loop import Progress, ValidationCurve
 
 Role = Literal["baseline", "meta", "transfer"]
@@ -24,15 +26,15 @@ FACTS = ("value_mean", "value_std", "profile_width", "ordered", "witnesses")
 class FitRequest:
     """What to fit: the split to learn from, the objective, and all that the caller may decide.
 
-    `seconds` is the time that the fit may take; None: no limit. A `checkpoint` is a file from which
-    a killed run continues.
+    The fit should end by the `deadline`. A `checkpoint` is a file from which a killed run
+    continues.
     """
 
     split: Split
     objective: Objective = "ranking"
     seed: int = 0
     settings: Settings = field(default_factory=dict)
-    seconds: float | None = None
+    deadline: Deadline = UNLIMITED
     checkpoint: Path | None = None
     progress: Progress | None = None
 

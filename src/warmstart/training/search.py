@@ -7,7 +7,7 @@ proposed from the trials so far (TPE, Bergstra et al., NeurIPS 2011). Halving an
 optuna's.
 """
 
-import math
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,6 +25,7 @@ from warmstart.training.shot_assignment import Trial, TrialResult, assign_by_sho
 if TYPE_CHECKING:
     import optuna
 
+logger = logging.getLogger(__name__)
 SEARCHED: Mapping[Objective, tuple[str, ...]] = {
     "ranking": ("popularity", "item-knn", "ease", "als", "blend", "gru4rec", "ridge"),
     "rating": ("bias", "factors", "ridge", "in-context", "prototype"),
@@ -72,7 +73,7 @@ def search(
 
 
 class _Search:
-    """One search: its request, and the clock that it runs against."""
+    """One search: its request, and how its trials are fitted."""
 
     def __init__(self, request: FitRequest, fit: Fit) -> None:
         self.request, self.fit, self.begun = request, fit, time.monotonic()
@@ -81,25 +82,15 @@ class _Search:
         trials = [self._known(name, one) for name, one in prefitted.items() if name in names]
         for name in names:
             new = name not in prefitted and not RECIPES[name].trains
-            if new and (not trials or self.left > 0):
-                trials.append(self._finished_trial(name, self._within_time()))
+            if new and (not trials or not self.request.deadline.passed):
+                trials.append(self._finished_trial(name, self.request))
         trainable = [name for name in names if RECIPES[name].trains]
-        if trainable and (not trials or self.left > 0):
+        if trainable and (not trials or not self.request.deadline.passed):
             trials += self._trained(trainable, trials)
         took = time.monotonic() - self.begun + sum(_seconds(one) for one in prefitted.values())
-        return SearchResult(self.request.objective, tuple(trials), assign_by_shots(trials), took)
-
-    @property
-    def left(self) -> float:
-        """Seconds that are left."""
-        limit = self.request.seconds
-        return math.inf if limit is None else limit - (time.monotonic() - self.begun)
-
-    def _within_time(self) -> FitRequest:
-        """The request with the time that is left."""
-        if self.request.seconds is None:
-            return self.request
-        return replace(self.request, seconds=max(self.left, 1e-3))
+        result = SearchResult(self.request.objective, tuple(trials), assign_by_shots(trials), took)
+        logger.info("%d trials in %.1f s; chosen: %s", len(trials), took, result.summary)
+        return result
 
     def _known(self, name: str, fitted: Fitted) -> Trial:
         """A trial of what was fitted before, with its own settings."""
@@ -124,7 +115,7 @@ class _Search:
         there = {one.learner: one for one in before}
         trials: list[Trial] = []
         for number in range(len(names) + MAX_PROPOSED_TRIALS):
-            if self.left <= 0 and (trials or before):
+            if self.request.deadline.passed and (trials or before):
                 break
             if number < len(names) and names[number] in there:
                 _replay(study, names, there[names[number]])
@@ -137,7 +128,7 @@ class _Search:
         from optuna import TrialPruned
         from optuna.trial import TrialState
 
-        proposal, request = study.ask(), self._within_time()
+        proposal, request = study.ask(), self.request
         name = proposal.suggest_categorical("learner", list(names))
         settings = _proposed_settings(proposal, name)
         checkpoint = request.checkpoint and request.checkpoint.with_name(
@@ -154,19 +145,21 @@ class _Search:
             study.tell(proposal, state=TrialState.PRUNED)
             seconds, curve = time.monotonic() - begun, halving.curve
             stopped = f"stopped at step {curve.steps[-1]}"
+            logger.info("trial %d: %s %s %s", number, name, settings, stopped)
             return Trial(name, settings, seconds, curve.quality[-1], None, stopped)
+        logger.info("trial %d: %s %s: %.5g", number, name, settings, overall(trial.valid))
         study.tell(proposal, overall(trial.valid))
         return replace(trial, settings=settings)
 
 
 def _suited(request: FitRequest) -> tuple[str, ...]:
-    """The learners that suit what is asked."""
+    """The learners that suit the objective and the kind of tasks."""
     train = request.split.train
     if request.objective == "rating":
         return SEARCHED["rating"]
-    if train.question.each:
+    if train.query_spec.per_event:
         return SEARCHED_FOR_SESSIONS
-    return SEARCHED["ranking"] if train.before is None else SEARCHED_ACROSS_DOMAINS
+    return SEARCHED["ranking"] if train.context is None else SEARCHED_ACROSS_DOMAINS
 
 
 def _seconds(fitted: Fitted) -> float:

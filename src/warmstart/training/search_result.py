@@ -110,6 +110,8 @@ class SearchResult:
             for one in self.trials
             if one.result and RECIPES[one.learner].kind == "baseline"
         ]
+        if not baselines:
+            return "no baseline was fitted to compare with"
         best = {k: max((values[k] for values in baselines), key=np.mean) for k in self._values}
         level = abs(float(np.mean([values.mean() for values in best.values()])))
         gains = [self._values[k] - best[k] for k in best]

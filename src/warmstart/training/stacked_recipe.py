@@ -32,8 +32,10 @@ LATER_SHARE, LATER_TASKS, LATER_SHARE_AT_MOST = 0.02, 2000, 0.2
 """The training tasks that teach the combiner: this share of them, but as many at least, unless that
 is more than the last share.
 """
-BASE_TIME, CONTINUED_TIME = 0.78, 0.08
-"""Shares of the time limit for the base scorers, and for their training with the later tasks."""
+BASE_TIME, COMBINER_TIME, CONTINUED_TIME = 0.78, 0.1, 0.08
+"""Shares of the time limit for the base scorers, for the combiner, and for the training of the base
+scorers with the later tasks.
+"""
 BaseRecipe = BaselineRecipe | MetaLearnerRecipe
 
 
@@ -80,15 +82,21 @@ class StackedRecipe:
         own = accepted_settings(fit_combiner, request.settings)
         fitted = self._fit_bases(request, earlier)
         counts = CountFeatures.fit(
-            earlier.met, earlier.ordered, earlier.question.others(request.split.items)
+            earlier.all_events,
+            earlier.ordered,
+            earlier.query_spec.non_candidates(request.split.n_items),
         )
         combiner = fit_combiner(
-            self._base_scorers(_scorers(fitted)), counts, later, seed=request.seed, **own
+            self._base_scorers(_scorers(fitted)),
+            counts,
+            later,
+            seed=request.seed,
+            deadline=request.deadline.share(COMBINER_TIME),
+            **own,
         )
-        more = replace(request, seconds=request.seconds and CONTINUED_TIME * request.seconds)
-        fitted = {part: _continued(self.bases[part], one, more) for part, one in fitted.items()}
+        fitted = {part: _continued(self.bases[part], one, request) for part, one in fitted.items()}
         stack = StackedScorer(
-            self._base_scorers(_scorers(fitted)), counts.with_sessions(later.met), combiner
+            self._base_scorers(_scorers(fitted)), counts.with_sessions(later.all_events), combiner
         )
         curves = [one.curve for one in fitted.values() if one.curve is not None]
         return Fitted(
@@ -113,9 +121,12 @@ class StackedRecipe:
 
     def _fit_bases(self, request: FitRequest, earlier: Tasks) -> dict[str, Fitted]:
         """Each base scorer on the earlier tasks, within its share of the time."""
-        seconds = request.seconds and BASE_TIME * request.seconds / len(self.bases)
-        of_all = replace(request, split=replace(request.split, train=earlier), seconds=seconds)
-        return {part: base.fit(part, _known_to(base, of_all)) for part, base in self.bases.items()}
+        split, fitted = replace(request.split, train=earlier), {}
+        for part, base in self.bases.items():
+            deadline = request.deadline.share(BASE_TIME / len(self.bases))
+            own = replace(_known_to(base, request), split=split, deadline=deadline)
+            fitted[part] = base.fit(part, own)
+        return fitted
 
     def _base_scorers(self, scorers: Mapping[str, Scorer]) -> BaseScorers:
         """A network's scores are logits; a baseline's are whatever it counts."""
@@ -132,7 +143,8 @@ def _continued(base: BaseRecipe, fitted: Fitted, request: FitRequest) -> Fitted:
     experts.
     """
     if isinstance(base, MetaLearnerRecipe) and not base.experts:
-        return base.continue_training(fitted, request)
+        limited = replace(request, deadline=request.deadline.share(CONTINUED_TIME))
+        return base.continue_training(fitted, limited)
     return fitted
 
 
@@ -143,8 +155,8 @@ def _known_to(base: BaseRecipe, request: FitRequest) -> FitRequest:
 
 
 def _in_time(train: Tasks) -> tuple[Tasks, Tasks]:
-    """The earlier and the later training tasks; these are such as will be served."""
-    served = np.flatnonzero(train.alike_served)
+    """The earlier and the later training tasks; the later ones are such as will be served."""
+    served = np.flatnonzero(train.servable)
     at_most = max(1, round(LATER_SHARE_AT_MOST * len(served)))
     later = min(max(round(LATER_SHARE * len(served)), LATER_TASKS), at_most)
     kept = np.ones(len(train), dtype=bool)

@@ -7,7 +7,8 @@ from scipy.stats import norm
 from warmstart.baselines import Popularity
 from warmstart.evaluation.calibration import calibration, expected_error, quantile_error
 from warmstart.scorer import Capabilities, Posterior
-from warmstart.tasks.tasks import Examples, Tasks
+from warmstart.tasks.examples import Examples
+from warmstart.tasks.tasks import Tasks
 
 
 class GivenScores:

@@ -18,7 +18,8 @@ from warmstart.evaluation.conformal import (
     standard_deviation,
 )
 from warmstart.scorer import Capabilities
-from warmstart.tasks.tasks import Examples, Tasks
+from warmstart.tasks.examples import Examples
+from warmstart.tasks.tasks import Tasks
 
 ITEMS = 40
 

@@ -11,7 +11,8 @@ from warmstart.evaluation.resources import PeakMemory
 from warmstart.experiments.compare import ProgressCallbacks
 from warmstart.experiments.compare import evaluate as evaluate_learners
 from warmstart.scorer import Capabilities
-from warmstart.tasks.tasks import Examples, Tasks
+from warmstart.tasks.examples import Examples
+from warmstart.tasks.tasks import Tasks
 
 SHORT = {"steps": 40, "validate_every": 40, "dim": 16, "inner_rate": 1.0, "inner_steps": 3}
 """Transfer learning, which every report has, in a second."""
@@ -26,7 +27,7 @@ class Oracle:
         self.items, self.future = items, future
 
     def adapt(self, support: Examples, profile=None) -> list[int]:
-        return support.item[support.start[:-1]].tolist()
+        return support.item[support.offsets[:-1]].tolist()
 
     def score(self, state, items):
         scores = np.zeros((len(state), self.items), dtype=np.float32)

@@ -8,10 +8,11 @@ import pytest
 from warmstart.errors import DataError
 from warmstart.evaluation.interest_drift import CLICKS, FROZEN_AFTER, interest_drift
 from warmstart.scorer import Capabilities
-from warmstart.tasks.tasks import Examples, Question, Tasks
+from warmstart.tasks.examples import Examples
+from warmstart.tasks.tasks import QuerySpec, Tasks
 
 ITEMS, LONG = 200, CLICKS + 3
-CHAIN = Question(next=1, again=True)
+CHAIN = QuerySpec(horizon=1, allow_repeats=True)
 
 
 def chains(sessions: int, *, kinds: int = 2) -> Tasks:
@@ -24,7 +25,7 @@ def chains(sessions: int, *, kinds: int = 2) -> Tasks:
     return Tasks(
         Examples(item.ravel(), np.ones(item.size, dtype=np.float32), start),
         ordered=True,
-        question=CHAIN,
+        query_spec=CHAIN,
     )
 
 
@@ -38,8 +39,8 @@ class Counting:
         self.memory = memory
 
     def adapt(self, support: Examples, profile=None) -> np.ndarray:
-        last = support.start[1:] - 1
-        return support.item[np.maximum(last - self.memory + 1, support.start[:-1])] + self.memory
+        last = support.offsets[1:] - 1
+        return support.item[np.maximum(last - self.memory + 1, support.offsets[:-1])] + self.memory
 
     def score(self, state, items):
         return -np.abs(items[None, :] - state[:, None]).astype(np.float32)

@@ -6,7 +6,8 @@ from numpy.testing import assert_allclose
 
 from warmstart.baselines import EASE, SessionKNN
 from warmstart.explain.user_groups import GROUP, SEEN, Tastes, read_taste
-from warmstart.tasks.tasks import Examples, Tasks
+from warmstart.tasks.examples import Examples
+from warmstart.tasks.tasks import Tasks
 
 
 def tasks_of(rows: list[list[int]], examples) -> Tasks:
@@ -80,5 +81,5 @@ def test_a_scorer_without_memory_reads_nobody(split, examples):
 
 def test_whoever_has_met_nothing_makes_nobody_be_read(examples):
     past = tasks_of([[1, 2, 3]] * 20, examples)
-    empty = Examples.plain(np.zeros(0, dtype=np.int64), np.array([0, 0]))
+    empty = Examples.unweighted(np.zeros(0, dtype=np.int64), np.array([0, 0]))
     assert read_taste(SessionKNN.fit(past, items=8), empty) is None

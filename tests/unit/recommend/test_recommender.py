@@ -14,7 +14,7 @@ import pytest
 import warmstart as ws
 from warmstart.durations import parse_duration
 from warmstart.recommend.exploration import Policy
-from warmstart.tasks.tasks import Examples
+from warmstart.tasks.examples import Examples
 
 SMALL = {"dim": 8, "steps": 60, "tasks": 16, "validate_every": 30, "rate": 0.02}
 
@@ -335,7 +335,7 @@ def test_an_item_that_is_like_no_other_is_like_all(model):
     odd_one = pl.DataFrame({"item_id": [990], "kind": [None], "title": [None]})
     grown = model.add_items(odd_one)
     scores = {found.item: found.score for found in grown.recommend(EVEN, 40).items}
-    support = Examples.plain(grown.items.encode(EVEN), np.array([0, len(EVEN)]))
+    support = Examples.unweighted(grown.items.encode(EVEN), np.array([0, len(EVEN)]))
     everything = grown.scorer.score(grown.scorer.adapt(support), np.arange(30))[0]
     assert np.isclose(scores[990], everything.mean(), atol=1e-4)
 

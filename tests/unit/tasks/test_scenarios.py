@@ -14,8 +14,11 @@ import warmstart as ws
 from warmstart.errors import DataError, UsageError
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.scorer import Capabilities
-from warmstart.tasks.scenarios import BENCHMARK, DEPLOY, SCENARIOS, ScenarioOptions, cut
-from warmstart.tasks.tasks import Examples, Question, Split, Tasks
+from warmstart.tasks.cutting import BENCHMARK, DEPLOY
+from warmstart.tasks.examples import Examples
+from warmstart.tasks.scenarios import SCENARIOS, ScenarioOptions, cut
+from warmstart.tasks.split import Split
+from warmstart.tasks.tasks import QuerySpec, Tasks
 
 OPTIONS = {
     "user": ScenarioOptions(),
@@ -50,7 +53,7 @@ def test_the_same_seed_cuts_the_same_way(name, clicks):
 @pytest.mark.parametrize("shares", [BENCHMARK, DEPLOY])
 def test_no_event_is_in_two_parts_and_none_is_in_one_twice(name, shares, clicks):
     split = cut(clicks(), name, seed=1, shares=shares, options=OPTIONS[name])
-    seen = [value for part in (split.train, split.valid, split.test) for value in values(part.met)]
+    seen = [value for part in (split.train, split.valid, split.test) for value in values(part.all_events)]
     assert len(set(seen)) == len(seen) > 200
 
 
@@ -63,7 +66,7 @@ def test_swapping_twice_gives_the_log_back(clicks):
 
 def test_a_new_item_is_a_task_of_the_users_that_met_it(log):
     split = cut(log, "item", seed=0, shares=BENCHMARK)
-    assert split.items == len(log.users) and len(split.train) == 21
+    assert split.n_items == len(log.users) and len(split.train) == 21
     assert split.train.profile is not None, (
         "what is known of an item before anybody met it are its columns"
     )
@@ -138,7 +141,7 @@ def test_the_next_click_is_asked_for_and_may_be_one_of_before(clicks):
     batch = cut(
         clicks(users=5), "session", seed=0, shares=BENCHMARK, options=ScenarioOptions(gap=100.0)
     ).test.cut(3)
-    assert set(batch.query.counts.tolist()) == {1} and batch.question.again
+    assert set(batch.query.counts.tolist()) == {1} and batch.query_spec.allow_repeats
     again = [
         item in support
         for support, (item,) in zip(rows(batch.support), rows(batch.query), strict=True)
@@ -164,7 +167,7 @@ class Repeating:
 
 @pytest.mark.parametrize(("again", "expected"), [(True, 1.0), (False, 0.0)])
 def test_an_item_that_may_come_again_is_a_candidate(examples, again, expected):
-    tasks = Tasks(examples([[4, 4], [7, 7]]), ordered=True, question=Question(next=1, again=again))
+    tasks = Tasks(examples([[4, 4], [7, 7]]), ordered=True, query_spec=QuerySpec(horizon=1, allow_repeats=again))
     outcome = evaluate(Repeating(), tasks, shots=[1])
     assert (outcome.values["mrr"][1] == 1).mean() == expected
 
@@ -177,7 +180,7 @@ def test_events_elsewhere_are_known_and_those_in_the_target_domain_are_asked_for
         for support, query in zip(rows(batch.support), rows(batch.query), strict=True):
             assert sum(item >= 6 for item in support) == shots and min(support) < 6
             assert query and min(query) >= 6 and not set(query) & set(support)
-    assert batch.question.among is not None and batch.question.among.tolist() == list(range(6, 12))
+    assert batch.query_spec.candidates is not None and batch.query_spec.candidates.tolist() == list(range(6, 12))
     assert split.item_features is not None and split.item_features.shape == (12, 5)
 
 
@@ -185,8 +188,8 @@ def test_items_that_are_no_answer_are_no_candidates(examples):
     tasks = Tasks(
         examples([[8, 9]]),
         ordered=True,
-        before=examples([[1, 2]]),
-        question=Question(among=np.array([8, 9, 10])),
+        context=examples([[1, 2]]),
+        query_spec=QuerySpec(candidates=np.array([8, 9, 10])),
     )
 
     class Eager(Repeating):
@@ -214,11 +217,11 @@ def test_fewer_users_on_both_sides_leave_those_on_one_side(clicks):
     )
 
     def sides(split: Split) -> tuple[int, int]:
-        here, there = split.train.events.counts > 0, split.train.before.counts > 0
+        here, there = split.train.events.counts > 0, split.train.context.counts > 0
         return int((here & there).sum()), int((here != there).sum())
 
     assert sides(few) == (round(0.1 * sides(whole)[0]), sides(whole)[1])
-    assert rows(few.test.met) == rows(whole.test.met)
+    assert rows(few.test.all_events) == rows(whole.test.all_events)
 
 
 @pytest.mark.parametrize(

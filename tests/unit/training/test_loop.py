@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from warmstart.data.synthetic import shop
+from warmstart.data.synthetic import synthetic_shop
+from warmstart.durations import Deadline
 from warmstart.errors import UsageError
 from warmstart.learners.objectives import MASKED_LOGIT
+from warmstart.tasks.examples import Examples
 from warmstart.tasks.scenarios import ScenarioOptions, cross_domain, session, user_cold_start
-from warmstart.tasks.tasks import Examples, Split, TaskBatch, Tasks
+from warmstart.tasks.split import Split
+from warmstart.tasks.tasks import TaskBatch, Tasks
 from warmstart.training import registry as recipes
 from warmstart.training.loop import train
 from warmstart.training.outer_loop import ValidationCurve
@@ -37,8 +40,8 @@ def constant(scorer):
 
 def rising():
     """A validation that finds every look better than the one before."""
-    looks = iter(range(100))
-    return lambda scorer: {0: float(next(looks))}
+    values = iter(range(100))
+    return lambda scorer: {0: float(next(values))}
 
 
 class Killed(Exception):
@@ -50,7 +53,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(name, split, tmp_path):
     whole, broken, resumed = (model(split, name) for _ in range(3))
     train(whole, split.train, rising(), schedule=SCHEDULE, seed=1)
 
-    def kill(step: int, steps: int, history: ValidationCurve) -> None:
+    def kill(step: int, steps: int, curve: ValidationCurve) -> None:
         if step == 10:
             raise Killed
 
@@ -59,11 +62,16 @@ def test_a_killed_run_goes_on_to_the_same_bits(name, split, tmp_path):
         train(
             broken, split.train, rising(), schedule=SCHEDULE, seed=1, checkpoint=path, progress=kill
         )
-    looks = iter([9.0])
-    history = train(
-        resumed, split.train, lambda s: {0: next(looks)}, schedule=SCHEDULE, seed=1, checkpoint=path
+    values = iter([9.0])
+    curve = train(
+        resumed,
+        split.train,
+        lambda s: {0: next(values)},
+        schedule=SCHEDULE,
+        seed=1,
+        checkpoint=path,
     )
-    assert history.steps == [0, 4, 8, 12]
+    assert curve.steps == [0, 4, 8, 12]
     for name_, weights in whole.state_dict().items():
         assert torch.equal(weights, resumed.state_dict()[name_]), name_
 
@@ -77,8 +85,8 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(split):
 
 
 def test_two_threads_give_the_same_bits_every_time():
-    """Enough tasks that threads add to the same item's gradient, in whatever order they come."""
-    shop_split = user_cold_start(shop(users=400))
+    """Enough tasks that threads add to the same item's gradient, in any order."""
+    shop_split = user_cold_start(synthetic_shop(users=400))
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
@@ -98,29 +106,31 @@ def test_the_random_state_of_the_process_is_left_alone(split):
 
 
 def test_the_weights_of_the_best_validation_are_kept(split):
-    looks = iter([0.0, 0.1, 0.9, 0.2])
+    values = iter([0.0, 0.1, 0.9, 0.2])
     seen = []
 
     def validate(scorer):
         seen.append(scorer.model.encoder.ids.detach().clone())
-        return {0: next(looks)}
+        return {0: next(values)}
 
     one = model(split)
-    history = train(one, split.train, validate, schedule=SCHEDULE, seed=1)
-    assert history.best_step == 8
+    curve = train(one, split.train, validate, schedule=SCHEDULE, seed=1)
+    assert curve.best_step == 8
     assert torch.equal(one.encoder.ids, seen[2]) and not one.training
 
 
 def test_training_stops_when_validation_gets_no_better(split):
     schedule = replace(SCHEDULE, steps=400, validate_every=2, patience=3)
-    history = train(model(split), split.train, constant, schedule=schedule, seed=1)
-    assert history.steps == [0, 2, 4, 6]
+    curve = train(model(split), split.train, constant, schedule=schedule, seed=1)
+    assert curve.steps == [0, 2, 4, 6]
 
 
 def test_a_time_budget_ends_training(split):
     schedule = replace(SCHEDULE, steps=10**6, validate_every=10**6)
-    history = train(model(split), split.train, constant, schedule=schedule, seed=1, seconds=0.5)
-    assert len(history.steps) == 2 and history.steps[1] < 10**5
+    curve = train(
+        model(split), split.train, constant, schedule=schedule, seed=1, deadline=Deadline(0.5)
+    )
+    assert len(curve.steps) == 2 and curve.steps[1] < 10**5
 
 
 def test_the_checkpoint_of_another_run_is_refused(split, tmp_path):
@@ -160,8 +170,8 @@ def scrambled(tasks: Tasks) -> Tasks:
 def test_scrambling_every_test_and_validation_label_leaves_the_weights_as_they_are(
     name, objective, split, monkeypatch
 ):
-    """Where each look is said to be better than the one before, no label of these parts may show in
-    the weights.
+    """No label of these parts may show in the weights, though each validation is made to be better
+    than the one before.
     """
     chosen = RECIPES[name]
     if "steps" in chosen.options:
@@ -171,9 +181,9 @@ def test_scrambling_every_test_and_validation_label_leaves_the_weights_as_they_a
     settings |= {"judge_cases": 50, "judge_steps": 4} if "judge_steps" in chosen.options else {}
 
     def fitted(part: Split) -> Fitted:
-        looks = count()
+        values = count()
         monkeypatch.setattr(
-            "warmstart.training.meta_recipe.quality", lambda *asked: {0: float(next(looks))}
+            "warmstart.training.meta_recipe.quality", lambda *_: {0: float(next(values))}
         )
         return recipes.fit(name, FitRequest(part, objective, settings=settings))
 
@@ -186,47 +196,47 @@ def test_scrambling_every_test_and_validation_label_leaves_the_weights_as_they_a
 
 
 def test_training_that_only_makes_worse_leaves_the_start(split):
-    looks = iter([0.9, 0.1, 0.2, 0.3])
+    values = iter([0.9, 0.1, 0.2, 0.3])
     one = model(split)
     before = {name: tensor.clone() for name, tensor in one.state_dict().items()}
-    history = train(one, split.train, lambda scorer: {0: next(looks)}, schedule=SCHEDULE, seed=1)
-    assert history.best_step == 0 and history.summary == "validation was best at step 0 of 12"
+    curve = train(one, split.train, lambda scorer: {0: next(values)}, schedule=SCHEDULE, seed=1)
+    assert curve.best_step == 0 and curve.summary == "validation was best at step 0 of 12"
     assert all(torch.equal(tensor, before[name]) for name, tensor in one.state_dict().items())
 
 
-def rivals_of(
+def competing_items(
     name: str, clicks, monkeypatch, *, whole: bool
 ) -> tuple[np.ndarray, TaskBatch, np.ndarray]:
-    """Which items compete in a training batch of sessions, whose batch it is, and what is asked of
-    it.
+    """Which items compete in a training batch of sessions, the batch, and the mask of the items to
+    be predicted.
     """
     split = session(clicks(items=40, events=900), options=ScenarioOptions(gap=1500.0))
     one, rng = model(split, name), np.random.default_rng(0)
     seen = {}
     own = one.learner.loss
 
-    def spied(support, query, catalogue, rivals):
-        seen.update(log_weight=rivals.log_weight, mask=query.mask)
-        return own(support, query, catalogue, rivals)
+    def spied(support, query, candidates, negatives):
+        seen.update(log_weight=negatives.log_weight, mask=query.mask)
+        return own(support, query, candidates, negatives)
 
     monkeypatch.setattr(one.learner, "loss", spied)
-    batch = split.train.episodes(rng, 16, most_shots=5, queries=20, whole=whole)
+    batch = split.train.episodes(rng, 16, max_shots=5, queries=20, whole_sequences=whole)
     one(batch, rng)
     return seen["log_weight"].numpy() > MASKED_LOGIT / 2, batch, seen["mask"].numpy()
 
 
 def test_in_a_session_all_but_the_next_click_compete_with_it(clicks, monkeypatch):
-    compete, batch, _ = rivals_of("in-context", clicks, monkeypatch, whole=False)
+    compete, batch, _ = competing_items("in-context", clicks, monkeypatch, whole=False)
     for t in range(len(batch.support)):
-        (asked,) = batch.query.item[batch.query.task == t]
-        assert set(np.flatnonzero(~compete[t])) == {asked}
+        (next_item,) = batch.query.item[batch.query.task == t]
+        assert set(np.flatnonzero(~compete[t])) == {next_item}
 
 
 def test_where_all_clicks_are_asked_for_the_whole_session_competes(clicks, monkeypatch):
-    compete, batch, mask = rivals_of("core", clicks, monkeypatch, whole=True)
+    compete, batch, mask = competing_items("core", clicks, monkeypatch, whole=True)
     assert compete.all() and not len(batch.support.item)
-    assert batch.own is not None
-    np.testing.assert_array_equal(mask.sum(axis=1), np.minimum(batch.own.counts, 20))
+    assert batch.task_events is not None
+    np.testing.assert_array_equal(mask.sum(axis=1), np.minimum(batch.task_events.counts, 20))
 
 
 def test_whole_sessions_are_drawn_alike_and_clicks_alike(clicks):
@@ -235,9 +245,9 @@ def test_whole_sessions_are_drawn_alike_and_clicks_alike(clicks):
     shares = {}
     for whole in (True, False):
         batch = train.episodes(
-            np.random.default_rng(0), 20000, most_shots=5, queries=20, whole=whole
+            np.random.default_rng(0), 20000, max_shots=5, queries=20, whole_sequences=whole
         )
-        shares[whole] = (batch.own.counts > np.median(train.events.counts)).mean()
+        shares[whole] = (batch.task_events.counts > np.median(train.events.counts)).mean()
     assert shares[True] == pytest.approx(long.mean(), abs=0.02)
     assert shares[False] == pytest.approx(
         train.events.counts[long].sum() / train.events.counts.sum(), abs=0.02
@@ -248,9 +258,14 @@ def test_across_domains_half_of_the_episodes_at_least_are_of_people_known_in_bot
     split = cross_domain(
         clicks(users=100, items=40, events=250), options=ScenarioOptions(target="films")
     )
-    served = split.train.alike_served
-    batch = split.train.episodes(np.random.default_rng(0), 4000, most_shots=5, queries=20)
-    elsewhere = split.train.question.others(split.items)
-    known = np.bincount(batch.own.task, weights=elsewhere[batch.own.item], minlength=4000) > 0
+    served = split.train.servable
+    batch = split.train.episodes(np.random.default_rng(0), 4000, max_shots=5, queries=20)
+    elsewhere = split.train.query_spec.non_candidates(split.n_items)
+    known = (
+        np.bincount(
+            batch.task_events.task, weights=elsewhere[batch.task_events.item], minlength=4000
+        )
+        > 0
+    )
     assert 0 < served.mean() < 0.7 and (known & (batch.query.counts > 0)).mean() > 0.5
     assert not known.all()  # the others teach, too

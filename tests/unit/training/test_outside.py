@@ -7,15 +7,20 @@ from pathlib import Path
 import pytest
 
 import warmstart as ws
+from warmstart.training.baseline_recipe import BaselineRecipe
 from warmstart.training.meta_recipe import MetaLearnerRecipe
 from warmstart.training.outside import recipe_of
-from warmstart.training.registry import named
+from warmstart.training.registry import RECIPES, named
 
+STACK_SMALL = {"judge_cases": 200, "judge_steps": 20}
 SMALL = {"steps": 5, "validate_every": 5, "dim": 8, "tasks": 16}
 MODULE = '''
 import torch
 from torch import nn
+from warmstart.baselines import Popularity
 from warmstart.learners import Learner
+from warmstart.training.baseline_recipe import BaselineRecipe
+from warmstart.training.stacked_recipe import StackedRecipe
 
 class Average(Learner):
     """Moves the prior towards the mean of the support set."""
@@ -52,6 +57,15 @@ class NoObjective(Learner):
     def __init__(self, size):
         super().__init__(objective="ranking")
     adapt = score = None
+
+class Noted(Average):
+    def __init__(self, dim, *, objective="ranking", note="none"):
+        super().__init__(dim, objective=objective)
+
+class Count(Popularity):
+    """Popularity under another name."""
+
+STACK = StackedRecipe({"count": BaselineRecipe(Count)})
 
 class RankingOnly(Average):
     objectives = ("ranking",)
@@ -103,11 +117,38 @@ def test_a_recipe_of_ones_own_is_fitted(package, log, tmp_path):
     assert ws.load(tmp_path / "m").recommend([100]) == model.recommend([100])
 
 
+def test_a_baseline_of_ones_own_is_fitted_saved_and_loaded(package, log, tmp_path):
+    for one in (learner("Count"), BaselineRecipe(learner("Count"))):
+        model = ws.fit(log, learner=one)
+        assert model.learner == "outside_learners:Count"
+        model.save(tmp_path / "m")
+        assert ws.load(tmp_path / "m").recommend([100]) == model.recommend([100])
+
+
+def test_a_recipe_of_this_package_keeps_its_name(log):
+    assert ws.fit(log, learner=RECIPES["popularity"]).learner == "popularity"
+
+
+def test_a_stack_is_found_again_by_the_name_of_its_recipe(package, log, tmp_path):
+    with pytest.raises(ws.UsageError, match='name it "module:RECIPE"'):
+        ws.fit(log, learner=learner("STACK"))
+    model = ws.fit(log, learner="outside_learners:STACK", settings=STACK_SMALL)
+    model.save(tmp_path / "m")
+    assert ws.load(tmp_path / "m").recommend([100]) == model.recommend([100])
+
+
+def test_a_setting_that_is_a_text_takes_texts_only(package, log):
+    settings = {**SMALL, "note": "more"}
+    assert ws.fit(log, learner=learner("Noted"), settings=settings).settings["note"] == "more"
+    with pytest.raises(ws.UsageError, match='"note" is a text'):
+        ws.fit(log, learner=learner("Noted"), settings={"note": 3})
+
+
 def test_learners_outside_are_compared_with_the_baselines(package, log):
-    report = ws.evaluate(log, [learner("Average"), "its-average"], shots=[0, 2], settings=SMALL)
-    assert {"outside_learners:Average", "its-average", "popularity"} <= {
-        row.learner for row in report.rows
-    }
+    learners = [learner("Average"), "its-average", BaselineRecipe(learner("Count"))]
+    report = ws.evaluate(log, learners, shots=[0, 2], settings=SMALL)
+    expected = {"outside_learners:Average", "its-average", "outside_learners:Count", "popularity"}
+    assert expected <= {row.learner for row in report.rows}
 
 
 def test_a_model_whose_learner_is_missing_says_which(package, log, tmp_path, monkeypatch):

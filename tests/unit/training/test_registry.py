@@ -18,9 +18,9 @@ from warmstart.training.schedule import Schedule
 
 
 def test_every_name_of_the_command_line_is_there():
-    classics = {"popularity", "bias", "item-knn", "ease", "als", "gru4rec", "sasrec"}
-    classics |= {"session-knn", "profile-knn", "profile-als", "bridge", "ptupcdr", "dropoutnet"}
-    metas = {
+    baselines = {"popularity", "bias", "item-knn", "ease", "als", "gru4rec", "sasrec"}
+    baselines |= {"session-knn", "profile-knn", "profile-als", "bridge", "ptupcdr", "dropoutnet"}
+    meta_learners = {
         "prototype",
         "neural-process",
         "siamese-users",
@@ -30,7 +30,7 @@ def test_every_name_of_the_command_line_is_there():
         "mann",
         "learn2learn",
     }
-    metas |= {
+    meta_learners |= {
         "maml",
         "fomaml",
         "anil",
@@ -41,9 +41,9 @@ def test_every_name_of_the_command_line_is_there():
         "siamese",
         "in-context",
     }
-    metas |= {"blend", "core", "factors", "stacked-blend", "stacked-bridge", "stacked-core"}
-    assert {name for name, recipe in RECIPES.items() if recipe.kind == "baseline"} == classics
-    assert {name for name, recipe in RECIPES.items() if recipe.kind == "meta"} == metas
+    meta_learners |= {"blend", "core", "factors", "stacked-blend", "stacked-bridge", "stacked-core"}
+    assert {name for name, recipe in RECIPES.items() if recipe.kind == "baseline"} == baselines
+    assert {name for name, recipe in RECIPES.items() if recipe.kind == "meta"} == meta_learners
     assert {name for name, recipe in RECIPES.items() if recipe.kind == "transfer"} == {"fine-tune"}
 
 
@@ -65,14 +65,14 @@ def test_how_to_fine_tune_is_chosen_on_validation_once_training_is_over(split):
 )
 def test_no_setting_belongs_to_two_constructors(name):
     served = RECIPES[name].inference_wrapper
-    evidence = [Experts.fit] if RECIPES[name].experts else []
+    experts = [Experts.fit] if RECIPES[name].experts else []
     users = (
         Encoder,
         FewShot,
         Schedule,
         RECIPES[name].cls,
         *([] if served is None else [served]),
-        *evidence,
+        *experts,
     )
     names = Counter(parameter for user in users for parameter in signature(user).parameters)
     assert [n for n, times in names.items() if times > 1] == [

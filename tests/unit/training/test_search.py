@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import warmstart as ws
+from warmstart.durations import Deadline
 from warmstart.ensemble.switching import ShotSwitch, arrays_of_scorer
 from warmstart.errors import UsageError
 from warmstart.evaluation.validation import by_task, overall
@@ -133,11 +134,16 @@ def test_the_search_takes_the_trial_that_is_best_on_validation(split):
 
 
 def test_with_no_time_left_there_is_still_an_answer(split):
-    assert search(FitRequest(split, seconds=1e-6), fit=recipes.fit).fitted.learner == "popularity"
+    assert (
+        search(FitRequest(split, deadline=Deadline(1e-6)), fit=recipes.fit).fitted.learner
+        == "popularity"
+    )
 
 
 def test_with_no_time_and_no_baseline_one_learner_is_still_trained(split):
-    result = search(FitRequest(split, seconds=1e-6), fit=recipes.fit, learners=("ridge",))
+    result = search(
+        FitRequest(split, deadline=Deadline(1e-6)), fit=recipes.fit, learners=("ridge",)
+    )
     assert result.fitted.learner == "ridge" and len(result.trials) == 1
 
 

@@ -31,7 +31,8 @@ from warmstart.baselines.bayesian_mf.posterior import (
 )
 from warmstart.baselines.bayesian_mf.variational_em import fit_variational
 from warmstart.scorer import Candidates, Capabilities, Posterior, Scores
-from warmstart.tasks.tasks import Examples, Profile, Tasks
+from warmstart.tasks.examples import Examples, Profile
+from warmstart.tasks.tasks import Tasks
 
 
 class BayesianMF:

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float, Float64
 
-from warmstart.tasks.tasks import Examples, Profile
+from warmstart.tasks.examples import Examples, Profile
 
 SHRINKAGE = 5.0  # pseudo-count: the number of ratings after which a mean counts half
 

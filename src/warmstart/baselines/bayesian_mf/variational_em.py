@@ -18,7 +18,8 @@ from warmstart.baselines.bayesian_mf.posterior import (
     posterior_given,
     rating_matrix,
 )
-from warmstart.tasks.tasks import Examples, Tasks
+from warmstart.tasks.examples import Examples
+from warmstart.tasks.tasks import Tasks
 
 # initial sizes of the user bias and of each factor, in standard deviations of a rating
 INITIAL_BIAS, INITIAL_FACTOR = 0.4, 0.2
@@ -83,7 +84,7 @@ def fit_variational(
 
 
 def _rating_data(train: Tasks, items: int) -> RatingData:
-    ratings = train.met
+    ratings = train.all_events
     empty = sp.csr_array((len(train), 0), dtype=np.float64)
     rated = rating_matrix(ratings, items, np.ones(len(ratings.item)))
     return RatingData(

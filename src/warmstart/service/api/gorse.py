@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Table
 
-from warmstart.durations import seconds
+from warmstart.durations import parse_duration
 from warmstart.errors import UnknownItem
 from warmstart.service.answering.catalogue import HIDDEN
 from warmstart.service.api.access import Service, check, may
@@ -211,7 +211,7 @@ def recommend(
     )[offset:]
     if write_back_type:
         check(request, request.headers.get("X-API-Key"), "write")
-        later = time.time() + (seconds(write_back_delay, "write-back-delay") or 0)
+        later = time.time() + (parse_duration(write_back_delay, "write-back-delay") or 0)
         service.store.add(
             [Event(user_id, one["item_id"], write_back_type, None, later) for one in found]
         )

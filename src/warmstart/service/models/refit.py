@@ -37,8 +37,9 @@ from warmstart.service.models.refit_log import REPORT
 from warmstart.service.models.versions import Versions
 from warmstart.service.store.exchange import stored
 from warmstart.service.store.store import opened
-from warmstart.tasks.scenarios import DEPLOY, ScenarioOptions, cut
-from warmstart.tasks.tasks import Examples, Profile
+from warmstart.tasks.cutting import DEPLOY
+from warmstart.tasks.examples import Examples, Profile
+from warmstart.tasks.scenarios import ScenarioOptions, cut
 from warmstart.training.outer_loop import Progress
 
 LOG = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ class Recoded:
 
     def adapt(self, support: Examples, profile: Profile = None) -> State:
         known = support.where(self.code[support.item] >= 0)
-        return self.scorer.adapt(Examples(self.code[known.item], known.value, known.start), None)
+        return self.scorer.adapt(Examples(self.code[known.item], known.value, known.offsets), None)
 
     def score(self, state: State, items: Candidates) -> Scores:
         known = np.flatnonzero(self.code >= 0)
