@@ -160,7 +160,9 @@ def scrambled(tasks: Tasks) -> Tasks:
     events = tasks.events
     return replace(
         tasks,
-        events=Examples(rng.permutation(events.item), rng.permutation(events.value), events.start),
+        events=Examples(
+            rng.permutation(events.item), rng.permutation(events.value), events.offsets
+        ),
     )
 
 
