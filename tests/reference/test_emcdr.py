@@ -34,10 +34,10 @@ def test_events_in_the_source_domain_predict_those_in_the_target_domain(train, e
 
 def test_the_map_is_a_ridge_regression_on_users_with_events_in_both_domains(train, examples):
     one = EMCDR.fit(train, items=ITEMS, l2=0.7, caution=2.0, seed=3)
-    source = ALS.fit(Tasks(train.before, False), items=ITEMS, seed=3)
+    source = ALS.fit(Tasks(train.context, False), items=ITEMS, seed=3)
     target = ALS.fit(Tasks(train.events, False), items=ITEMS, seed=3)
     both = [t for t in range(60) if t % 5 and t % 7]
-    known = source.adapt(train.before.take(np.array(both)))
+    known = source.adapt(train.context.take(np.array(both)))
     mean = target.adapt(train.events.take(np.array([t for t in range(60) if t % 7]))).mean(axis=0)
     wanted = target.adapt(train.events.take(np.array(both))) - mean
     coefficients = np.linalg.inv(known.T @ known + 0.7 * np.eye(64)) @ known.T @ wanted

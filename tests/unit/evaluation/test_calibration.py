@@ -119,5 +119,5 @@ def test_ratings_distributed_as_predicted_have_no_error(noise, spread):
 
 
 def test_a_scorer_without_a_posterior_has_no_calibration(split):
-    popularity = Popularity.fit(split.train, items=split.items)
+    popularity = Popularity.fit(split.train, items=split.n_items)
     assert calibration(popularity, split.test, objective="ranking", shots=[0, 1]) == {}
