@@ -34,7 +34,7 @@ def tasks(*, ordered: bool, users: int = 25, seed: int = 0, again: bool = False)
 def rows_of(examples: Examples) -> list[list[int]]:
     return [
         examples.item[a:b].tolist()
-        for a, b in zip(examples.start[:-1], examples.start[1:], strict=True)
+        for a, b in zip(examples.offsets[:-1], examples.offsets[1:], strict=True)
     ]
 
 

@@ -153,10 +153,11 @@ def test_it_is_the_last_expert(tasks):
         np.tile(experts.profile_regression.intercept, (len(batch.support), 1)),
         rtol=1e-5,
     )
-    episodes = tasks.episodes(np.random.default_rng(0), 20, most_shots=3, queries=1)
+    episodes = tasks.episodes(np.random.default_rng(0), 20, max_shots=3, queries=1)
     assert episodes.task_events is not None
     left_out = (
-        experts.scores(episodes.support, episodes.task_events, episodes.profile)[..., 2] * experts.spread[2]
+        experts.scores(episodes.support, episodes.task_events, episodes.profile)[..., 2]
+        * experts.spread[2]
     )
     own = episodes.task_events.matrix(ITEMS)
     assert_allclose(
@@ -188,8 +189,8 @@ def test_its_lift_is_the_hit_rate_that_popularity_does_not_reach(profile, intera
 def test_its_initial_scale_is_its_lift(tasks, interactions):
     experts = Experts.fit(tasks, ITEMS, ridge=1.0, profile_ridge=RIDGE)
     assert experts.profile_regression is not None
-    batch = tasks.episodes(np.random.default_rng(0), 256, most_shots=10, queries=1)
-    scale = experts.scores(batch.support, batch.own, batch.profile).std(axis=1).mean(axis=0)
+    batch = tasks.episodes(np.random.default_rng(0), 256, max_shots=10, queries=1)
+    scale = experts.scores(batch.support, batch.task_events, batch.profile).std(axis=1).mean(axis=0)
     assert_allclose(scale[:2], 1, rtol=0.1)
     assert_allclose(scale[2], experts.profile_regression.lift_over_popularity, rtol=0.1)
 

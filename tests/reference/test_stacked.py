@@ -255,7 +255,7 @@ def test_the_combiner_is_trained_on_tasks_like_those_that_are_served(clicks, mon
         lambda base, features, later, **_: seen.append(later) or Combiner(4),
     )
     StackedRecipe({"popularity": BaselineRecipe(Popularity)}).fit("stack", FitRequest(split))
-    assert len(seen[0]) and seen[0].alike_served.all() and not split.train.servable.all()
+    assert len(seen[0]) and seen[0].servable.all() and not split.train.servable.all()
 
 
 CORE_RECIPE = MetaLearnerRecipe(

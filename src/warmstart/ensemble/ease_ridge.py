@@ -38,7 +38,8 @@ def _hit_share(
     """The share of all query events that leave-one-out EASE has among its first ten."""
     assert batch.task_events is not None, "training tasks come with all their events"
     support, own, query = (
-        restrict_to_items(part, kept, items) for part in (batch.support, batch.task_events, batch.query)
+        restrict_to_items(part, kept, items)
+        for part in (batch.support, batch.task_events, batch.query)
     )
     scores = EaseExpert(inverse).scores(SupportSets(support, len(kept), task_events=own))
     scores[support.task, support.item] = -np.inf
