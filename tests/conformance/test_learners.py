@@ -13,7 +13,10 @@ from warmstart.training.registry import RECIPES
 from warmstart.training.requests import accepted_settings
 
 CASES = [
-    (n, o) for n, recipe in RECIPES.items() if isinstance(recipe, MetaLearnerRecipe) for o in recipe.objectives
+    (n, o)
+    for n, recipe in RECIPES.items()
+    if isinstance(recipe, MetaLearnerRecipe)
+    for o in recipe.objectives
 ]
 RNG = torch.Generator().manual_seed(5)
 
@@ -38,7 +41,7 @@ def test_the_gradient_reaches_every_parameter(name, objective, split):
     model = RECIPES[name].build_model(RECIPES[name].statistics(split, settings), settings)
     randomised(model, RNG).train()
     rng = np.random.default_rng(0)
-    model(split.train.episodes(rng, 40, most_shots=6, queries=5), rng).backward()
+    model(split.train.episodes(rng, 40, max_shots=6, queries=5), rng).backward()
     learned = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     still = [n for n, p in learned if p.grad is None or not p.grad.abs().sum() > 0]
     assert still == []
@@ -53,7 +56,9 @@ def test_dropout_is_off_in_use(name, objective, split, examples):
         "id_dropout": 0.9,
         "profile_dropout": 0.9,
     }
-    model = randomised(RECIPES[name].build_model(RECIPES[name].statistics(split, settings), settings), RNG)
+    model = randomised(
+        RECIPES[name].build_model(RECIPES[name].statistics(split, settings), settings), RNG
+    )
     first, again = FittedModel(model), FittedModel(model.train())
     support = examples([[1, 2], [3]])
     np.testing.assert_array_equal(

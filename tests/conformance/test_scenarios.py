@@ -50,7 +50,9 @@ def fit(split: Split, name: str) -> Fitted:
     """Fitted as if each look at validation were better than the one before."""
     looks = count()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("warmstart.training.meta_recipe.quality", lambda *asked: {0: float(next(looks))})
+        patch.setattr(
+            "warmstart.training.meta_recipe.quality", lambda *asked: {0: float(next(looks))}
+        )
         return recipes.fit(name, order(split, name))
 
 
@@ -98,13 +100,13 @@ def scrambled(tasks: Tasks, items: int) -> Tasks:
         return Examples(
             np.random.default_rng(9).integers(0, items, len(events.item)),
             events.value + 1,
-            events.start,
+            events.offsets,
         )
 
     return replace(
         tasks,
         events=other(tasks.events),
-        before=None if tasks.context is None else other(tasks.context),
+        context=None if tasks.context is None else other(tasks.context),
     )
 
 
@@ -112,7 +114,9 @@ def scrambled(tasks: Tasks, items: int) -> Tasks:
 def test_nothing_of_validation_and_test_shows_in_the_weights(scenario, name, splits, fitted):
     split = splits[scenario]
     dirty = replace(
-        split, valid=scrambled(split.valid, split.items), test=scrambled(split.test, split.items)
+        split,
+        valid=scrambled(split.valid, split.n_items),
+        test=scrambled(split.test, split.n_items),
     )
     found = fit(dirty, name).scorer.arrays()
     for part, array in fitted(scenario, name).scorer.arrays().items():

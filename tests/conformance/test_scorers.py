@@ -60,7 +60,9 @@ def fitted(split):
 
     def fit(name: str, objective: str) -> Fitted:
         if (name, objective) not in made:
-            made[name, objective] = recipes.fit(name, FitRequest(split, objective, settings=small(name)))
+            made[name, objective] = recipes.fit(
+                name, FitRequest(split, objective, settings=small(name))
+            )
         return made[name, objective]
 
     return fit
@@ -136,7 +138,7 @@ def test_a_checkerboard_gives_back_the_withheld_items(name, board):
         scores[part.support.task, part.support.item] = -np.inf
         best = np.argsort(-scores, axis=1)[:, :4]  # ten of a kind: six were shown, four are left
         recovered.append(
-            (best % 2 == part.support.item[part.support.start[:-1]][:, None] % 2).mean()
+            (best % 2 == part.support.item[part.support.offsets[:-1]][:, None] % 2).mean()
         )
     assert np.mean(recovered) > 0.97
 
@@ -175,7 +177,8 @@ def scale(scorer: Scorer) -> float:
         float(
             np.abs(
                 scorer.score(
-                    scorer.adapt(Examples.unweighted(np.array([3]), np.array([0, 1]))), np.arange(30)
+                    scorer.adapt(Examples.unweighted(np.array([3]), np.array([0, 1]))),
+                    np.arange(30),
                 )
             ).max()
         ),

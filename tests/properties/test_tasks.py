@@ -27,7 +27,7 @@ def make(rows: list[list[int]]) -> Examples:
 def rows_of(examples: Examples) -> list[list[int]]:
     return [
         examples.item[a:b].tolist()
-        for a, b in zip(examples.start[:-1], examples.start[1:], strict=True)
+        for a, b in zip(examples.offsets[:-1], examples.offsets[1:], strict=True)
     ]
 
 
@@ -166,7 +166,8 @@ def marks(tasks: Tasks) -> set[int]:
 
 def split_values(examples: Examples) -> list[np.ndarray]:
     return [
-        examples.value[a:b] for a, b in zip(examples.start[:-1], examples.start[1:], strict=True)
+        examples.value[a:b]
+        for a, b in zip(examples.offsets[:-1], examples.offsets[1:], strict=True)
     ]
 
 

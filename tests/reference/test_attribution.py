@@ -24,7 +24,7 @@ NOBODY = np.zeros((5, 0), dtype=np.int64)
 
 @pytest.mark.parametrize(("kind", "settings"), CLOSED, ids=lambda one: getattr(one, "__name__", ""))
 def test_a_closed_form_is_what_adapting_without_the_event_says(kind, settings, split, examples):
-    scorer = kind.fit(split.train, items=split.items, **settings)
+    scorer = kind.fit(split.train, items=split.n_items, **settings)
     attribution = scorer.capabilities.attribution
     assert attribution is not None
     support = examples(
@@ -81,7 +81,7 @@ def test_a_trained_ridge_is_additive_in_the_units_of_its_scores(objective, split
 def test_copies_keep_what_they_are_told_in_its_order(examples):
     kept = np.array([[True, False, True], [False, False, False], [True, True, True]])
     found = copies(examples([[4, 9, 2]], [[1.0, 2.0, 3.0]]), kept)
-    assert found.start.tolist() == [0, 2, 2, 5]
+    assert found.offsets.tolist() == [0, 2, 2, 5]
     assert found.item.tolist() == [4, 2, 4, 9, 2] and found.value.tolist() == [1, 3, 1, 2, 3]
 
 
@@ -121,7 +121,8 @@ def test_without_rivals_the_score_is_explained(split, examples):
 def test_events_without_values_are_heard_alike_by_any_order_of_the_support(split):
     scorer = EASE.fit(split.train, items=30, l2=30.0)
     one, turned = (
-        Known(Examples.unweighted(np.array(items), np.array([0, 3]))) for items in ([3, 8, 1], [1, 3, 8])
+        Known(Examples.unweighted(np.array(items), np.array([0, 3])))
+        for items in ([3, 8, 1], [1, 3, 8])
     )
     items, rivals = np.array([5]), np.array([[2, 9]])
     first, second = (influences(scorer, known, items, rivals).events[0] for known in (one, turned))

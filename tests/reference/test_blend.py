@@ -132,7 +132,7 @@ def test_a_score_is_that_of_the_network_plus_the_weighted_expert_scores(split, e
 def test_in_training_the_experts_leave_the_task_out(split):
     """The loss of a batch by hand: each task's own events left out of the experts."""
     model = untrained(split)
-    batch = split.train.episodes(np.random.default_rng(0), 5, most_shots=4, queries=6)
+    batch = split.train.episodes(np.random.default_rng(0), 5, max_shots=4, queries=6)
     found = model(batch, np.random.default_rng(1))
     vectors = model.encoder()
     padded, query = batch.support.padded(), batch.query.padded()
@@ -140,7 +140,9 @@ def test_in_training_the_experts_leave_the_task_out(split):
     x = vectors[torch.from_numpy(padded.item)]
     given = Support(x, torch.ones(mask.shape), mask, model.encoder.priors(batch.profile, 5))
     scores = model.learner.adapt(given, CANDIDATES) @ vectors.mT
-    witnesses = torch.from_numpy(model.experts.scores(batch.support, batch.own, batch.profile))
+    witnesses = torch.from_numpy(
+        model.experts.scores(batch.support, batch.task_events, batch.profile)
+    )
     scores[:, torch.from_numpy(model.experts.kept_items)] += (
         witnesses @ model.learner.expert_weights(given).unsqueeze(-1)
     ).squeeze(-1)

@@ -32,7 +32,9 @@ NASTY = "<img src=x onerror=\"document.title='run'\">"
 def compared(models, tmp_path_factory) -> Path:
     """The two versions, of which the newer one was compared with the classics."""
     folder = shutil.copytree(models, tmp_path_factory.mktemp("dashboard") / "models")
-    report = ws.evaluate(ws.synthetic_shop(users=240, items=80), ["popularity"], shots=[0, 1, 3], budget="2s")
+    report = ws.evaluate(
+        ws.synthetic_shop(users=240, items=80), ["popularity"], shots=[0, 1, 3], budget="2s"
+    )
     newer = ws.load(folder / "b").with_report(report.to_dict())
     newer.save(folder / "b")
     return folder

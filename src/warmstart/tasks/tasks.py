@@ -112,7 +112,7 @@ class Tasks:
             self,
             events=self.events.take(tasks),
             profile=None if self.profile is None else self.profile[tasks],
-            before=None if self.context is None else self.context.take(tasks),
+            context=None if self.context is None else self.context.take(tasks),
         )
 
     def cut(self, shots: int, *, queries: int | None = None) -> TaskBatch:
@@ -200,7 +200,7 @@ class Tasks:
         )
         return replace(
             batch,
-            own=events if self.context is None else self.context.take(chosen).followed_by(events),
+            task_events=events if self.context is None else self.context.take(chosen).followed_by(events),
         )
 
     def _cut(self, events: Examples, chosen: Items, shots: PerTask, queries: int) -> TaskBatch:

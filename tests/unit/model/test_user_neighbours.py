@@ -65,7 +65,7 @@ def embed(trained: FittedModel, items) -> np.ndarray:
 def histories(tasks: Tasks) -> list[np.ndarray]:
     return [
         tasks.events.item[first:last]
-        for first, last in zip(tasks.events.start, tasks.events.start[1:], strict=False)
+        for first, last in zip(tasks.events.offsets, tasks.events.offsets[1:], strict=False)
     ]
 
 

@@ -31,7 +31,7 @@ OPTIONS = {
 def rows(examples: Examples) -> list[list[int]]:
     return [
         examples.item[a:b].tolist()
-        for a, b in zip(examples.start[:-1], examples.start[1:], strict=True)
+        for a, b in zip(examples.offsets[:-1], examples.offsets[1:], strict=True)
     ]
 
 
@@ -46,22 +46,26 @@ def test_the_same_seed_cuts_the_same_way(name, clicks):
         cut(clicks(), name, seed=3, shares=BENCHMARK, options=OPTIONS[name]) for _ in "ab"
     )
     for part in ("train", "valid", "test"):
-        assert rows(getattr(one, part).met) == rows(getattr(again, part).met)
+        assert rows(getattr(one, part).all_events) == rows(getattr(again, part).all_events)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 @pytest.mark.parametrize("shares", [BENCHMARK, DEPLOY])
 def test_no_event_is_in_two_parts_and_none_is_in_one_twice(name, shares, clicks):
     split = cut(clicks(), name, seed=1, shares=shares, options=OPTIONS[name])
-    seen = [value for part in (split.train, split.valid, split.test) for value in values(part.all_events)]
+    seen = [
+        value
+        for part in (split.train, split.valid, split.test)
+        for value in values(part.all_events)
+    ]
     assert len(set(seen)) == len(seen) > 200
 
 
 def test_swapping_twice_gives_the_log_back(clicks):
     log = clicks()
-    again = log.swapped().swapped()
+    again = log.transposed().transposed()
     assert again.fingerprint() == log.fingerprint() and again.item_table is log.item_table
-    assert log.swapped().user_table is log.item_table and log.swapped().items is log.users
+    assert log.transposed().user_table is log.item_table and log.transposed().items is log.users
 
 
 def test_a_new_item_is_a_task_of_the_users_that_met_it(log):
@@ -128,10 +132,10 @@ def test_without_comparable_times_sessions_are_drawn_but_keep_their_order(clicks
         value=log.value[order],
         time=position[order],
     )
-    assert not log.clock
+    assert not log.has_comparable_times
     split = cut(log, "session", seed=0, shares=BENCHMARK)
     assert len(split.train) == 42 and len(split.test) == 12
-    for row in np.split(split.train.events.value, split.train.events.start[1:-1]):
+    for row in np.split(split.train.events.value, split.train.events.offsets[1:-1]):
         assert (np.diff(row) > 0).all()
     with pytest.raises(UsageError, match="these data have none that can be compared"):
         log.sessions(10)
@@ -156,7 +160,7 @@ class Repeating:
     capabilities = Capabilities()
 
     def adapt(self, support: Examples, profile=None) -> np.ndarray:
-        return support.item[support.start[1:] - 1]
+        return support.item[support.offsets[1:] - 1]
 
     def score(self, state, items):
         return (items[None, :] == state[:, None]).astype(np.float32)
@@ -167,7 +171,11 @@ class Repeating:
 
 @pytest.mark.parametrize(("again", "expected"), [(True, 1.0), (False, 0.0)])
 def test_an_item_that_may_come_again_is_a_candidate(examples, again, expected):
-    tasks = Tasks(examples([[4, 4], [7, 7]]), ordered=True, query_spec=QuerySpec(horizon=1, allow_repeats=again))
+    tasks = Tasks(
+        examples([[4, 4], [7, 7]]),
+        ordered=True,
+        query_spec=QuerySpec(horizon=1, allow_repeats=again),
+    )
     outcome = evaluate(Repeating(), tasks, shots=[1])
     assert (outcome.values["mrr"][1] == 1).mean() == expected
 
@@ -180,7 +188,9 @@ def test_events_elsewhere_are_known_and_those_in_the_target_domain_are_asked_for
         for support, query in zip(rows(batch.support), rows(batch.query), strict=True):
             assert sum(item >= 6 for item in support) == shots and min(support) < 6
             assert query and min(query) >= 6 and not set(query) & set(support)
-    assert batch.query_spec.candidates is not None and batch.query_spec.candidates.tolist() == list(range(6, 12))
+    assert batch.query_spec.candidates is not None and batch.query_spec.candidates.tolist() == list(
+        range(6, 12)
+    )
     assert split.item_features is not None and split.item_features.shape == (12, 5)
 
 
@@ -265,4 +275,4 @@ def test_item_ids_that_begin_anew_in_each_domain_are_told_apart():
     ("time", "ticks"), [(1_700_000_000, 1), (1_700_000_000_000, 1000), (10**15, 10**6)]
 )
 def test_the_unit_of_times_is_told_from_their_size(time, ticks, clicks):
-    assert replace(clicks(), time=np.arange(600) + time).ticks == ticks
+    assert replace(clicks(), time=np.arange(600) + time).time_unit == ticks
