@@ -27,7 +27,13 @@ import warmstart as ws
 from _environment import write_result
 from warmstart.cli.progress import TrainingProgress
 from warmstart.durations import Deadline
-from warmstart.explain.attribution import Influences, Known, copies, influences, strongest
+from warmstart.explain.attribution import (
+    Influences,
+    UserContext,
+    copies,
+    influences,
+    top_competitors,
+)
 from warmstart.explain.counterfactual import removal
 from warmstart.explain.fidelity import (
     deletion,
@@ -63,7 +69,7 @@ ORDERS = ("influence", "cosine", "attention", "random")
 class Case(NamedTuple):
     """One user's first recommendation, and what explains it."""
 
-    known: Known
+    known: UserContext
     item: int
     comparison_items: np.ndarray
     excluded: np.ndarray
@@ -133,7 +139,7 @@ def evaluated(scorer: Scorer, split: Split, users: int) -> dict[str, Any]:
     whole: list[dict[str, float]] = []
     for task in range(min(users, len(batch.support))):
         profile = None if batch.profile is None else batch.profile[[task]]
-        case = explained(scorer, Known(batch.support.take(np.array([task])), profile))
+        case = explained(scorer, UserContext(batch.support.take(np.array([task])), profile))
         for order, first in orders(scorer, case, user_items, rng).items():
             of_order.setdefault(order, []).append(figures(scorer, case, first))
         whole.append(once(scorer, case, rng, with_best=task % EVERY == 0))
@@ -161,13 +167,13 @@ def evaluated(scorer: Scorer, split: Split, users: int) -> dict[str, Any]:
     }
 
 
-def explained(scorer: Scorer, known: Known) -> Case:
+def explained(scorer: Scorer, known: UserContext) -> Case:
     """The first recommendation of one user, its attributions, and their time in milliseconds."""
     excluded = np.zeros(scorer.items, dtype=bool)
     excluded[known.support.item] = True
     scores = scorer.score(scorer.adapt(known.support, known.profile), np.arange(scorer.items))[0]
     item = np.array([int(np.where(excluded, -np.inf, scores).argmax())])
-    comparison_items = strongest(scores, excluded, item)
+    comparison_items = top_competitors(scores, excluded, item)
     begun = time.perf_counter()
     found = influences(scorer, known, item, comparison_items)
     took = 1000 * (time.perf_counter() - begun)
@@ -183,7 +189,7 @@ def explained(scorer: Scorer, known: Known) -> Case:
 
 
 def closed_form(
-    scorer: Scorer, known: Known, item: np.ndarray, comparison_items: np.ndarray
+    scorer: Scorer, known: UserContext, item: np.ndarray, comparison_items: np.ndarray
 ) -> float:
     """Milliseconds of the closed form for an item and its comparison items."""
     if scorer.capabilities.attribution is None:
@@ -279,7 +285,7 @@ def difference(scorer: Scorer, case: Case) -> float:
     """The largest difference of an attribution to adaptation without the event."""
     codes = np.concatenate([[case.item], case.comparison_items])
 
-    def margin(known: Known) -> float:
+    def margin(known: UserContext) -> float:
         scores = scorer.score(scorer.adapt(known.support, known.profile), codes)[0].astype(
             np.float64
         )

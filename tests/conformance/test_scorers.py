@@ -7,7 +7,7 @@ import pytest
 from _pytest.mark.structures import ParameterSet
 
 from warmstart.evaluation.evaluate import evaluate
-from warmstart.explain.attribution import Known, influences
+from warmstart.explain.attribution import UserContext, influences
 from warmstart.scorer import Scorer
 from warmstart.tasks.examples import Examples
 from warmstart.tasks.tasks import batches
@@ -151,7 +151,7 @@ def test_the_influence_of_an_event_is_what_is_lost_without_it(scorer, support, s
         scores = scores_of(scorer, of, profile=row)[0].astype(np.float64)
         return scores[items] - scores[rivals].mean(axis=1)
 
-    found = influences(scorer, Known(one, profile, 0 * profile), items, rivals)
+    found = influences(scorer, UserContext(one, profile, 0 * profile), items, rivals)
     for place in range(4):
         without = leads(one.where(np.arange(4) != place), profile)
         np.testing.assert_allclose(
@@ -164,8 +164,8 @@ def test_the_influence_of_an_event_is_what_is_lost_without_it(scorer, support, s
         leads(one, profile) - leads(one, 0 * profile),
         atol=1e-5 * scale(scorer),
     )
-    parts = found.prior + found.events.sum(axis=1) + found.columns.sum(axis=1) + found.together
-    np.testing.assert_allclose(parts, found.lead, atol=1e-5 * scale(scorer))
+    parts = found.prior + found.events.sum(axis=1) + found.columns.sum(axis=1) + found.interaction
+    np.testing.assert_allclose(parts, found.margin, atol=1e-5 * scale(scorer))
 
 
 def scale(scorer: Scorer) -> float:

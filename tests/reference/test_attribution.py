@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 
 from warmstart.baselines import EASE, Bias, ItemKNN, Popularity
 from warmstart.ensemble.switching import ShotSwitch
-from warmstart.explain.attribution import Known, copies, influences, strongest
+from warmstart.explain.attribution import UserContext, copies, influences, top_competitors
 from warmstart.learners import Ridge
 from warmstart.learners.base import Support
 from warmstart.learners.objectives import CandidateSet
@@ -90,7 +90,7 @@ def test_the_scorer_that_serves_a_history_answers_for_its_copies(split, examples
     both = ShotSwitch([few, many], [0, 3])
     assert delegate(both, 2) is few and delegate(both, 3) is many and delegate(many, 7) is many
     support, items, rivals = examples([[3, 8, 1]]), np.array([5, 6]), np.array([[2, 9], [2, 9]])
-    alone, found = (influences(one, Known(support), items, rivals) for one in (many, both))
+    alone, found = (influences(one, UserContext(support), items, rivals) for one in (many, both))
     assert_allclose(found.events, alone.events)
     assert (
         np.abs(found.events).max() > 0
@@ -100,28 +100,28 @@ def test_the_scorer_that_serves_a_history_answers_for_its_copies(split, examples
 def test_rivals_are_the_ten_best_others_that_may_be_recommended():
     scores, barred = np.arange(30, dtype=np.float32), np.zeros(30, dtype=bool)
     barred[[29, 27]] = True
-    found = strongest(scores, barred, np.array([28, 3]))
+    found = top_competitors(scores, barred, np.array([28, 3]))
     assert found[0].tolist() == [26, 25, 24, 23, 22, 21, 20, 19, 18, 17]
     assert found[1].tolist() == [28, 26, 25, 24, 23, 22, 21, 20, 19, 18]
 
 
 def test_few_items_have_few_rivals():
     barred = np.array([False, True, False, False])
-    found = strongest(np.array([1.0, 9.0, 3.0, 2.0], dtype=np.float32), barred, np.array([2]))
+    found = top_competitors(np.array([1.0, 9.0, 3.0, 2.0], dtype=np.float32), barred, np.array([2]))
     assert found.tolist() == [[3, 0]]
 
 
 def test_without_rivals_the_score_is_explained(split, examples):
     scorer = Bias.fit(split.train, items=30)
     support = examples([[3, 8]], [[5.0, 1.0]])
-    found = influences(scorer, Known(support), np.arange(5), NOBODY)
-    assert_allclose(found.lead, scorer.score(scorer.adapt(support), np.arange(5))[0], rtol=1e-6)
+    found = influences(scorer, UserContext(support), np.arange(5), NOBODY)
+    assert_allclose(found.margin, scorer.score(scorer.adapt(support), np.arange(5))[0], rtol=1e-6)
 
 
 def test_events_without_values_are_heard_alike_by_any_order_of_the_support(split):
     scorer = EASE.fit(split.train, items=30, l2=30.0)
     one, turned = (
-        Known(Examples.unweighted(np.array(items), np.array([0, 3])))
+        UserContext(Examples.unweighted(np.array(items), np.array([0, 3])))
         for items in ([3, 8, 1], [1, 3, 8])
     )
     items, rivals = np.array([5]), np.array([[2, 9]])

@@ -26,7 +26,7 @@ def recommend(
 
     recommender = ws.load(model)
     answer = recommender.recommend(
-        parse_history(history, recommender.items, recommender.usual_value),
+        parse_history(history, recommender.items, recommender.default_value),
         n,
         profile=parse_pairs(profile, "--profile"),
         exclude=split_list(exclude),
@@ -52,7 +52,7 @@ def explain(
     from warmstart.cli.tables import explanation_table, insight_table
 
     recommender = ws.load(model)
-    events = parse_history(history, recommender.items, recommender.usual_value)
+    events = parse_history(history, recommender.items, recommender.default_value)
     columns = parse_pairs(profile, "--profile")
     if item is None:
         insight = recommender.insight(events, profile=columns, n=n)

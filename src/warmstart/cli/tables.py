@@ -14,7 +14,7 @@ from warmstart.evaluation.evaluate import HEADLINE, NAMES
 from warmstart.experiments.report import Report
 from warmstart.experiments.tables import format_metric
 from warmstart.explain.explanation import Explanation
-from warmstart.explain.insight import Insight, Item, Taste
+from warmstart.explain.insight import Insight, InsightGroup, InsightItem
 from warmstart.explain.reasons import Reason
 from warmstart.recommend.recommender import Recommender
 from warmstart.recommend.response import Answer
@@ -183,11 +183,11 @@ def _bar(share: float) -> Text:
     return Text("█" * round(BAR_WIDTH * abs(share)), style="green" if share > 0 else "red")
 
 
-def _group(group: Taste) -> str:
+def _group(group: InsightGroup) -> str:
     return f"{group.tasks} users, who prefer {_items(group.items)}"
 
 
-def _items(items: Sequence[Item]) -> str:
+def _items(items: Sequence[InsightItem]) -> str:
     """The names of items, with the share of the group's users who have each."""
     shares = ["" if one.share is None else f" ({one.share:.0%})" for one in items]
     named = zip(items, shares, strict=True)

@@ -23,10 +23,10 @@ from warmstart.tasks.examples import Examples, Profile
 Codes = Int64[np.ndarray, "N"]
 Kept = Bool[np.ndarray, "C S"]
 Barred = Bool[np.ndarray, "I"]
-RIVALS = 10
+N_COMPARISONS = 10
 
 
-class Known(NamedTuple):
+class UserContext(NamedTuple):
     """What is known of one person: S events, and perhaps columns."""
 
     support: Examples
@@ -51,7 +51,7 @@ class Influences(NamedTuple):
     all.
     """
 
-    lead: Float32[np.ndarray, "N"]
+    margin: Float32[np.ndarray, "N"]
     prior: Float32[np.ndarray, "N"]
     """The lead where nothing is known."""
     events: Float32[np.ndarray, "N S"]
@@ -60,29 +60,31 @@ class Influences(NamedTuple):
     """The lead less what it would be without each column of the profile."""
 
     @property
-    def together(self) -> Float32[np.ndarray, "N"]:
+    def interaction(self) -> Float32[np.ndarray, "N"]:
         """What no event and no column does alone."""
-        return self.lead - self.prior - self.events.sum(axis=1) - self.columns.sum(axis=1)
+        return self.margin - self.prior - self.events.sum(axis=1) - self.columns.sum(axis=1)
 
 
 def influences(
-    scorer: Scorer, known: Known, items: Codes, rivals: Int64[np.ndarray, "N R"]
+    scorer: Scorer, user: UserContext, items: Codes, comparisons: Int64[np.ndarray, "N R"]
 ) -> Influences:
     """What makes N items lead their rivals; without rivals, what makes their scores."""
-    scorer = delegate(scorer, known.shots)
+    scorer = delegate(scorer, user.shots)
     closed_form = scorer.capabilities.attribution
-    codes, place = np.unique(np.concatenate([items[:, None], rivals], axis=1), return_inverse=True)
+    codes, place = np.unique(
+        np.concatenate([items[:, None], comparisons], axis=1), return_inverse=True
+    )
     place = place.reshape(len(items), -1)
-    events = closed_form and closed_form(known.support, known.profile, codes)
-    kept, rows = _left_out(known, events is None)
-    leads = _leads(_scores(scorer, copies(known.support, kept), rows, codes), place)
+    events = closed_form and closed_form(user.support, user.profile, codes)
+    kept, rows = _left_out(user, events is None)
+    leads = _margins(_scores(scorer, copies(user.support, kept), rows, codes), place)
     full, prior, columns = (
         leads[:, 0],
         leads[:, 1],
-        leads[:, 0, None] - leads[:, 2 : 2 + known.columns],
+        leads[:, 0, None] - leads[:, 2 : 2 + user.columns],
     )
     alone = (
-        leads[:, :1] - leads[:, 2 + known.columns :] if events is None else _leads(events, place)
+        leads[:, :1] - leads[:, 2 + user.columns :] if events is None else _margins(events, place)
     )
     return Influences(full, prior, alone, columns)
 
@@ -92,22 +94,22 @@ def copies(support: Examples, kept: Kept) -> Examples:
     return support.take(np.zeros(len(kept), dtype=np.int64)).where(kept.ravel())
 
 
-def same(profile: Profile, times: int) -> Profile:
+def repeated_profile(profile: Profile, times: int) -> Profile:
     """The one row of a profile as many times over."""
     return None if profile is None else profile[np.zeros(times, dtype=np.int64)]
 
 
-def strongest(
+def top_competitors(
     scores: Float32[np.ndarray, "I"], barred: Barred, items: Codes
 ) -> Int64[np.ndarray, "N R"]:
     """The rivals of each of N items: the ten best others that are not barred, fewer where there are
     fewer.
     """
     allowed = np.where(barred, -np.inf, scores)
-    best = np.argpartition(-allowed, min(RIVALS, len(scores) - 1))[: RIVALS + 1]
+    best = np.argpartition(-allowed, min(N_COMPARISONS, len(scores) - 1))[: N_COMPARISONS + 1]
     best = best[np.argsort(-allowed[best], kind="stable")]
     best = best[~barred[best]]
-    width = max(0, min(RIVALS, len(best) - 1))
+    width = max(0, min(N_COMPARISONS, len(best) - 1))
     others = [best[best != item][:width] for item in items]
     return np.stack(others) if others else np.zeros((0, width), dtype=np.int64)
 
@@ -121,7 +123,7 @@ def _scores(
     return scorer.score(scorer.adapt(support, profile), items)
 
 
-def _left_out(known: Known, each: bool) -> tuple[Kept, Profile]:
+def _left_out(known: UserContext, each: bool) -> tuple[Kept, Profile]:
     """All that is known, nothing, all without each column; and without each event, where that must
     be asked.
     """
@@ -140,7 +142,7 @@ def _left_out(known: Known, each: bool) -> tuple[Kept, Profile]:
     return kept, rows if not each else rows[np.r_[: 2 + columns, np.zeros(shots, dtype=np.int64)]]
 
 
-def _leads(
+def _margins(
     scores: Float32[np.ndarray, "C K"], place: Int64[np.ndarray, "N W"]
 ) -> Float32[np.ndarray, "N C"]:
     """What C copies score N items above the mean of their rivals, whose places are behind their

@@ -12,13 +12,20 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int64
 
-from warmstart.explain.attribution import Barred, Kept, Known, influences, same, strongest
+from warmstart.explain.attribution import (
+    Barred,
+    Kept,
+    UserContext,
+    influences,
+    repeated_profile,
+    top_competitors,
+)
 from warmstart.explain.fidelity import important_first, ranks
 from warmstart.scorer import Scorer, best
 from warmstart.tasks.examples import Examples
 
-TRIED = 1500  # histories that are tried to prove that no smaller set will do
-AT_ONCE = 256  # histories adapted to at a time, to bound the memory
+MAX_HISTORIES = 1500  # histories that are tried to prove that no smaller set will do
+CHUNK_HISTORIES = 256  # histories adapted to at a time, to bound the memory
 NEAR, ADDED = (
     100,
     3,
@@ -45,7 +52,12 @@ class Addition(NamedTuple):
 
 
 def removal(
-    scorer: Scorer, known: Known, item: int, n: int, barred: Barred, tried: int = TRIED
+    scorer: Scorer,
+    known: UserContext,
+    item: int,
+    n: int,
+    barred: Barred,
+    tried: int = MAX_HISTORIES,
 ) -> Removal | None:
     """The smallest set of events without which `item` is not among the first n, as far as `tried`
     histories tell.
@@ -69,7 +81,7 @@ def removal(
 
 
 def addition(
-    scorer: Scorer, known: Known, item: int, n: int, barred: Barred, value: float = 1.0
+    scorer: Scorer, known: UserContext, item: int, n: int, barred: Barred, value: float = 1.0
 ) -> Addition | None:
     """The items that somebody might meet so that `item` is among the first n; the nearest miss if
     three do not do it.
@@ -104,7 +116,9 @@ def _near(scorer: Scorer, item: int, barred: Barred, value: float) -> Int64[np.n
     return best(scorer.score(scorer.adapt(alone), np.arange(scorer.items))[0], others, NEAR)
 
 
-def _one_by_one(scorer: Scorer, known: Known, item: int, n: int, barred: Barred) -> Removal | None:
+def _one_by_one(
+    scorer: Scorer, known: UserContext, item: int, n: int, barred: Barred
+) -> Removal | None:
     """Events taken out one after the other, each time the one of most influence, until the item is
     gone.
     """
@@ -114,7 +128,7 @@ def _one_by_one(scorer: Scorer, known: Known, item: int, n: int, barred: Barred)
         now = known._replace(support=known.support.where(kept))
         scores = scorer.score(scorer.adapt(now.support, now.profile), np.arange(scorer.items))[0]
         found = influences(
-            scorer, now, np.array([item]), strongest(scores, barred, np.array([item]))
+            scorer, now, np.array([item]), top_competitors(scores, barred, np.array([item]))
         )
         left = np.delete(left, important_first(found.events)[0, 0])
         rank = int(
@@ -129,14 +143,14 @@ def _one_by_one(scorer: Scorer, known: Known, item: int, n: int, barred: Barred)
 
 
 def _of_size(
-    scorer: Scorer, known: Known, item: int, n: int, barred: Barred, size: int
+    scorer: Scorer, known: UserContext, item: int, n: int, barred: Barred, size: int
 ) -> Removal | None:
     """Of all sets of so many events the one without which the item falls furthest, if it is far
     enough.
     """
     sets = combinations(range(known.shots), size)
     furthest: Removal | None = None
-    while part := list(islice(sets, AT_ONCE)):
+    while part := list(islice(sets, CHUNK_HISTORIES)):
         rank = ranks(scorer, known, _without(part, known.shots), np.full(len(part), item), barred)
         place = int(rank.argmax())
         if rank[place] > n and (furthest is None or rank[place] > furthest.rank):
@@ -151,12 +165,12 @@ def _without(sets: list[tuple[int, ...]], shots: int) -> Kept:
 
 
 def _ranks_of(
-    scorer: Scorer, known: Known, histories: Examples, item: int, barred: Barred
+    scorer: Scorer, known: UserContext, histories: Examples, item: int, barred: Barred
 ) -> np.ndarray:
     """The rank of an item after each of C histories; what was added to a history does not
     compete.
     """
-    state = scorer.adapt(histories, same(known.profile, len(histories)))
+    state = scorer.adapt(histories, repeated_profile(known.profile, len(histories)))
     scores = scorer.score(state, np.arange(scorer.items)).copy()
     own = scores[:, [item]]
     scores[histories.task, histories.item] = -np.inf
@@ -170,4 +184,4 @@ def _each_added(history: Examples, items: np.ndarray, value: float) -> Examples:
 
 
 def _parts(count: int) -> list[np.ndarray]:
-    return np.split(np.arange(count), range(AT_ONCE, count, AT_ONCE))
+    return np.split(np.arange(count), range(CHUNK_HISTORIES, count, CHUNK_HISTORIES))

@@ -10,20 +10,20 @@ from jaxtyping import Bool, Float32, Int64
 
 from warmstart.data.features.table import Features
 from warmstart.data.interactions import Id
-from warmstart.explain.attribution import Influences, Known, influences, strongest
+from warmstart.explain.attribution import Influences, UserContext, influences, top_competitors
 from warmstart.explain.counterfactual import Addition, Removal, addition, removal
 from warmstart.explain.fidelity import Fidelity, fidelity
-from warmstart.explain.reasons import Names, Reason, reasons_of
+from warmstart.explain.reasons import ItemNames, Reason, reasons_of
 from warmstart.explain.sentences import sentence
 from warmstart.scorer import Scorer, delegate
 
-PLAIN = ("item", "title", "score", "rank", "lead", "sufficiency", "comprehensiveness")
+PLAIN_FIELDS = ("item", "title", "score", "rank", "lead", "sufficiency", "comprehensiveness")
 
 
-class Person(NamedTuple):
+class ExplainedUser(NamedTuple):
     """What is known of one person, and what cannot be recommended to them."""
 
-    known: Known
+    context: UserContext
     profile: Mapping[str, Any]
     """The columns of which `known` has a row each in `without`, in their order."""
     barred: Bool[np.ndarray, "I"]
@@ -86,7 +86,7 @@ class Explanation:
     def to_dict(self, language: str = "en") -> dict[str, Any]:
         """The explanation, fit for JSON."""
         return {
-            **{name: getattr(self, name) for name in PLAIN},
+            **{name: getattr(self, name) for name in PLAIN_FIELDS},
             "why": self.why(language),
             "reasons": [reason.to_dict() for reason in self.reasons],
             "content": dict(self.content),
@@ -95,7 +95,7 @@ class Explanation:
         }
 
 
-class Reasoned(NamedTuple):
+class ListReasons(NamedTuple):
     """Why each of N recommended items is recommended, and how far the reasons carry."""
 
     reasons: tuple[tuple[Reason, ...], ...]
@@ -103,32 +103,39 @@ class Reasoned(NamedTuple):
     """Of the first item."""
 
 
-def reasoned(
+def explain_list(
     scorer: Scorer,
-    person: Person,
+    person: ExplainedUser,
     scores: Float32[np.ndarray, "I"],
     items: Int64[np.ndarray, "N"],
-    names: Names,
+    names: ItemNames,
     ranks: bool,
-) -> Reasoned:
+) -> ListReasons:
     """The reasons for all items of a list at once, by the scores of the catalogue. `ranks`: events,
     not ratings.
     """
     found = _influences(scorer, person, scores, items, ranks)
-    met = names.of(person.known.support.item)
+    met = names.of(person.context.support.item)
     told = tuple(reasons_of(found, place, met, person.profile) for place in range(len(items)))
-    return Reasoned(
-        told, fidelity(scorer, person.known, items[:1], found.events[:1], person.barred)
+    return ListReasons(
+        told, fidelity(scorer, person.context, items[:1], found.events[:1], person.barred)
     )
 
 
-def explained(
-    scorer: Scorer, person: Person, item: int, n: int, names: Names, *, ranks: bool, value: float
+def explain_item(
+    scorer: Scorer,
+    person: ExplainedUser,
+    item: int,
+    n: int,
+    names: ItemNames,
+    *,
+    ranks: bool,
+    value: float,
 ) -> Explanation:
     """Why an item stands where it does, with all that can be said of it; `value` is that of a
     further event.
     """
-    known, barred, one = person.known, person.barred.copy(), np.array([item])
+    known, barred, one = person.context, person.barred.copy(), np.array([item])
     barred[item] = False
     scores = scorer.score(scorer.adapt(known.support, known.profile), np.arange(scorer.items))[0]
     found = _influences(scorer, person._replace(barred=barred), scores, one, ranks)
@@ -141,7 +148,7 @@ def explained(
         title=title,
         score=float(scores[item]),
         rank=rank,
-        lead=float(found.lead[0]),
+        lead=float(found.margin[0]),
         reasons=reasons_of(found, 0, names.of(known.support.item), person.profile),
         content=_content(scorer, known, item, names.table),
         sufficiency=float(faithful.sufficiency[0]),
@@ -152,15 +159,15 @@ def explained(
 
 
 def _influences(
-    scorer: Scorer, person: Person, scores: np.ndarray, items: np.ndarray, ranks: bool
+    scorer: Scorer, person: ExplainedUser, scores: np.ndarray, items: np.ndarray, ranks: bool
 ) -> Influences:
     nobody = np.zeros((len(items), 0), dtype=np.int64)
-    rivals = strongest(scores, person.barred, items) if ranks else nobody
-    return influences(scorer, person.known, items, rivals)
+    rivals = top_competitors(scores, person.barred, items) if ranks else nobody
+    return influences(scorer, person.context, items, rivals)
 
 
 def _content(
-    scorer: Scorer, known: Known, item: int, table: pl.DataFrame | None
+    scorer: Scorer, known: UserContext, item: int, table: pl.DataFrame | None
 ) -> dict[str, float]:
     """What each column of the item table adds to an item's score; nothing where the model has no
     such columns.
@@ -175,14 +182,14 @@ def _content(
     return {name: float(part) for name, part in zip(places, added, strict=True)}
 
 
-def _without(found: Removal | None, known: Known, names: Names) -> Without | None:
+def _without(found: Removal | None, known: UserContext, names: ItemNames) -> Without | None:
     if found is None:
         return None
     ids, titles = zip(*names.of(known.support.item[list(found.events)]), strict=True)
     return Without(ids, titles, found.rank, found.smallest)
 
 
-def _with(found: Addition | None, names: Names) -> With | None:
+def _with(found: Addition | None, names: ItemNames) -> With | None:
     if found is None:
         return None
     ids, titles = zip(*names.of(np.array(found.items)), strict=True)

@@ -16,18 +16,18 @@ from warmstart.explain.attribution import (
     Codes,
     Influences,
     Kept,
-    Known,
+    UserContext,
     copies,
     influences,
-    same,
+    repeated_profile,
 )
 from warmstart.scorer import Scorer
 
 Ranks = Int64[np.ndarray, "C"]
-FitRequest = Int64[np.ndarray, "S"]
+EventOrder = Int64[np.ndarray, "S"]
 TOP = 3
 """Events that are to carry a recommendation."""
-FAINT = 1e-6
+NEGLIGIBLE = 1e-6
 """Influences that differ by less are alike, but for rounding."""
 
 
@@ -43,14 +43,14 @@ class Fidelity(NamedTuple):
 
 
 def ranks(
-    scorer: Scorer, known: Known, kept: Kept, items: Int64[np.ndarray, "C"], barred: Barred
+    scorer: Scorer, known: UserContext, kept: Kept, items: Int64[np.ndarray, "C"], barred: Barred
 ) -> Ranks:
     """The rank (1 = best) of one item for each of C copies of a person, each with some of the
     events.
 
     Items that are barred do not compete, whatever is left out of the history.
     """
-    state = scorer.adapt(copies(known.support, kept), same(known.profile, len(kept)))
+    state = scorer.adapt(copies(known.support, kept), repeated_profile(known.profile, len(kept)))
     scores = scorer.score(state, np.arange(scorer.items))
     own = scores[np.arange(len(kept)), items][:, None]
     return 1 + ((scores > own) & ~barred).sum(axis=1)
@@ -62,7 +62,11 @@ def important_first(events: Float32[np.ndarray, "N S"]) -> Int64[np.ndarray, "N 
 
 
 def fidelity(
-    scorer: Scorer, known: Known, items: Codes, events: Float32[np.ndarray, "N S"], barred: Barred
+    scorer: Scorer,
+    known: UserContext,
+    items: Codes,
+    events: Float32[np.ndarray, "N S"],
+    barred: Barred,
 ) -> Fidelity:
     """How far the events of most influence carry each of N items."""
     first = np.argsort(important_first(events), axis=1) < TOP
@@ -73,26 +77,26 @@ def fidelity(
 
 
 def deletion(
-    scorer: Scorer, known: Known, item: int, order: FitRequest, barred: Barred, most: int = 5
+    scorer: Scorer, known: UserContext, item: int, order: EventOrder, barred: Barred, most: int = 5
 ) -> float:
     """The mean discount of an item after the first 1, 2, ... `most` events of an order are gone;
     lower is better.
     """
-    return _mean_discount(scorer, known, item, ~_firsts(order, most), barred)
+    return _mean_discount(scorer, known, item, ~_first_kept(order, most), barred)
 
 
 def insertion(
-    scorer: Scorer, known: Known, item: int, order: FitRequest, barred: Barred, most: int = 5
+    scorer: Scorer, known: UserContext, item: int, order: EventOrder, barred: Barred, most: int = 5
 ) -> float:
     """The mean discount of an item with the first 1, 2, ... `most` events of an order alone; higher
     is better.
     """
-    return _mean_discount(scorer, known, item, _firsts(order, most), barred)
+    return _mean_discount(scorer, known, item, _first_kept(order, most), barred)
 
 
 def stability(
     scorer: Scorer,
-    known: Known,
+    known: UserContext,
     item: int,
     found: Influences,
     rivals: Codes,
@@ -106,7 +110,7 @@ def stability(
     fewer = known._replace(support=copies(known.support, kept[None]))
     again = influences(scorer, fewer, np.array([item]), rivals[None])
     before, after = found.events[0, kept], again.events[0]
-    differ = [np.ptp(events) > FAINT for events in (before, after)]
+    differ = [np.ptp(events) > NEGLIGIBLE for events in (before, after)]
     if not all(differ):
         return float(differ[0] == differ[1])
     return float(np.corrcoef(_ranks(before), _ranks(after))[0, 1])
@@ -125,11 +129,13 @@ def discount(rank: Ranks) -> Float64[np.ndarray, "C"]:
     return 1 / np.log2(1 + rank)
 
 
-def _firsts(order: FitRequest, most: int) -> Kept:
+def _first_kept(order: EventOrder, most: int) -> Kept:
     """The first 1, 2, ... `most` events of an order."""
     place = np.argsort(order)
     return place < np.arange(1, min(most, len(order)) + 1)[:, None]
 
 
-def _mean_discount(scorer: Scorer, known: Known, item: int, kept: Kept, barred: Barred) -> float:
+def _mean_discount(
+    scorer: Scorer, known: UserContext, item: int, kept: Kept, barred: Barred
+) -> float:
     return float(discount(ranks(scorer, known, kept, np.full(len(kept), item), barred)).mean())

@@ -11,10 +11,10 @@ from jaxtyping import Float32, Int64
 from warmstart.data.features.column_types import Categorical, Flag, MultiValued
 from warmstart.data.features.table import Features
 from warmstart.data.interactions import Id
-from warmstart.explain.explanation import Person
-from warmstart.explain.list_shift import movement
-from warmstart.explain.reasons import Names
-from warmstart.explain.user_groups import Tastes, read_taste
+from warmstart.explain.explanation import ExplainedUser
+from warmstart.explain.list_shift import list_shift
+from warmstart.explain.reasons import ItemNames
+from warmstart.explain.user_groups import UserGroups, neighbourhood
 from warmstart.scorer import Scorer, delegate
 from warmstart.tasks.examples import Examples
 
@@ -26,7 +26,7 @@ NEAREST, ITEMS, VALUES = (
 
 
 @dataclass(frozen=True)
-class Item:
+class InsightItem:
     """An item as people see it."""
 
     item: Id
@@ -36,16 +36,16 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Taste:
+class InsightGroup:
     """What at least ten training tasks have in common."""
 
     tasks: int
-    items: tuple[Item, ...]
+    items: tuple[InsightItem, ...]
     """Which set them apart from all others the most, with the share of them that met each."""
 
 
 @dataclass(frozen=True)
-class Step:
+class InsightStep:
     """What one event of a history does to the list."""
 
     item: Id
@@ -54,7 +54,7 @@ class Step:
     """Items that it brought among the first n."""
     moved: float
     """Places by which the first n moved, on average."""
-    first: Item
+    first: InsightItem
     """The item in front after it."""
 
 
@@ -62,17 +62,17 @@ class Step:
 class Insight:
     """What a model has learned, and how it listens."""
 
-    prototypes: tuple[Taste, ...]
+    prototypes: tuple[InsightGroup, ...]
     """Groups of training tasks whose taste is nearest to what is recommended, the nearest first."""
-    read: Taste | None
+    read: InsightGroup | None
     """The training tasks that the model reads for this person; None where it reads none, or too few
     to show.
     """
-    prior: Mapping[str, tuple[Item, ...]]
+    prior: Mapping[str, tuple[InsightItem, ...]]
     """For values of the profile, as country=FR: what they raise most before anything else is
     known.
     """
-    steps: tuple[Step, ...]
+    steps: tuple[InsightStep, ...]
     """What each event does to the list."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -82,56 +82,64 @@ class Insight:
 
 def insight(
     scorer: Scorer,
-    person: Person,
+    person: ExplainedUser,
     n: int,
-    names: Names,
+    names: ItemNames,
     *,
-    tastes: Tastes | None,
+    user_groups: UserGroups | None,
     features: Features | None,
 ) -> Insight:
     """What the model has learned, seen from one person."""
-    known = person.known
-    moves = movement(scorer, known, n, person.barred)
-    fronts = [Item(*one) for one in names.of(moves.lists[1:, 0])] if moves.lists.shape[1] else []
+    known = person.context
+    moves = list_shift(scorer, known, n, person.barred)
+    fronts = (
+        [InsightItem(*one) for one in names.of(moves.lists[1:, 0])] if moves.lists.shape[1] else []
+    )
     met = names.of(known.support.item)
     return Insight(
-        prototypes=() if tastes is None else _prototypes(tastes, moves.lists[-1], names),
-        read=_read(scorer, person, names, tastes),
+        prototypes=() if user_groups is None else _prototypes(user_groups, moves.lists[-1], names),
+        read=_neighbourhood(scorer, person, names, user_groups),
         prior=_prior(scorer, features, names),
         steps=tuple(
-            Step(*one, new=int(new), moved=float(moved), first=front)
+            InsightStep(*one, new=int(new), moved=float(moved), first=front)
             for one, new, moved, front in zip(met, moves.new, moves.moved, fronts, strict=False)
         ),
     )
 
 
-def _prototypes(tastes: Tastes, listed: Int64[np.ndarray, "n"], names: Names) -> tuple[Taste, ...]:
-    nearest = np.argsort(-tastes.near(listed), kind="stable")[:NEAREST]
+def _prototypes(
+    tastes: UserGroups, listed: Int64[np.ndarray, "n"], names: ItemNames
+) -> tuple[InsightGroup, ...]:
+    nearest = np.argsort(-tastes.similarity(listed), kind="stable")[:NEAREST]
     return tuple(
-        _taste(int(tastes.tasks[k]), tastes.shares[[k]].toarray()[0], tastes.usual, names)
+        _group(int(tastes.tasks[k]), tastes.shares[[k]].toarray()[0], tastes.base_rate, names)
         for k in nearest
     )
 
 
-def _read(scorer: Scorer, person: Person, names: Names, tastes: Tastes | None) -> Taste | None:
-    known = person.known
-    found = read_taste(delegate(scorer, known.shots), known.support, known.profile)
+def _neighbourhood(
+    scorer: Scorer, person: ExplainedUser, names: ItemNames, tastes: UserGroups | None
+) -> InsightGroup | None:
+    known = person.context
+    found = neighbourhood(delegate(scorer, known.shots), known.support, known.profile)
     if found is None:
         return None
-    usual = np.zeros_like(found.shares) if tastes is None else tastes.usual[: len(found.shares)]
-    return _taste(found.tasks, found.shares, usual, names)
+    usual = np.zeros_like(found.shares) if tastes is None else tastes.base_rate[: len(found.shares)]
+    return _group(found.tasks, found.shares, usual, names)
 
 
-def _taste(
-    tasks: int, shares: Float32[np.ndarray, "I"], usual: Float32[np.ndarray, "I"], names: Names
-) -> Taste:
+def _group(
+    tasks: int, shares: Float32[np.ndarray, "I"], usual: Float32[np.ndarray, "I"], names: ItemNames
+) -> InsightGroup:
     best = np.argsort(usual - shares, kind="stable")[:ITEMS]
     best = best[shares[best] > 0]
     told = zip(names.of(best), shares[best], strict=True)
-    return Taste(tasks, tuple(Item(*one, share=float(share)) for one, share in told))
+    return InsightGroup(tasks, tuple(InsightItem(*one, share=float(share)) for one, share in told))
 
 
-def _prior(scorer: Scorer, features: Features | None, names: Names) -> dict[str, tuple[Item, ...]]:
+def _prior(
+    scorer: Scorer, features: Features | None, names: ItemNames
+) -> dict[str, tuple[InsightItem, ...]]:
     """What each value of the profile raises most, against somebody of whom nothing is known."""
     if features is None:
         return {}
@@ -150,6 +158,6 @@ def _prior(scorer: Scorer, features: Features | None, names: Names) -> dict[str,
     level = scores - scores.mean(axis=1, keepdims=True)
     raised = np.argsort(level[-1] - level[:-1], axis=1, kind="stable")[:, :ITEMS]
     return {
-        name: tuple(Item(*one) for one in names.of(best))
+        name: tuple(InsightItem(*one) for one in names.of(best))
         for (name, _), best in zip(told, raised, strict=True)
     }

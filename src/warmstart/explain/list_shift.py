@@ -5,13 +5,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from warmstart.explain.attribution import Known, copies, same
+from warmstart.explain.attribution import UserContext, copies, repeated_profile
 from warmstart.scorer import Scorer
 
-AMONG = 100  # places up to which moves are counted: what happens further down nobody sees
+MAX_RANK = 100  # places up to which moves are counted: what happens further down nobody sees
 
 
-class Movement(NamedTuple):
+class ListShift(NamedTuple):
     """The first n items before the first event and after each, and how far it moved them."""
 
     lists: Int64[np.ndarray, "L n"]
@@ -22,12 +22,14 @@ class Movement(NamedTuple):
     """Places by which the first n moved on average; what comes from afar, as from the hundredth."""
 
 
-def movement(scorer: Scorer, known: Known, n: int, barred: Bool[np.ndarray, "I"]) -> Movement:
+def list_shift(
+    scorer: Scorer, known: UserContext, n: int, barred: Bool[np.ndarray, "I"]
+) -> ListShift:
     """The lists of somebody after none, one, two, ... of their events; what is barred is in none of
     them.
     """
     kept = np.tri(known.shots + 1, known.shots, k=-1, dtype=bool)
-    state = scorer.adapt(copies(known.support, kept), same(known.profile, len(kept)))
+    state = scorer.adapt(copies(known.support, kept), repeated_profile(known.profile, len(kept)))
     scores = np.where(barred, -np.inf, scorer.score(state, np.arange(scorer.items)))
     n = min(n, int((~barred).sum()))
     order = np.argsort(-scores, axis=1, kind="stable")
@@ -35,7 +37,7 @@ def movement(scorer: Scorer, known: Known, n: int, barred: Bool[np.ndarray, "I"]
     lists = order[:, :n]
     before = np.take_along_axis(place[:-1], lists[1:], axis=1)
     after = np.arange(n)
-    moved = np.abs(np.minimum(before, AMONG) - after)
-    return Movement(
+    moved = np.abs(np.minimum(before, MAX_RANK) - after)
+    return ListShift(
         lists, (before >= n).sum(axis=1), moved.mean(axis=1) if n else np.zeros(known.shots)
     )

@@ -43,7 +43,7 @@ class Reason:
 
 
 @dataclass(frozen=True)
-class Names:
+class ItemNames:
     """How items are called."""
 
     items: Vocabulary
@@ -67,7 +67,12 @@ def reasons_of(
 
     `met` names the events, and `profile` has the columns, in the order of `found`.
     """
-    parts = [*found.events[place], *found.columns[place], found.prior[place], found.together[place]]
+    parts = [
+        *found.events[place],
+        *found.columns[place],
+        found.prior[place],
+        found.interaction[place],
+    ]
     whole = float(np.abs(parts).sum()) or 1.0
     sizes = [(float(part), float(part) / whole) for part in parts]
     shots = len(met)

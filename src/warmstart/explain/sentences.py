@@ -6,8 +6,8 @@ from typing import NamedTuple
 from warmstart.errors import UsageError
 from warmstart.explain.reasons import Kind, Reason
 
-NAMED = 3  # events that a sentence names at most
-LEAST = 0.05  # a smaller share is not worth a word
+MAX_NAMED = 3  # events that a sentence names at most
+MIN_SHARE = 0.05  # a smaller share is not worth a word
 
 
 class Texts(NamedTuple):
@@ -20,7 +20,7 @@ class Texts(NamedTuple):
     although: str
     nothing: str
     share: str
-    speaks: Mapping[Kind, str]
+    phrases: Mapping[Kind, str]
     """What speaks for an item."""
     objects: Mapping[Kind, str]
     """What speaks against it."""
@@ -35,7 +35,7 @@ LANGUAGES = {
         although=", although {part}",
         nothing="nothing in particular speaks for it",
         share="{text} ({share:.0f} %)",
-        speaks={
+        phrases={
             "event": "you liked {items}",
             "profile": "people with {column} {value} like it",
             "prior": "many like it",
@@ -56,7 +56,7 @@ LANGUAGES = {
         although="，尽管{part}",
         nothing="没有特别的理由支持它",
         share="{text}（{share:.0f} %）",
-        speaks={
+        phrases={
             "event": "您喜欢{items}",
             "profile": "{column}为{value}的用户喜欢它",
             "prior": "很多人喜欢它",
@@ -78,10 +78,12 @@ def sentence(reasons: Sequence[Reason], language: str = "en") -> str:
         raise UsageError(f'reasons are told in {" or ".join(LANGUAGES)}, not in "{language}"')
     texts = LANGUAGES[language]
     grouped = sorted(_grouped(reasons), key=lambda group: -_share(group))
-    told = [_said(group, texts.speaks, texts) for group in grouped]
-    against = sorted((one for one in reasons if one.share <= -LEAST), key=lambda one: one.share)[:1]
+    told = [_phrase(group, texts.phrases, texts) for group in grouped]
+    against = sorted(
+        (one for one in reasons if one.share <= -MIN_SHARE), key=lambda one: one.share
+    )[:1]
     objection = "".join(
-        texts.although.format(part=_said([one], texts.objects, texts)) for one in against
+        texts.although.format(part=_phrase([one], texts.objects, texts)) for one in against
     )
     return (
         texts.because.format(parts=texts.between.join(told)) if told else texts.nothing
@@ -90,15 +92,15 @@ def sentence(reasons: Sequence[Reason], language: str = "en") -> str:
 
 def _grouped(reasons: Sequence[Reason]) -> list[list[Reason]]:
     """What speaks for an item: the events as one, all else each for itself."""
-    worth = [reason for reason in reasons if reason.share >= LEAST]
-    events = [reason for reason in worth if reason.kind == "event"][:NAMED]
+    worth = [reason for reason in reasons if reason.share >= MIN_SHARE]
+    events = [reason for reason in worth if reason.kind == "event"][:MAX_NAMED]
     return [
         *([events] if events else []),
         *([reason] for reason in worth if reason.kind != "event"),
     ]
 
 
-def _said(group: Sequence[Reason], phrases: Mapping[Kind, str], texts: Texts) -> str:
+def _phrase(group: Sequence[Reason], phrases: Mapping[Kind, str], texts: Texts) -> str:
     """One thing that speaks for or against an item, with its share."""
     first = group[0]
     items = texts.and_.join(texts.item.format(name=reason.title or reason.item) for reason in group)

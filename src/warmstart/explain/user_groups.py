@@ -26,7 +26,7 @@ FACTORS, SHOWN = 16, 50  # singular vectors, and items of each prototype that ar
 
 
 @dataclass(frozen=True)
-class Tastes:
+class UserGroups:
     """K prototypes: how many training tasks are in each, and the share of them that met each
     item.
     """
@@ -34,11 +34,11 @@ class Tastes:
     tasks: Int64[np.ndarray, "K"]
     shares: sp.csr_array
     """Of the items that set a prototype apart the most: (K, I)."""
-    usual: Float32[np.ndarray, "I"]
+    base_rate: Float32[np.ndarray, "I"]
     """The share of all training tasks that met each item."""
 
     @classmethod
-    def fit(cls, train: Tasks, items: int) -> "Tastes":
+    def fit(cls, train: Tasks, items: int) -> "UserGroups":
         """The prototypes of the training tasks; none where there are too few tasks."""
         met = train.all_events.matrix(items)
         met = met[np.flatnonzero(np.diff(met.indptr))]
@@ -47,7 +47,9 @@ class Tastes:
         counts = np.bincount(groups)
         kept = np.flatnonzero(counts >= GROUP)
         rows = [
-            _apart(np.asarray(met[groups == group].sum(axis=0)), int(counts[group]), usual)
+            _over_represented(
+                np.asarray(met[groups == group].sum(axis=0)), int(counts[group]), usual
+            )
             for group in kept
         ]
         shares = (
@@ -55,12 +57,12 @@ class Tastes:
         )
         return cls(counts[kept].astype(np.int64), shares, usual)
 
-    def near(self, items: Int64[np.ndarray, "N"]) -> Float32[np.ndarray, "K"]:
+    def similarity(self, items: Int64[np.ndarray, "N"]) -> Float32[np.ndarray, "K"]:
         """How much likelier the tasks of each prototype met these items than others did, in the
         mean.
         """
         shares = self.shares[:, items].toarray()
-        apart = np.where(shares > 0, shares - self.usual[items], 0.0)
+        apart = np.where(shares > 0, shares - self.base_rate[items], 0.0)
         return (
             apart.mean(axis=1).astype(np.float32)
             if len(items)
@@ -69,10 +71,14 @@ class Tastes:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything that `restore` needs."""
-        return {"tasks": self.tasks, "usual": self.usual, **sparse_to_arrays("shares", self.shares)}
+        return {
+            "tasks": self.tasks,
+            "usual": self.base_rate,
+            **sparse_to_arrays("shares", self.shares),
+        }
 
     @classmethod
-    def restore(cls, arrays: Mapping[str, np.ndarray]) -> "Tastes":
+    def restore(cls, arrays: Mapping[str, np.ndarray]) -> "UserGroups":
         """The tastes of which these are the arrays."""
         return cls(
             arrays["tasks"],
@@ -82,7 +88,7 @@ class Tastes:
 
 
 @dataclass(frozen=True)
-class ReadTaste:
+class Neighbourhood:
     """The training tasks that a model read for one person, together."""
 
     tasks: int
@@ -90,7 +96,9 @@ class ReadTaste:
     """The share of them, by weight, that met each item; 0 for items that too few of them met."""
 
 
-def read_taste(scorer: Scorer, support: Examples, profile: Profile = None) -> ReadTaste | None:
+def neighbourhood(
+    scorer: Scorer, support: Examples, profile: Profile = None
+) -> Neighbourhood | None:
     """What the training tasks met that the scorer reads for one person; None if it reads none, or
     too few to show.
     """
@@ -103,7 +111,9 @@ def read_taste(scorer: Scorer, support: Examples, profile: Profile = None) -> Re
         return None
     shares = sp.csr_array(weights @ neighbours.interactions).toarray()[0] / weights.sum()
     seen = np.bincount(neighbours.interactions[weights.indices].indices, minlength=len(shares))
-    return ReadTaste(len(weights.indices), np.where(seen >= SEEN, shares, 0.0).astype(np.float32))
+    return Neighbourhood(
+        len(weights.indices), np.where(seen >= SEEN, shares, 0.0).astype(np.float32)
+    )
 
 
 def _grouped(met: sp.csr_array) -> Int64[np.ndarray, "T"]:
@@ -122,7 +132,7 @@ def _grouped(met: sp.csr_array) -> Int64[np.ndarray, "T"]:
     return KMeans(groups, n_init="auto", random_state=0).fit_predict(places).astype(np.int64)
 
 
-def _apart(
+def _over_represented(
     met: np.ndarray, tasks: int, usual: Float32[np.ndarray, "I"]
 ) -> Float32[np.ndarray, "I"]:
     """The shares of a group's tasks that met each item, of those that set it apart from all the

@@ -10,7 +10,7 @@ from warmstart.data.interactions import Interactions
 from warmstart.durations import Deadline, parse_duration
 from warmstart.evaluation.conformal import ConformalIntervals
 from warmstart.evaluation.validation import overall
-from warmstart.explain.user_groups import Tastes
+from warmstart.explain.user_groups import UserGroups
 from warmstart.recommend.recommender import Recommender, from_log
 from warmstart.tasks.cutting import DEPLOY
 from warmstart.tasks.scenarios import NO_OPTIONS, ScenarioOptions, cut, seen_by
@@ -77,7 +77,7 @@ def _recommender(
         settings=fitted.settings,
         profile_columns=request.split.profile_columns,
         among=request.split.train.query_spec.candidates,
-        tastes=Tastes.fit(request.split.train, request.split.n_items),
+        tastes=UserGroups.fit(request.split.train, request.split.n_items),
         error_bars=ConformalIntervals.fit(scorer, request.split.valid)
         if request.objective == "rating"
         else None,

@@ -25,7 +25,7 @@ ARRAYS = "arrays"
 PICKLED = {".pkl", ".pickle", ".pt", ".pth", ".joblib", ".bin", ".ckpt"}
 
 
-class Parts(NamedTuple):
+class ModelFiles(NamedTuple):
     """What a model folder holds."""
 
     manifest: dict[str, Any]
@@ -33,7 +33,7 @@ class Parts(NamedTuple):
     items: pl.DataFrame
 
 
-def write(folder: Path, parts: Parts) -> None:
+def write(folder: Path, parts: ModelFiles) -> None:
     """Write the parts whole or not at all; a model that stands there is replaced, anything else is
     left alone.
     """
@@ -67,23 +67,23 @@ def write(folder: Path, parts: Parts) -> None:
     partial.rename(folder)
 
 
-def read(folder: Path) -> Parts:
+def read(folder: Path) -> ModelFiles:
     """The parts that `write` wrote; a damaged, altered, unknown or pickled folder is refused.
 
     Large arrays are mapped into memory and not read: all processes that serve a model share one
     copy of them. All are aligned, so that a loaded model scores like the fitted one to the last
     bit.
     """
-    manifest = checked(folder)
+    manifest = verify(folder)
     arrays = {name: aligned(array) for name, array in load_file(folder / WEIGHTS).items()}
     for place, name in enumerate(manifest["large"]):
         arrays[name] = aligned(
             np.asarray(np.load(folder / _file_of(place), mmap_mode="c", allow_pickle=False))
         )
-    return Parts(manifest, arrays, pl.read_parquet(folder / ITEMS))
+    return ModelFiles(manifest, arrays, pl.read_parquet(folder / ITEMS))
 
 
-def checked(folder: Path) -> dict[str, Any]:
+def verify(folder: Path) -> dict[str, Any]:
     """The manifest, once every file is shown to be what was saved."""
     if not folder.is_dir():
         raise NotFitted(

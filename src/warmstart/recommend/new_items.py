@@ -14,12 +14,12 @@ from warmstart.data.interactions import Id, Vocabulary
 from warmstart.data.reading import item_rows
 from warmstart.errors import UsageError, sample_of
 from warmstart.recommend.extended_scorer import Columns, ExtendedScorer, similarity_weights
-from warmstart.recommend.history import History, values_of
+from warmstart.recommend.history import UserHistory, values_of
 from warmstart.scorer import Scorer
 from warmstart.tasks.examples import Examples
 
 
-class Stock(NamedTuple):
+class Catalogue(NamedTuple):
     """A scorer and the items that it scores."""
 
     scorer: Scorer
@@ -28,7 +28,9 @@ class Stock(NamedTuple):
     popular: Float32[np.ndarray, "I"]
 
 
-def added(model: Stock, source: Source, met_by: Mapping[Id, Sequence[History]]) -> Stock:
+def extend_catalogue(
+    model: Catalogue, source: Source, met_by: Mapping[Id, Sequence[UserHistory]]
+) -> Catalogue:
     """The catalogue with the items of a table; see `Recommender.add_items`."""
     if model.item_table is None:
         raise UsageError(
@@ -42,7 +44,7 @@ def added(model: Stock, source: Source, met_by: Mapping[Id, Sequence[History]]) 
     places = model.items.encode(ids.to_list())
     kept = np.setdiff1d(np.arange(known.items, len(model.items)), places)
     columns = _columns(model.scorer, model.item_table[: known.items])
-    histories, met = _met(model, ids, met_by, known.items)
+    histories, met = _histories_of_users(model, ids, met_by, known.items)
     fresh = similarity_weights(
         columns.rows, columns.features.transform(rows), met, histories,
         model.popular[: known.items],
@@ -53,7 +55,7 @@ def added(model: Stock, source: Source, met_by: Mapping[Id, Sequence[History]]) 
         else []
     )
     stay = np.concatenate([np.arange(known.items), kept])
-    return Stock(
+    return Catalogue(
         scorer=ExtendedScorer(known, sp.csr_array(sp.vstack([*before, fresh])), columns),
         items=Vocabulary(pl.concat([model.items.ids.gather(stay), ids])),
         item_table=pl.concat([model.item_table[stay], rows]),
@@ -68,7 +70,7 @@ def _columns(scorer: Scorer, table: pl.DataFrame) -> Columns:
     return Columns(features, features.transform(table))
 
 
-def _new_items(model: Stock, source: Source, known: int) -> tuple[pl.Series, pl.DataFrame]:
+def _new_items(model: Catalogue, source: Source, known: int) -> tuple[pl.Series, pl.DataFrame]:
     """The ids of a table of new items, and their rows in the columns of the model's table."""
     assert model.item_table is not None, "who adds items has a table"
     ids, rows = item_rows(source)
@@ -91,8 +93,8 @@ def _new_items(model: Stock, source: Source, known: int) -> tuple[pl.Series, pl.
     return ids.alias(model.items.ids.name), pl.DataFrame(columns)
 
 
-def _met(
-    model: Stock, ids: pl.Series, met_by: Mapping[Id, Sequence[History]], known: int
+def _histories_of_users(
+    model: Catalogue, ids: pl.Series, met_by: Mapping[Id, Sequence[UserHistory]], known: int
 ) -> tuple[Examples, Examples]:
     """The histories of all who met new items, in codes of known ones, and for each new item the
     places of its own.

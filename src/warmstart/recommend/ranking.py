@@ -16,14 +16,14 @@ from warmstart.model.few_shot import all_item_codes
 from warmstart.model.fitted import logsumexp
 from warmstart.recommend.exploration import DRAWS, Chosen, Policy, epsilon_greedy, thompson
 from warmstart.recommend.filters import Wanted, matching
-from warmstart.recommend.request import Heard, Request, together
+from warmstart.recommend.request import ParsedRequest, Request, as_batch
 from warmstart.scorer import Scorer, State, delegate
 from warmstart.tasks.tasks import QuerySpec
 
-RULED_OUT = np.float32(-np.inf)
+EXCLUDED_SCORE = np.float32(-np.inf)
 
 
-class Listed(NamedTuple):
+class RankedList(NamedTuple):
     """The items that one person is shown, best first."""
 
     items: Int64[np.ndarray, "n"]
@@ -38,13 +38,13 @@ class Listed(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Shelf:
+class Ranker:
     """What lists are made from: a scorer, and the items that it scores."""
 
     scorer: Scorer
     items: Vocabulary
     table: pl.DataFrame | None
-    among: Int64[np.ndarray, "C"] | None
+    candidates: Int64[np.ndarray, "C"] | None
     """The items that may be shown, rising; None where all may."""
     ranks: bool
     """Whether the scores rank events, or are ratings."""
@@ -55,49 +55,61 @@ class Shelf:
         return all_item_codes(len(self.items))
 
     @cached_property
-    def closed(self) -> Bool[np.ndarray, "I"] | None:
+    def never_shown(self) -> Bool[np.ndarray, "I"] | None:
         """The items that are shown to nobody; None where there are none."""
-        return None if self.among is None else QuerySpec(candidates=self.among).non_candidates(len(self.items))
+        return (
+            None
+            if self.candidates is None
+            else QuerySpec(candidates=self.candidates).non_candidates(len(self.items))
+        )
 
-    def lists(
-        self, requests: Sequence[Request], heard: Sequence[Heard]
-    ) -> tuple[State, list[Listed]]:
+    def rank(
+        self, requests: Sequence[Request], heard: Sequence[ParsedRequest]
+    ) -> tuple[State, list[RankedList]]:
         """What each of T people is shown, of whom all have a profile or none has; and the state
         after them all.
         """
-        support, profile = together(heard)
+        support, profile = as_batch(heard)
         state = self.scorer.adapt(support, profile)
         scores = self.scorer.score(state, self.everything)
-        return state, [self._listed(*one) for one in zip(requests, heard, scores, strict=True)]
+        return state, [self._ranked(*one) for one in zip(requests, heard, scores, strict=True)]
 
-    def barred(self, request: Request, heard: Heard) -> Bool[np.ndarray, "I"]:
+    def excluded(self, request: Request, heard: ParsedRequest) -> Bool[np.ndarray, "I"]:
         """What one person cannot be shown: what is no answer, what was met, what is excluded and
         what is not wanted.
         """
         barred = (
-            np.zeros(len(self.items), dtype=bool) if self.closed is None else self.closed.copy()
+            np.zeros(len(self.items), dtype=bool)
+            if self.never_shown is None
+            else self.never_shown.copy()
         )
         barred[self._codes(request, heard)] = True
         return barred if request.where is None else barred | ~self._wanted(request.where)
 
-    def _listed(self, request: Request, heard: Heard, scores: Float32[np.ndarray, "I"]) -> Listed:
+    def _ranked(
+        self, request: Request, heard: ParsedRequest, scores: Float32[np.ndarray, "I"]
+    ) -> RankedList:
         barred = self._codes(request, heard)
-        allowed = scores.copy() if self.closed is None else np.where(self.closed, RULED_OUT, scores)
-        allowed[barred] = RULED_OUT
+        allowed = (
+            scores.copy()
+            if self.never_shown is None
+            else np.where(self.never_shown, EXCLUDED_SCORE, scores)
+        )
+        allowed[barred] = EXCLUDED_SCORE
         if request.where is not None:
-            allowed[~self._wanted(request.where)] = RULED_OUT
+            allowed[~self._wanted(request.where)] = EXCLUDED_SCORE
         if request.policy is None:
             items = top_k(allowed, min(request.n, len(allowed)))
-            items = items[allowed[items] > RULED_OUT]
+            items = items[allowed[items] > EXCLUDED_SCORE]
             propensity = [1.0] * len(items)
         else:
             items, chances = self._explored(
-                request.policy, heard, scores, allowed == RULED_OUT, request.n
+                request.policy, heard, scores, allowed == EXCLUDED_SCORE, request.n
             )
             propensity = chances.tolist()
-        return Listed(items, scores, propensity, self._chances(heard, allowed, items))
+        return RankedList(items, scores, propensity, self._probabilities(heard, allowed, items))
 
-    def _codes(self, request: Request, heard: Heard) -> Int64[np.ndarray, "_"]:
+    def _codes(self, request: Request, heard: ParsedRequest) -> Int64[np.ndarray, "_"]:
         """The items that one person has met or does not want."""
         excluded = self.items.encode(request.exclude)
         return np.concatenate(
@@ -108,7 +120,7 @@ class Shelf:
         return where if isinstance(where, np.ndarray) else matching(self.table, where)
 
     def _explored(
-        self, policy: Policy, heard: Heard, scores: np.ndarray, barred: np.ndarray, n: int
+        self, policy: Policy, heard: ParsedRequest, scores: np.ndarray, barred: np.ndarray, n: int
     ) -> Chosen:
         rng = np.random.default_rng(policy.seed)
         if policy.strategy == "epsilon-greedy":
@@ -118,7 +130,7 @@ class Shelf:
     def _sampled(
         self,
         policy: Policy,
-        heard: Heard,
+        heard: ParsedRequest,
         barred: Bool[np.ndarray, "I"],
         n: int,
         rng: np.random.Generator,
@@ -129,14 +141,14 @@ class Shelf:
             raise UsageError(
                 f"this model knows not how unsure it is, as {policy.strategy} needs it; use epsilon-greedy"
             )
-        state = scorer.adapt(*together([heard]))
+        state = scorer.adapt(*as_batch([heard]))
         draws = [
             scorer.score(posterior.sample(state, rng), self.everything)[0] for _ in range(DRAWS)
         ]
         return thompson(np.stack(draws), barred, n)
 
-    def _chances(
-        self, heard: Heard, allowed: Float32[np.ndarray, "I"], items: np.ndarray
+    def _probabilities(
+        self, heard: ParsedRequest, allowed: Float32[np.ndarray, "I"], items: np.ndarray
     ) -> list[float | None]:
         """The chance that each item is next, where the scores are those of a softmax."""
         scorer = delegate(self.scorer, len(heard.support.item))

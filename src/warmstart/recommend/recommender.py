@@ -18,20 +18,20 @@ from warmstart.data.files import Source
 from warmstart.data.interactions import Id, Interactions, Vocabulary
 from warmstart.errors import UnknownItem, UsageError, sample_of
 from warmstart.evaluation.conformal import Bounds, ConformalIntervals
-from warmstart.explain.attribution import Known
-from warmstart.explain.explanation import Explanation, Person, explained, reasoned
+from warmstart.explain.attribution import UserContext
+from warmstart.explain.explanation import ExplainedUser, Explanation, explain_item, explain_list
 from warmstart.explain.insight import Insight, insight
-from warmstart.explain.reasons import Names
-from warmstart.explain.user_groups import Tastes
+from warmstart.explain.reasons import ItemNames
+from warmstart.explain.user_groups import UserGroups
 from warmstart.recommend.exploration import Policy
 from warmstart.recommend.extended_scorer import ExtendedScorer
 from warmstart.recommend.filters import Wanted
-from warmstart.recommend.history import History
-from warmstart.recommend.model_folder import Parts, read, write
-from warmstart.recommend.new_items import Stock, added
-from warmstart.recommend.ranking import Listed, Shelf
-from warmstart.recommend.request import Heard, Reader, Request, together
-from warmstart.recommend.response import Answer, Properties, described
+from warmstart.recommend.history import UserHistory
+from warmstart.recommend.model_folder import ModelFiles, read, write
+from warmstart.recommend.new_items import Catalogue, extend_catalogue
+from warmstart.recommend.ranking import RankedList, Ranker
+from warmstart.recommend.request import ParsedRequest, Request, RequestParser, as_batch
+from warmstart.recommend.response import Answer, Properties, recommendations
 from warmstart.scorer import Scorer, State
 from warmstart.tasks.tasks import Objective
 from warmstart.training.registry import restore
@@ -53,24 +53,24 @@ class Recommender:
     items: Vocabulary = field(repr=False)
     item_table: pl.DataFrame | None = field(repr=False)
     profile_columns: Features | None = field(repr=False)
-    usual_value: float
+    default_value: float
     """What an event without a value counts as."""
-    popular: Float32[np.ndarray, "I"] = field(repr=False)
+    popularity: Float32[np.ndarray, "I"] = field(repr=False)
     """How many events each item had."""
     facts: Mapping[str, Any] = field(repr=False)
     """Where the model comes from: the data, the seed, the validation figures, the seconds it
     took.
     """
-    among: Int64[np.ndarray, "C"] | None = field(default=None, repr=False)
+    candidates: Int64[np.ndarray, "C"] | None = field(default=None, repr=False)
     """The codes of the items that are recommended, rising; None where all are."""
     error_bars: ConformalIntervals | None = field(default=None, repr=False)
     """Of ratings; None where events are ranked."""
-    tastes: Tastes | None = field(default=None, repr=False)
+    user_groups: UserGroups | None = field(default=None, repr=False)
     """What groups of training tasks met; None where there were too few to show."""
 
     def recommend(
         self,
-        history: History = (),
+        history: UserHistory = (),
         n: int = 10,
         *,
         profile: Mapping[str, Any] | None = None,
@@ -96,7 +96,7 @@ class Recommender:
         """The answer to each request, as `recommend` gives it; many at once take less time than one
         after another.
         """
-        people = [self._reader.read(one.history, one.profile) for one in requests]
+        people = [self._parser.parse(one.history, one.profile) for one in requests]
         found: dict[int, Answer] = {}
         for told in (False, True):
             places = [
@@ -108,36 +108,46 @@ class Recommender:
         return [found[place] for place in range(len(requests))]
 
     def explain(
-        self, history: History, item: Id, *, profile: Mapping[str, Any] | None = None, n: int = 10
+        self,
+        history: UserHistory,
+        item: Id,
+        *,
+        profile: Mapping[str, Any] | None = None,
+        n: int = 10,
     ) -> Explanation:
         """Why `item` stands where it does for somebody with this history, and what would change it.
 
         What would take it out of a list of `n` is told where it is in it, else what would bring it
         there.
         """
-        code, person = self._code(item), self._person(Request(history, n, profile or {}))
-        if code in person.known.support.item:
+        code, person = self._code(item), self._explained_user(Request(history, n, profile or {}))
+        if code in person.context.support.item:
             raise UsageError(
                 f"item {item!r} is in the history, and what was met is not recommended; leave it out of one"
             )
         ranks = self.objective == "ranking"
-        return explained(
-            self.scorer, person, code, n, self._names, ranks=ranks, value=self.usual_value
+        return explain_item(
+            self.scorer, person, code, n, self._names, ranks=ranks, value=self.default_value
         )
 
     def insight(
-        self, history: History = (), *, profile: Mapping[str, Any] | None = None, n: int = 10
+        self, history: UserHistory = (), *, profile: Mapping[str, Any] | None = None, n: int = 10
     ) -> Insight:
         """What the model has learned of people as a whole, and how each event of this history moves
         the list.
         """
-        person = self._person(Request(history, n, profile or {}))
+        person = self._explained_user(Request(history, n, profile or {}))
         return insight(
-            self.scorer, person, n, self._names, tastes=self.tastes, features=self.profile_columns
+            self.scorer,
+            person,
+            n,
+            self._names,
+            user_groups=self.user_groups,
+            features=self.profile_columns,
         )
 
     def predict(
-        self, history: History, items: Iterable[Id], *, profile: Mapping[str, Any] | None = None
+        self, history: UserHistory, items: Iterable[Id], *, profile: Mapping[str, Any] | None = None
     ) -> Answer:
         """The ratings, with error bars, that somebody with this history would give to `items`, in
         their order.
@@ -148,7 +158,7 @@ class Recommender:
             raise UsageError(
                 "this model ranks events and predicts no ratings; fit one with the objective rating"
             )
-        heard, items = self._reader.read(history, profile or {}), list(items)
+        heard, items = self._parser.parse(history, profile or {}), list(items)
         codes = self.items.encode(items)
         missing = [str(item) for item, code in zip(items, codes, strict=True) if code < 0]
         warnings = heard.warnings
@@ -157,15 +167,15 @@ class Recommender:
                 f"{len(missing)} of {len(items)} items to rate are unknown and were skipped: {sample_of(missing)}",
             )
         codes = codes[codes >= 0]
-        state = self.scorer.adapt(*together([heard]))
+        state = self.scorer.adapt(*as_batch([heard]))
         bars = self.error_bars.bounds(self.scorer, state, codes)
-        found = described(
+        found = recommendations(
             codes, self.scorer.score(state, codes)[0], bars, self.items, self._properties
         )
         return Answer(found, len(heard.support.item), heard.unknown, warnings)
 
     def add_items(
-        self, table: Source, *, met_by: Mapping[Id, Sequence[History]] | None = None
+        self, table: Source, *, met_by: Mapping[Id, Sequence[UserHistory]] | None = None
     ) -> "Recommender":
         """A recommender that recommends the items of `table` too, at once and without fitting.
 
@@ -173,11 +183,13 @@ class Recommender:
         histories of those who met it, which `met_by` holds; the more there are, the more they
         count. An item that was added before may be added again, as more is known of it.
         """
-        grown = added(
-            Stock(self.scorer, self.items, self.item_table, self.popular), table, met_by or {}
+        grown = extend_catalogue(
+            Catalogue(self.scorer, self.items, self.item_table, self.popularity),
+            table,
+            met_by or {},
         )
         new = np.arange(len(self.items), len(grown.items))
-        among = None if self.among is None else np.union1d(self.among, new)
+        among = None if self.candidates is None else np.union1d(self.candidates, new)
         return replace(self, among=among, **grown._asdict())
 
     def properties(self, item: Id) -> dict[str, Any]:
@@ -195,35 +207,37 @@ class Recommender:
         ids = pl.DataFrame({ID: self.items.ids})
         features = self.profile_columns
         arrays = {f"scorer.{name}": array for name, array in self.scorer.arrays().items()}
-        arrays[POPULAR] = self.popular
+        arrays[POPULAR] = self.popularity
         if isinstance(self.scorer, ExtendedScorer):
             arrays |= sparse_to_arrays(LIKENESS, self.scorer.similarity)
-        if self.among is not None:
-            arrays[AMONG] = self.among
-        if self.tastes is not None:
-            arrays |= {f"{TASTES}{name}": array for name, array in self.tastes.arrays().items()}
+        if self.candidates is not None:
+            arrays[AMONG] = self.candidates
+        if self.user_groups is not None:
+            arrays |= {
+                f"{TASTES}{name}": array for name, array in self.user_groups.arrays().items()
+            }
         if features is not None:
             arrays |= {f"profile.{name}": array for name, array in features.arrays().items()}
         manifest = {
             "learner": self.learner,
             "objective": self.objective,
             "settings": dict(self.settings),
-            "usual_value": self.usual_value,
+            "usual_value": self.default_value,
             "profile_columns": None if features is None else features.to_dict(),
             "error_bars": None if self.error_bars is None else self.error_bars.to_dict(),
             "facts": dict(self.facts),
         }
         items = ids if self.item_table is None else ids.hstack(self.item_table)
-        write(Path(folder), Parts(manifest, arrays, items))
+        write(Path(folder), ModelFiles(manifest, arrays, items))
 
     @cached_property
-    def _reader(self) -> Reader:
-        return Reader(self.items, self.profile_columns, self.usual_value)
+    def _parser(self) -> RequestParser:
+        return RequestParser(self.items, self.profile_columns, self.default_value)
 
     @cached_property
-    def _shelf(self) -> Shelf:
-        return Shelf(
-            self.scorer, self.items, self.item_table, self.among, self.objective == "ranking"
+    def _ranker(self) -> Ranker:
+        return Ranker(
+            self.scorer, self.items, self.item_table, self.candidates, self.objective == "ranking"
         )
 
     @cached_property
@@ -231,8 +245,8 @@ class Recommender:
         return Properties(self.item_table)
 
     @property
-    def _names(self) -> Names:
-        return Names(self.items, self.item_table)
+    def _names(self) -> ItemNames:
+        return ItemNames(self.items, self.item_table)
 
     def _code(self, item: Id) -> int:
         code = int(self.items.encode([item])[0])
@@ -242,26 +256,30 @@ class Recommender:
             )
         return code
 
-    def _person(self, request: Request, heard: Heard | None = None) -> Person:
+    def _explained_user(
+        self, request: Request, heard: ParsedRequest | None = None
+    ) -> ExplainedUser:
         """Whom a request is for, as explanations see them; read anew where that was not `heard`
         before.
         """
-        heard = self._reader.read(request.history, request.profile) if heard is None else heard
-        barred = self._shelf.barred(request, heard)
+        heard = self._parser.parse(request.history, request.profile) if heard is None else heard
+        barred = self._ranker.excluded(request, heard)
         if heard.profile is None:
-            return Person(Known(heard.support), {}, barred)
+            return ExplainedUser(UserContext(heard.support), {}, barred)
         rows, columns = heard.profile
-        return Person(Known(heard.support, rows[[0]], rows[1:]), columns, barred)
+        return ExplainedUser(UserContext(heard.support, rows[[0]], rows[1:]), columns, barred)
 
-    def _answered(self, requests: Sequence[Request], heard: Sequence[Heard]) -> list[Answer]:
+    def _answered(
+        self, requests: Sequence[Request], heard: Sequence[ParsedRequest]
+    ) -> list[Answer]:
         """The answers to requests of which all come with a profile or none does."""
-        state, lists = self._shelf.lists(requests, heard)
+        state, lists = self._ranker.rank(requests, heard)
         codes = np.concatenate([one.items for one in lists])
         scores = np.concatenate([one.scores[one.items] for one in lists])
         chances = [
             chance for one in lists for chance in zip(one.probability, one.propensity, strict=True)
         ]
-        found = described(
+        found = recommendations(
             codes, scores, self._bars(state, lists), self.items, self._properties, chances
         )
         ends = np.cumsum([len(one.items) for one in lists]).tolist()
@@ -270,13 +288,13 @@ class Recommender:
             for known, first, last in zip(heard, [0, *ends], ends, strict=False)
         ]
         return [
-            self._with_reasons(answer, self._person(request, known), own)
+            self._with_reasons(answer, self._explained_user(request, known), own)
             if request.explain and answer.items
             else answer
             for answer, request, known, own in zip(answers, requests, heard, lists, strict=True)
         ]
 
-    def _bars(self, state: State, lists: Sequence[Listed]) -> Bounds | None:
+    def _bars(self, state: State, lists: Sequence[RankedList]) -> Bounds | None:
         """The error bars of all items of T lists, one list after the other."""
         if self.error_bars is None:
             return None
@@ -287,8 +305,8 @@ class Recommender:
         bars = self.error_bars.bounds(self.scorer, state, codes)
         return Bounds(bars.low[listed][None], bars.high[listed][None])
 
-    def _with_reasons(self, answer: Answer, person: Person, own: Listed) -> Answer:
-        found = reasoned(
+    def _with_reasons(self, answer: Answer, person: ExplainedUser, own: RankedList) -> Answer:
+        found = explain_list(
             self.scorer, person, own.scores, own.items, self._names, self.objective == "ranking"
         )
         told = tuple(
@@ -309,7 +327,9 @@ def load(folder: str | Path) -> Recommender:
     profile = manifest["profile_columns"]
     table = items.drop(ID)
     scorer = restore(manifest["learner"], strip_prefix(arrays, "scorer."), manifest["settings"])
-    tastes = Tastes.restore(strip_prefix(arrays, TASTES)) if f"{TASTES}tasks" in arrays else None
+    tastes = (
+        UserGroups.restore(strip_prefix(arrays, TASTES)) if f"{TASTES}tasks" in arrays else None
+    )
     if f"{LIKENESS}.start" in arrays:
         scorer = ExtendedScorer(scorer, sparse_from_arrays(LIKENESS, arrays, scorer.items))
     return Recommender(
@@ -322,11 +342,11 @@ def load(folder: str | Path) -> Recommender:
         profile_columns=None
         if profile is None
         else Features.restore(profile, strip_prefix(arrays, "profile.")),
-        usual_value=manifest["usual_value"],
+        default_value=manifest["usual_value"],
         facts=manifest["facts"],
-        popular=arrays[POPULAR],
-        among=arrays.get(AMONG),
-        tastes=tastes,
+        popularity=arrays[POPULAR],
+        candidates=arrays.get(AMONG),
+        user_groups=tastes,
         error_bars=None
         if manifest["error_bars"] is None
         else ConformalIntervals.restore(manifest["error_bars"]),
@@ -338,5 +358,5 @@ def from_log(log: Interactions, **parts: Any) -> Recommender:
     usual = float(log.value.mean()) if len(log) else 1.0
     popular = np.bincount(log.item, minlength=len(log.items)).astype(np.float32)
     return Recommender(
-        items=log.items, item_table=log.item_table, usual_value=usual, popular=popular, **parts
+        items=log.items, item_table=log.item_table, default_value=usual, popularity=popular, **parts
     )

@@ -14,7 +14,7 @@ from warmstart.data.interactions import Id, Vocabulary
 from warmstart.errors import UsageError, sample_of
 from warmstart.recommend.exploration import Policy
 from warmstart.recommend.filters import Wanted
-from warmstart.recommend.history import History, values_of
+from warmstart.recommend.history import UserHistory, values_of
 from warmstart.tasks.examples import Examples
 
 
@@ -24,7 +24,7 @@ class Request:
     `Recommender.recommend`.
     """
 
-    history: History = ()
+    history: UserHistory = ()
     n: int = 10
     profile: Mapping[str, Any] = field(default_factory=dict)
     exclude: Iterable[Id] = ()
@@ -47,7 +47,7 @@ class ProfileRow(NamedTuple):
     columns: Mapping[str, Any]
 
 
-class Heard(NamedTuple):
+class ParsedRequest(NamedTuple):
     """What a model understands of somebody."""
 
     support: Examples
@@ -58,16 +58,16 @@ class Heard(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Reader:
+class RequestParser:
     """This turns what is known of people, in their own words, into codes."""
 
     items: Vocabulary
     columns: Features | None
-    usual_value: float
+    default_value: float
 
-    def read(self, history: History, profile: Mapping[str, Any]) -> Heard:
+    def parse(self, history: UserHistory, profile: Mapping[str, Any]) -> ParsedRequest:
         """What the model makes of a history and a profile."""
-        values = values_of(history, self.usual_value)
+        values = values_of(history, self.default_value)
         codes = self.items.encode(values)
         known = codes >= 0
         support = Examples(
@@ -83,7 +83,7 @@ class Reader:
             warnings += (
                 f"{len(unknown)} of {len(values)} items of the history are unknown and were skipped: {sample_of(unknown)}",
             )
-        return Heard(support, row, unknown, warnings)
+        return ParsedRequest(support, row, unknown, warnings)
 
     def _profile(self, profile: Mapping[str, Any]) -> tuple[ProfileRow | None, tuple[str, ...]]:
         """The profile as the model reads it, and a warning for each part that the model cannot
@@ -104,7 +104,7 @@ class Reader:
         return ProfileRow(self.columns.transform(table), told), warnings
 
 
-def together(people: Sequence[Heard]) -> tuple[Examples, sp.csr_array | None]:
+def as_batch(people: Sequence[ParsedRequest]) -> tuple[Examples, sp.csr_array | None]:
     """The support sets of people of whom all have a profile or none has, and their profiles."""
     supports = [person.support for person in people]
     start = np.concatenate([[0], np.cumsum([len(one.item) for one in supports])]).astype(np.int64)

@@ -12,7 +12,7 @@ from warmstart.evaluation.conformal import Bounds
 from warmstart.explain.reasons import Reason, title_column
 from warmstart.explain.sentences import sentence
 
-KEPT = 50_000  # items whose properties are kept at hand
+CACHED_ITEMS = 50_000  # items whose properties are kept at hand
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Properties:
         """The columns of each item that have a value."""
         if self.table is None:
             return [{} for _ in codes]
-        if len(self._kept) > KEPT:
+        if len(self._kept) > CACHED_ITEMS:
             self._kept = {}
         kept, missing = self._kept, [code for code in set(codes.tolist()) if code not in self._kept]
         for code, row in zip(
@@ -117,13 +117,13 @@ class Properties:
         return [dict(kept[code]) for code in codes.tolist()]
 
 
-def described(
+def recommendations(
     codes: np.ndarray,
     scores: np.ndarray,
     bars: Bounds | None,
     items: Vocabulary,
     properties: Properties,
-    chances: Sequence[tuple[float | None, float]] | None = None,
+    probabilities: Sequence[tuple[float | None, float]] | None = None,
 ) -> tuple[Recommendation, ...]:
     """The items of these codes, with what the table of items says of them.
 
@@ -138,8 +138,8 @@ def described(
             properties=row,
             low=None if bars is None else float(bars.low[0, place]),
             high=None if bars is None else float(bars.high[0, place]),
-            probability=None if chances is None else chances[place][0],
-            propensity=1.0 if chances is None else chances[place][1],
+            probability=None if probabilities is None else probabilities[place][0],
+            propensity=1.0 if probabilities is None else probabilities[place][1],
         )
         for place, (identifier, score, row) in enumerate(
             zip(items.decode(codes), scores, rows, strict=True)

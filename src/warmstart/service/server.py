@@ -33,7 +33,7 @@ def checked(**options: Any) -> Settings:
             "WARMSTART_KEYS=read:...,write:...,admin:..., or serve on 127.0.0.1"
         )
     versions = Versions(settings.models)
-    folder.checked(versions.path(versions.current))
+    folder.verify(versions.path(versions.current))
     with opened(settings.store):
         pass
     if settings.refit is not None:

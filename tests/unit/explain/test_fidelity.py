@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from warmstart.baselines import EASE, Popularity
-from warmstart.explain.attribution import Known, influences, strongest
+from warmstart.explain.attribution import UserContext, influences, top_competitors
 from warmstart.explain.counterfactual import addition, removal
 from warmstart.explain.fidelity import (
     deletion,
@@ -20,7 +20,7 @@ from warmstart.explain.fidelity import (
     ranks,
     stability,
 )
-from warmstart.explain.list_shift import movement
+from warmstart.explain.list_shift import list_shift
 
 EVERYTHING = np.arange(30)
 
@@ -31,8 +31,8 @@ def ease(split) -> EASE:
 
 
 @pytest.fixture
-def known(examples) -> Known:
-    return Known(examples([[4, 8, 2, 13, 16]]))
+def known(examples) -> UserContext:
+    return UserContext(examples([[4, 8, 2, 13, 16]]))
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_important_events_come_first_and_of_equals_the_later():
 def test_true_reasons_are_better_than_turned_ones(ease, known, barred):
     item = best_of(ease, known, barred)
     scores = ease.score(ease.adapt(known.support), EVERYTHING)[0]
-    found = influences(ease, known, np.array([item]), strongest(scores, barred, np.array([item])))
+    found = influences(ease, known, np.array([item]), top_competitors(scores, barred, np.array([item])))
     order = important_first(found.events)[0]
     assert deletion(ease, known, item, order, barred) < deletion(
         ease, known, item, order[::-1], barred
@@ -120,7 +120,7 @@ def test_where_nothing_is_personal_three_events_carry_all_and_nothing(split, kno
 
 def test_additive_reasons_are_stable_and_those_of_popularity_are_none(ease, split, known, barred):
     rng, item = np.random.default_rng(0), np.array([best_of(ease, known, barred)])
-    rivals = strongest(ease.score(ease.adapt(known.support), EVERYTHING)[0], barred, item)
+    rivals = top_competitors(ease.score(ease.adapt(known.support), EVERYTHING)[0], barred, item)
     found = influences(ease, known, item, rivals)
     assert stability(ease, known, int(item[0]), found, rivals[0], rng) == pytest.approx(1.0)
 
@@ -177,7 +177,7 @@ def test_where_nothing_is_personal_no_addition_helps(split, known, barred):
 
 
 def test_movement_follows_the_lists_after_each_event(ease, known, barred, examples):
-    found = movement(ease, known, 4, barred)
+    found = list_shift(ease, known, 4, barred)
     assert found.lists.shape == (6, 4)
     for shots in range(6):
         scores = ease.score(
@@ -193,7 +193,7 @@ def test_movement_follows_the_lists_after_each_event(ease, known, barred, exampl
 
 
 def test_popularity_never_moves(split, known, barred):
-    found = movement(Popularity.fit(split.train, items=30), known, 4, barred)
+    found = list_shift(Popularity.fit(split.train, items=30), known, 4, barred)
     assert found.new.tolist() == [0] * 5
     assert_allclose(found.moved, 0)
 

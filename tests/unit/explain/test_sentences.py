@@ -48,7 +48,7 @@ def test_chinese_has_sentences_of_its_own():
 
 def test_every_language_says_everything():
     kinds = set(get_args(Kind))
-    assert all(set(texts.speaks) == set(texts.objects) == kinds for texts in LANGUAGES.values())
+    assert all(set(texts.phrases) == set(texts.objects) == kinds for texts in LANGUAGES.values())
     for language in LANGUAGES:
         told = sentence([LIKED, PEOPLE, PRIOR, Reason("together", 1.0, 0.2), AGAINST], language)
         assert all(name in told for name in ("Alien", "FR", "Heidi", "20 %", "10 %"))

@@ -8,7 +8,7 @@ import pytest
 
 from warmstart.arrays import ALIGNMENT, aligned
 from warmstart.recommend import model_folder as folder
-from warmstart.recommend.model_folder import Parts, read, write
+from warmstart.recommend.model_folder import ModelFiles, read, write
 
 
 @pytest.mark.parametrize("offset", [0, 4, 8, 24, 60])
@@ -41,7 +41,7 @@ def test_all_arrays_come_back_aligned_with_the_same_bits(tmp_path, monkeypatch, 
         "d": np.float64(2.5) * np.ones(()),
         "e": np.zeros((0, 4), dtype=np.float16),
     }
-    write(tmp_path / "m", Parts({"learner": "x"}, arrays, pl.DataFrame({"warmstart_id": [1, 2]})))
+    write(tmp_path / "m", ModelFiles({"learner": "x"}, arrays, pl.DataFrame({"warmstart_id": [1, 2]})))
     found = read(tmp_path / "m").arrays
     assert found.keys() == arrays.keys()
     for name, array in arrays.items():

@@ -72,7 +72,7 @@ class Answering:
         catalogue = self.keeper.current
         asked = [one.asked for one in questions]
         whom = [(one.user_id, one.history, one.profile) for one in asked]
-        found = people(self.store, catalogue.model.usual_value, whom)
+        found = people(self.store, catalogue.model.default_value, whom)
         requests = [
             _request(one, person, catalogue) for one, person in zip(asked, found, strict=True)
         ]
@@ -157,7 +157,7 @@ class Answering:
         self, user: str | None, history: Sequence[str | Met], profile: Mapping[str, Any]
     ) -> tuple[Catalogue, Recommender, Person]:
         catalogue = self.keeper.current
-        [person] = people(self.store, catalogue.model.usual_value, [(user, history, profile)])
+        [person] = people(self.store, catalogue.model.default_value, [(user, history, profile)])
         return catalogue, catalogue.model, person
 
 

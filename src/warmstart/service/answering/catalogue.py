@@ -15,7 +15,7 @@ from warmstart.arrays import top_k
 from warmstart.data.interactions import Id
 from warmstart.explain.reasons import title_column
 from warmstart.recommend.filters import matching
-from warmstart.recommend.history import History
+from warmstart.recommend.history import UserHistory
 from warmstart.recommend.recommender import Recommender
 from warmstart.service.answering.background import Repeating
 from warmstart.service.models.active import Models, Serving
@@ -116,7 +116,7 @@ def grown(serving: Serving, store: Store, before: Catalogue | None = None) -> Ca
         changed = new
     if changed and model.item_table is not None:
         rows = [{"item_id": item, **_texts(properties[item])} for item in changed]
-        met_by: dict[Id, list[History]] = dict(store.histories_of_items(changed, MET_BY, LATEST))
+        met_by: dict[Id, list[UserHistory]] = dict(store.histories_of_items(changed, MET_BY, LATEST))
         model = model.add_items(pl.DataFrame(rows, infer_schema_length=None), met_by=met_by)
     hidden = model.items.encode(
         item for item, known in properties.items() if known.get(HIDDEN) is True
@@ -162,10 +162,10 @@ def found_in(catalogue: Catalogue, text: str, count: int) -> list[dict[str, Any]
         True if catalogue.shown is None else catalogue.shown
     )
     best = top_k(
-        np.where(allowed, model.popular, -1).astype(np.float32), min(count, int(allowed.sum()))
+        np.where(allowed, model.popularity, -1).astype(np.float32), min(count, int(allowed.sum()))
     )
     return [
-        {"item_id": ids[int(code)], "title": titles[int(code)], "events": int(model.popular[code])}
+        {"item_id": ids[int(code)], "title": titles[int(code)], "events": int(model.popularity[code])}
         for code in best
     ]
 
