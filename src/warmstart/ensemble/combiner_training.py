@@ -29,6 +29,7 @@ MAX_SCORES = 8_000_000  # base scores in memory at once: 32 MB
 VALIDATION_FOLD = 5  # every fifth task is left out of training, for early stopping
 VALIDATIONS = 20  # times that the loss of these tasks is looked at
 BATCH = 256  # training cases a step
+CASES_AT_ONCE = 256  # cases drawn between two looks at a time limit
 CASES_TIME = 0.5  # share of the time limit for drawing the cases
 
 
@@ -127,6 +128,8 @@ class TrainingCases:
     ) -> None:
         sampler = CandidateSampler() if sampler is None else sampler
         size = max(1, MAX_SCORES // base_scorers.items)
+        if not deadline.unlimited:
+            size = min(size, CASES_AT_ONCE)
         parts = []
         for part in batches(batch, size):
             parts.append(sampler.sample(base_scorers, count_features, part, rng))

@@ -134,9 +134,8 @@ def outer_loop(
             progress(run.step, schedule.steps, run.curve)
     model.load_state_dict(run.best)
     model.eval()
-    logger.info(
-        "%s of %d planned; best %.5g", run.curve.summary, schedule.steps, max(run.curve.means)
-    )
+    best, planned = max(run.curve.means), schedule.steps
+    logger.info("%s; %d were planned; best validation %.5g", run.curve.summary, planned, best)
     return run.curve
 
 
