@@ -112,7 +112,9 @@ def test_training_lowers_the_loss_and_the_seed_decides(tmp_path):
 
     def fit(checkpoint=None) -> tuple[float, list[float]]:
         learner = GradientDescent(network(), objective="rating", inner_rate=0.1)
-        curve = meta_train(learner, waves, steps=60, validate_every=30, checkpoint=checkpoint)
+        curve = meta_train(
+            learner, waves, steps=60, learning_rate=0.01, validate_every=30, checkpoint=checkpoint
+        )
         total = sum(float(p.detach().sum()) for p in learner.parameters())
         return total, curve.means
 
