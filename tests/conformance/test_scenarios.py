@@ -76,7 +76,7 @@ def test_many_tasks_are_as_each_alone_and_one_without_events_is_valid(
         together = scores_of(one, batch.support, batch.profile)
         assert np.isfinite(together).all() and together.shape == (
             len(batch.support),
-            splits[scenario].items,
+            splits[scenario].n_items,
         )
         profile = None if batch.profile is None else batch.profile[[2]]
         alone = scores_of(one, batch.support.take(np.array([2])), profile)

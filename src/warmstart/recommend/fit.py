@@ -76,8 +76,8 @@ def _recommender(
         objective=request.objective,
         settings=fitted.settings,
         profile_columns=request.split.profile_columns,
-        among=request.split.train.query_spec.candidates,
-        tastes=UserGroups.fit(request.split.train, request.split.n_items),
+        candidates=request.split.train.query_spec.candidates,
+        user_groups=UserGroups.fit(request.split.train, request.split.n_items),
         error_bars=ConformalIntervals.fit(scorer, request.split.valid)
         if request.objective == "rating"
         else None,

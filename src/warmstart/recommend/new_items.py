@@ -25,7 +25,7 @@ class Catalogue(NamedTuple):
     scorer: Scorer
     items: Vocabulary
     item_table: pl.DataFrame | None
-    popular: Float32[np.ndarray, "I"]
+    popularity: Float32[np.ndarray, "I"]
 
 
 def extend_catalogue(
@@ -47,7 +47,7 @@ def extend_catalogue(
     histories, met = _histories_of_users(model, ids, met_by, known.items)
     fresh = similarity_weights(
         columns.rows, columns.features.transform(rows), met, histories,
-        model.popular[: known.items],
+        model.popularity[: known.items],
     )  # fmt: skip
     before = (
         [model.scorer.similarity[kept - known.items]]
@@ -59,7 +59,7 @@ def extend_catalogue(
         scorer=ExtendedScorer(known, sp.csr_array(sp.vstack([*before, fresh])), columns),
         items=Vocabulary(pl.concat([model.items.ids.gather(stay), ids])),
         item_table=pl.concat([model.item_table[stay], rows]),
-        popular=np.concatenate([model.popular[stay], met.counts.astype(np.float32)]),
+        popularity=np.concatenate([model.popularity[stay], met.counts.astype(np.float32)]),
     )
 
 

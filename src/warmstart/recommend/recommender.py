@@ -189,8 +189,8 @@ class Recommender:
             met_by or {},
         )
         new = np.arange(len(self.items), len(grown.items))
-        among = None if self.candidates is None else np.union1d(self.candidates, new)
-        return replace(self, among=among, **grown._asdict())
+        candidates = None if self.candidates is None else np.union1d(self.candidates, new)
+        return replace(self, candidates=candidates, **grown._asdict())
 
     def properties(self, item: Id) -> dict[str, Any]:
         """What the table of items says of one."""

@@ -9,7 +9,7 @@ import pytest
 from warmstart.data.features.table import Features
 from warmstart.data.interactions import Interactions
 from warmstart.data.reading import read
-from warmstart.data.synthetic import shop
+from warmstart.data.synthetic import synthetic_shop as shop
 
 
 @pytest.fixture(scope="module")
