@@ -1,11 +1,12 @@
 """Five-way one-shot classification of drawn characters, as in Omniglot (Lake et al., 2015).
 
-    python examples/characters.py
+    python examples/characters.py [STEPS]
 
 A class is a character of a made-up alphabet: a few strokes. A task shows one drawing each of five
 characters that were never seen in training, and asks which of them fifteen further drawings are.
 """
 
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -68,10 +69,9 @@ def main(steps: int = 600) -> None:
     test = episodes(TEST, tasks=200)(np.random.default_rng(1))
     before = accuracy(learner, test)
     meta_train(learner, episodes(TRAIN), steps=steps, validate_every=steps // 4)
-    print(
-        f"new characters recognised: {before:.0%} before training, {accuracy(learner, test):.0%} after"
-    )
+    after = accuracy(learner, test)
+    print(f"new characters recognised: {before:.0%} before training, {after:.0%} after")
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 600)

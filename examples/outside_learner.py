@@ -5,6 +5,8 @@ cd examples && warmstart fit DATA --learner outside_learner:Average --out models
 cd examples && warmstart serve models
 """
 
+import sys
+
 import torch
 from torch import Tensor, nn
 
@@ -41,4 +43,7 @@ def main(steps: int = 200) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # by its module's name, under which a saved model looks for the class again
+    from outside_learner import main as run
+
+    run(int(sys.argv[1]) if len(sys.argv) > 1 else 200)

@@ -1,10 +1,12 @@
 """Regression from ten points: a sine wave, and the rest of it (Finn et al., ICML 2017).
 
-    python examples/sinusoids.py
+    python examples/sinusoids.py [STEPS]
 
 A task is a sine wave of random amplitude and phase. Before adaptation the network knows waves in
 general, after one gradient step on ten points it knows this one.
 """
+
+import sys
 
 import numpy as np
 import torch
@@ -34,4 +36,4 @@ def main(steps: int = 2000) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2000)

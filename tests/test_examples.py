@@ -1,18 +1,30 @@
 """The examples: each runs on its own and prints what it promises."""
 
+import contextlib
 import importlib.util
+import os
 import re
+import socket
 import subprocess
 import sys
+import tempfile
+import time
 from functools import cache
 from pathlib import Path
 
+import httpx
 import pytest
 import torch
 from torch.testing import assert_close
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-SMALL = {"siamese_from_the_article.py": ["--steps", "60"], "music_to_films.py": ["--steps", "60"]}
+SMALL = {
+    "siamese_from_the_article.py": ["--steps", "60"],
+    "music_to_films.py": ["--steps", "60"],
+    "outside_learner.py": ["40"],
+    "sinusoids.py": ["200"],
+    "characters.py": ["60"],
+}
 """Arguments with which each example takes seconds."""
 
 
@@ -26,7 +38,8 @@ def run(name: str, *arguments: str) -> str:
         *SMALL.get(name, ()),
         *arguments,
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=folder)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -92,3 +105,44 @@ def test_users_of_music_are_recommended_films_of_the_same_mood():
         for name, figure in first[:1] + [one for one in first if one[0] == "blend"][:1]
     }
     assert rows["blend"] > 1.3 * rows["popularity"], "before any film the music already says which"
+
+
+def test_a_learner_outside_the_package_is_served(tmp_path):
+    """Fitted and saved by the example, then served over HTTP by a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(EXAMPLES)}
+    script = [sys.executable, str(EXAMPLES / "outside_learner.py"), "40"]
+    subprocess.run(script, cwd=tmp_path, check=True, capture_output=True, timeout=300)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    store = f"sqlite:///{tmp_path / 'store.db'}"
+    command = [sys.executable, "-m", "warmstart", "serve", "models", "--store", store]
+    service = subprocess.Popen(
+        [*command, "--port", str(port)], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL
+    )
+    try:
+        answer = answered(port, service)
+    finally:
+        service.terminate()
+        service.wait(timeout=30)
+    assert len(answer["items"]) == 3 and answer["user"]["events_used"] == 2
+
+
+def answered(port: int, service: subprocess.Popen) -> dict:
+    """The list for a history of two items, once the service is ready."""
+    for _ in range(600):
+        assert service.poll() is None, "the service stopped"
+        with contextlib.suppress(httpx.TransportError):
+            body = {"history": [{"item_id": "i17"}, {"item_id": "i4"}], "count": 3}
+            found = httpx.post(f"http://127.0.0.1:{port}/v1/recommend", json=body, timeout=30)
+            assert found.status_code == 200, found.text
+            return found.json()
+        time.sleep(0.1)
+    raise AssertionError("the service did not start within a minute")
+
+
+def test_sine_waves_and_characters_are_learned():
+    errors = re.search(r"\[(.*)\]", run("sinusoids.py")).group(1).split(", ")
+    assert float(errors[-1]) < float(errors[0])
+    before, after = map(int, re.findall(r"(\d+)%", run("characters.py")))
+    assert after > before + 10
