@@ -3,7 +3,8 @@
     python tools/draw_packages.py            # writes the drawing
     python tools/draw_packages.py --check    # exit code 1 where it is out of date
 
-Each row is a layer of the contract "Imports go down" in pyproject.toml; an arrow is at least one import, the thicker the more.
+Each row is a layer of the contract "Imports go down" in pyproject.toml; an arrow is at least one
+import, the thicker the more.
 """
 
 import argparse

@@ -198,10 +198,9 @@ class Tasks:
             shots,
             min(queries, self.query_spec.max_queries) if self.ordered else queries,
         )
-        return replace(
-            batch,
-            task_events=events if self.context is None else self.context.take(chosen).followed_by(events),
-        )
+        if self.context is not None:
+            events = self.context.take(chosen).followed_by(events)
+        return replace(batch, task_events=events)
 
     def _cut(self, events: Examples, chosen: Items, shots: PerTask, queries: int) -> TaskBatch:
         support = events.window(np.zeros_like(shots), shots)

@@ -1,6 +1,5 @@
-"""Columns: each kind of table column, as numbers that a model can read."""
+"""Types of table columns, each with its way to become a sparse matrix of features."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,18 +8,24 @@ import polars as pl
 import scipy.sparse as sp
 from jaxtyping import Float32, Int64
 
+from warmstart.data.features.column_values import (
+    as_numbers,
+    as_texts,
+    as_years,
+    codes_of,
+    frequent_values,
+    parts_of,
+)
+
 Matrix = sp.csr_array  # float32 of shape (rows, width)
 
-DATE_FORMATS = ("%Y-%m-%d", "%Y/%m/%d", "%d-%b-%Y", "%d %b %Y", "%Y-%m-%d %H:%M:%S%.f")
-FURTHEST = 8.0
-"""Standardised numbers end here, in standard deviations: one typing error must not drown everything
-else.
-"""
+MAX_DEVIATIONS = 8.0
+"""Standardised numbers are clipped here, so that one typing error does not outweigh all else."""
 
 
 @dataclass(frozen=True)
 class Flag:
-    """A column of 0 and 1, as it is."""
+    """A column of 0 and 1, unchanged; missing values are 0."""
 
     kind: ClassVar[str] = "flag"
     width: ClassVar[int] = 1
@@ -34,8 +39,9 @@ class Flag:
 
 @dataclass(frozen=True)
 class Numeric:
-    """A column of numbers, standardised (after log(1 + x) if it has a heavy tail); missing is
-    average.
+    """A column of numbers, standardised; missing values are the mean.
+
+    Numbers with a heavy tail (skewness above 2) are standardised after log(1 + x).
     """
 
     mean: float
@@ -48,14 +54,15 @@ class Numeric:
     def fit(cls, column: pl.Series) -> "Numeric":
         numbers = as_numbers(column).drop_nulls()
         skew = numbers.skew()
-        heavy = float(numbers.min()) >= 0 and skew is not None and skew > 2  # pyright: ignore[reportArgumentType]  # numbers
+        smallest = float(numbers.min())  # pyright: ignore[reportArgumentType]  # a number
+        heavy = smallest >= 0 and skew is not None and skew > 2
         known = np.log1p(numbers.to_numpy()) if heavy else numbers.to_numpy()
         return cls(float(known.mean()), float(known.std()) or 1.0, heavy)
 
     def transform(self, column: pl.Series) -> Matrix:
         numbers = as_numbers(column).to_numpy()
         numbers = np.log1p(np.maximum(numbers, 0)) if self.logarithmic else numbers
-        standard = np.clip((numbers - self.mean) / self.spread, -FURTHEST, FURTHEST)
+        standard = np.clip((numbers - self.mean) / self.spread, -MAX_DEVIATIONS, MAX_DEVIATIONS)
         return _dense(np.nan_to_num(standard)[:, None])
 
     def names(self, column: str) -> list[str]:
@@ -64,7 +71,7 @@ class Numeric:
 
 @dataclass(frozen=True)
 class Date:
-    """A column of dates: the year, standardised, and which decade it is in."""
+    """A column of dates: the standardised year, and the decade one-hot."""
 
     year: Numeric
     decade: "Categorical"
@@ -91,23 +98,21 @@ class Date:
 
 @dataclass(frozen=True)
 class Categorical:
-    """A column of few distinct values, each a column of ones; a value not seen before has no
-    entry.
-    """
+    """A column of few distinct values, one-hot; a value that `fit` has not seen is a row of zeros."""
 
     values: tuple[str, ...]
     kind: ClassVar[str] = "categorical"
 
     @classmethod
     def fit(cls, column: pl.Series) -> "Categorical":
-        return cls(_vocabulary(as_texts(column), len(column)))
+        return cls(frequent_values(as_texts(column), len(column)))
 
     @property
     def width(self) -> int:
         return len(self.values)
 
     def transform(self, column: pl.Series) -> Matrix:
-        codes = _codes(as_texts(column), self.values)
+        codes = codes_of(as_texts(column), self.values)
         return _ones(np.flatnonzero(codes >= 0), codes[codes >= 0], (len(column), self.width))
 
     def names(self, column: str) -> list[str]:
@@ -124,7 +129,7 @@ class MultiValued:
 
     @classmethod
     def fit(cls, column: pl.Series, separator: str = "|") -> "MultiValued":
-        return cls(_vocabulary(parts_of(column, separator)["part"], len(column)), separator)
+        return cls(frequent_values(parts_of(column, separator)["part"], len(column)), separator)
 
     @property
     def width(self) -> int:
@@ -132,7 +137,7 @@ class MultiValued:
 
     def transform(self, column: pl.Series) -> Matrix:
         parts = parts_of(column, self.separator)
-        codes = _codes(parts["part"], self.values)
+        codes = codes_of(parts["part"], self.values)
         rows = parts["row"].to_numpy().astype(np.int64)[codes >= 0]
         matrix = _ones(rows, codes[codes >= 0], (len(column), self.width))
         matrix.data = (
@@ -146,25 +151,27 @@ class MultiValued:
 
 @dataclass(frozen=True)
 class Text:
-    """A column of titles or prose: weighted words (TF-IDF), projected to few dimensions (SVD), rows
-    of unit length.
+    """A column of titles or prose: latent semantic analysis of its words, rows of unit length.
+
+    TF-IDF weights of the words are projected to `dimensions` axes of a truncated SVD (Deerwester
+    et al., JASIS 1990).
     """
 
     terms: tuple[str, ...]
     weights: Float32[np.ndarray, "terms"]
     axes: Float32[np.ndarray, "terms D"]
     kind: ClassVar[str] = "text"
-    most_terms: ClassVar[int] = 20_000
+    max_terms: ClassVar[int] = 20_000
     dimensions: ClassVar[int] = 32
 
     @classmethod
     def fit(cls, column: pl.Series) -> "Text | None":
-        """None where no two rows share a word."""
+        """Fit the word weights and the axes; None where no two rows share a word."""
         # scikit-learn takes a second to import: whoever has no text does not wait for it
         from sklearn.decomposition import TruncatedSVD
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        counter = TfidfVectorizer(min_df=2, max_features=cls.most_terms, sublinear_tf=True)
+        counter = TfidfVectorizer(min_df=2, max_features=cls.max_terms, sublinear_tf=True)
         try:
             words = counter.fit_transform(as_texts(column).fill_null("").to_list())
         except ValueError:  # all words are rare or no words
@@ -187,83 +194,15 @@ class Text:
 
         counter = TfidfVectorizer(vocabulary=list(self.terms), sublinear_tf=True)
         counter.idf_ = self.weights.astype(np.float64)
-        places = counter.transform(as_texts(column).fill_null("").to_list()) @ self.axes
-        length = np.linalg.norm(places, axis=1, keepdims=True)
-        return _dense(places / np.where(length > 1e-6, length, np.inf))
+        vectors = counter.transform(as_texts(column).fill_null("").to_list()) @ self.axes
+        length = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return _dense(vectors / np.where(length > 1e-6, length, np.inf))
 
     def names(self, column: str) -> list[str]:
         return [f"{column}.{axis}" for axis in range(self.width)]
 
 
 Column = Flag | Numeric | Date | Categorical | MultiValued | Text
-
-
-def as_texts(column: pl.Series) -> pl.Series:
-    """The values as text without outer spaces, whole numbers without a fraction, nothing for empty
-    text.
-    """
-    if column.dtype.is_float() and bool((column.drop_nulls().drop_nans() % 1 == 0).all()):
-        column = column.fill_nan(None).cast(pl.Int64, strict=False)
-    texts = column.cast(pl.String, strict=False).str.strip_chars()
-    return texts.set(texts == "", None)
-
-
-def as_numbers(column: pl.Series) -> pl.Series:
-    """The values as numbers, nothing for what is none; text is read, so that a profile may come
-    from a command line.
-    """
-    if column.dtype in (pl.String, pl.Categorical, pl.Enum):
-        column = as_texts(column).str.to_lowercase().replace({"true": "1", "false": "0"})
-    numbers = column.cast(pl.Float64, strict=False)
-    return numbers.set(~numbers.is_finite(), None)
-
-
-def as_years(column: pl.Series) -> pl.Series:
-    """The year of each date, nothing for what is no date."""
-    if column.dtype in (pl.Date, pl.Datetime):
-        return column.dt.year()
-    if column.dtype.is_integer():
-        return column.cast(pl.Int32, strict=False)
-    texts = (
-        as_texts(column)
-        .str.replace(r"^(\d{4}-\d\d-\d\d)T", "$1 ")
-        .str.replace(r"Z$", "")
-        .alias("date")
-    )
-    dates = [
-        pl.col("date").str.to_datetime(form, strict=False, time_unit="us") for form in DATE_FORMATS
-    ]
-    return texts.to_frame().select(pl.coalesce(dates).dt.year()).to_series()
-
-
-def is_date(column: pl.Series) -> bool:
-    """Whether most of the values are dates."""
-    if column.dtype in (pl.Date, pl.Datetime):
-        return True
-    if column.dtype != pl.String or column.str.contains(r"\d{4}").sum() < 0.8 * column.count():
-        return False
-    return as_years(column).count() >= 0.8 * column.count()
-
-
-def _vocabulary(texts: pl.Series, rows: int) -> tuple[str, ...]:
-    """The values that occur often enough to learn from: twice, or once in a small table."""
-    counts = texts.drop_nulls().alias("text").value_counts(name="rows")
-    return tuple(counts.filter(pl.col("rows") >= (2 if rows >= 50 else 1))["text"].sort().to_list())
-
-
-def _codes(texts: pl.Series, values: Sequence[str]) -> Int64[np.ndarray, "N"]:
-    codes = texts.cast(pl.Enum(values), strict=False).to_physical().cast(pl.Int64)
-    return codes.fill_null(-1).to_numpy()
-
-
-def parts_of(column: pl.Series, separator: str) -> pl.DataFrame:
-    """The distinct parts of each row, as the columns `row` and `part`; remarks in brackets after a
-    part left out.
-    """
-    frame = pl.DataFrame({"part": as_texts(column).str.split(separator)}).with_row_index("row")
-    bare = pl.col("part").str.replace(r"\s+\([^)]*\)$", "").str.strip_chars().replace("", None)
-    parts = frame.explode("part").with_columns(bare)
-    return parts.drop_nulls().unique(maintain_order=True)
 
 
 def _ones(

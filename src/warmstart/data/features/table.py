@@ -1,4 +1,4 @@
-"""Features: the columns of a table of items or users as one sparse matrix that a model can read."""
+"""Features of items or users: the columns of a table as one sparse matrix."""
 
 import re
 from collections.abc import Mapping
@@ -18,33 +18,31 @@ from warmstart.data.features.column_types import (
     MultiValued,
     Numeric,
     Text,
-    as_texts,
-    is_date,
-    parts_of,
 )
+from warmstart.data.features.column_values import as_texts, is_date, parts_of
 
 KINDS: dict[str, type[Column]] = {
     kind.kind: kind for kind in (Flag, Numeric, Date, Categorical, MultiValued, Text)
 }
-SMALL = 50
-"""Tables with fewer rows are read with less demand for repetition, and their prose not at all."""
-WORDS = 2.5
-"""Names have no more words than that, on average; titles do."""
-FEW = 30
-"""Whole numbers with at most so many distinct values are taken for codes."""
+MIN_ROWS = 50
+"""Tables with fewer rows may have values that occur once, and no features from prose."""
+MAX_NAME_WORDS = 2.5
+"""Names of people and places have at most so many words on average; titles have more."""
+MAX_CODES = 30
+"""Whole numbers with at most so many distinct values are taken for codes of categories."""
 
 
 @dataclass(frozen=True)
 class Features:
-    """How each useful column of a table becomes numbers, and why the others do not."""
+    """The fitted type of each useful column of a table, and why the others are ignored."""
 
     columns: dict[str, Column]
     ignored: dict[str, str]
 
     @classmethod
     def fit(cls, table: pl.DataFrame) -> "Features":
-        """The kind and the vocabulary of each column, as seen in this table."""
-        found = {column.name: recognised(column) for column in table}
+        """Detect the type of each column and fit its values, means and weights."""
+        found = {column.name: detect_type(column) for column in table}
         return cls(
             columns={name: kind for name, kind in found.items() if not isinstance(kind, str)},
             ignored={name: reason for name, reason in found.items() if isinstance(reason, str)},
@@ -56,12 +54,12 @@ class Features:
 
     @property
     def names(self) -> list[str]:
-        """What each column of the matrix stands for, as `genres=Comedy`."""
+        """The name of each column of the matrix, such as `genres=Comedy`."""
         return [name for column, kind in self.columns.items() for name in kind.names(column)]
 
     @property
     def places(self) -> dict[str, Bool[np.ndarray, "F"]]:
-        """Which columns of the matrix are due to each column of the table."""
+        """For each column of the table, a mask of the F matrix columns that come from it."""
         ends = np.cumsum([0, *(kind.width for kind in self.columns.values())])
         every = np.arange(self.width)
         return {
@@ -70,13 +68,14 @@ class Features:
 
     @property
     def described(self) -> dict[str, str]:
-        """The kind that each column was taken for, or why it is ignored."""
+        """The type of each column, or why it is ignored."""
         ignored = {name: f"ignored: {reason}" for name, reason in self.ignored.items()}
         return {name: kind.kind for name, kind in self.columns.items()} | ignored
 
     def transform(self, table: pl.DataFrame) -> sp.csr_array:
-        """A row of features for each row of the table; columns that it lacks count as missing
-        values.
+        """The features of each row of the table: (rows, width), float32.
+
+        Columns that the table lacks count as missing values.
         """
         absent = pl.repeat(None, len(table), dtype=pl.String, eager=True)
         parts = [
@@ -87,31 +86,31 @@ class Features:
         return sp.csr_array(sp.hstack([empty, *parts], dtype=np.float32))
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the arrays, fit for JSON."""
+        """Everything but the arrays, in types that JSON has."""
         columns = [{"name": name, **_settings(kind)} for name, kind in self.columns.items()]
         return {"columns": columns, "ignored": self.ignored}
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays that `to_dict` leaves out."""
         return {
-            f"{place}.{field}": value
-            for place, kind in enumerate(self.columns.values())
+            f"{index}.{field}": value
+            for index, kind in enumerate(self.columns.values())
             for field, value in vars(kind).items()
             if isinstance(value, np.ndarray)
         }
 
     @classmethod
     def restore(cls, described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> "Features":
-        """The features that `to_dict` and `arrays` described."""
+        """Rebuild the features from the results of `to_dict` and `arrays`."""
         columns = {
-            settings["name"]: _restored(settings, arrays, f"{place}.")
-            for place, settings in enumerate(described["columns"])
+            settings["name"]: _restored(settings, arrays, f"{index}.")
+            for index, settings in enumerate(described["columns"])
         }
         return cls(columns, dict(described["ignored"]))
 
 
-def recognised(column: pl.Series) -> Column | str:
-    """What kind of column this is, fitted; or the reason why it is of no use."""
+def detect_type(column: pl.Series) -> Column | str:
+    """Detect and fit the type of a column; or give the reason why it is ignored."""
     if column.dtype.is_nested() or column.dtype in (pl.Object, pl.Binary):
         return "nested"
     if column.dtype.is_float():
@@ -138,10 +137,10 @@ def _number(column: pl.Series, texts: pl.Series, distinct: int) -> Column | str:
         whole
         and distinct > 0.95 * len(known)
         and np.ptp(known.to_numpy()) < 3 * len(known)
-        and len(known) >= SMALL
+        and len(known) >= MIN_ROWS
     ):
         return "nearly all values differ, as in an id"
-    if whole and distinct <= min(FEW, len(known) / 20):
+    if whole and distinct <= min(MAX_CODES, len(known) / 20):
         return Categorical.fit(column)
     return Numeric.fit(column)
 
@@ -152,30 +151,30 @@ def _text(column: pl.Series, texts: pl.Series, distinct: int) -> Column | str:
         return "web addresses"
     if _mean(known.str.contains("|", literal=True)) >= 0.1:
         return _if_wide(MultiValued.fit(column))
-    large = len(column) >= SMALL
+    large = len(column) >= MIN_ROWS
     if (
         large
         and _mean(known.str.contains(", ", literal=True)) >= 0.1
-        and _names(parts_of(known, ", "))
+        and _are_names(parts_of(known, ", "))
     ):
         return _if_wide(MultiValued.fit(column, ", "))
     if distinct <= len(known) * (0.25 if large else 0.75) or (
-        large and _names(parts_of(known, "\n"))
+        large and _are_names(parts_of(known, "\n"))
     ):
         return _if_wide(Categorical.fit(column))
     if _mean(known.str.count_matches(r"\w\w+")) > 1.5:
         return (
-            Text.fit(column) if len(known) >= SMALL else None
+            Text.fit(column) if len(known) >= MIN_ROWS else None
         ) or "text with too little in common"
     if distinct > 0.5 * len(known):
         return "nearly all values differ, as in an id"
     return _if_wide(Categorical.fit(column))
 
 
-def _names(parts: pl.DataFrame) -> bool:
-    """Whether these are names, of people or places: short, and most of them in several rows."""
-    again = parts["part"].is_duplicated().mean()
-    return float(again or 0) >= 0.5 and _mean(parts["part"].str.count_matches(r"\S+")) <= WORDS  # pyright: ignore[reportArgumentType]  # numbers
+def _are_names(parts: pl.DataFrame) -> bool:
+    """Whether the parts are names of people or places: short, and mostly in several rows."""
+    repeated = _mean(parts["part"].is_duplicated()) if len(parts) else 0.0
+    return repeated >= 0.5 and _mean(parts["part"].str.count_matches(r"\S+")) <= MAX_NAME_WORDS
 
 
 def _mean(marks: pl.Series) -> float:
