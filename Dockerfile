@@ -1,7 +1,7 @@
 # The service: docker compose up, or docker run with a folder of models at /models and WARMSTART_STORE, WARMSTART_KEYS.
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
-COPY pyproject.toml README.md constraints.txt ./
+COPY pyproject.toml README.md LICENSE constraints.txt ./
 COPY src src
 # An index with CPU builds of torch, a tenth the size of those for GPUs, may be named: --build-arg PIP_EXTRA_INDEX_URL=...
 ARG PIP_EXTRA_INDEX_URL
