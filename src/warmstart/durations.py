@@ -1,4 +1,4 @@
-"""Spans of time as people write them, and the time limit of a fit."""
+"""Durations such as "10m", and the time limit of a fit."""
 
 import math
 import time
@@ -10,7 +10,10 @@ UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def parse_duration(span: str | float | int | None, what: str = "budget") -> float | None:
-    """A span of time in seconds: "500ms", "60s", "10m", "1h", or a number of seconds."""
+    """Parse a duration such as "500ms", "60s", "10m" or "1h", or a number, into seconds.
+
+    None stays None. A `UsageError`, which calls the duration `what`, where it is not positive.
+    """
     if span is None:
         return None
     text = str(span).strip()
@@ -57,9 +60,7 @@ class Deadline:
         return 1.0 - self.left / self.seconds if self.seconds > 0 else 1.0
 
     def share(self, fraction: float) -> "Deadline":
-        """The limit of a part that begins now: a fraction of the whole span, and no more than what
-        is left.
-        """
+        """The limit of a part that begins now: a fraction of the span, at most what is left."""
         if self.seconds is None:
             return self
         return Deadline(max(0.0, min(fraction * self.seconds, self.left)))

@@ -1,6 +1,4 @@
-"""Whatever bytes come, reading gives a log or an error of one line; and ids come back as they were
-written.
-"""
+"""Any bytes are read as a log or give an error of one line; ids come back as they were written."""
 
 import csv
 import io
@@ -19,9 +17,11 @@ relaxed = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 GOOD = {
-    "csv": b'user,item,rating,timestamp\nu1,"a ""b""",3,1260759144\nu2,x,4.5,1260759145\n\nu1,x,1,1260759146\n',
+    "csv": b'user,item,rating,timestamp\nu1,"a ""b""",3,1260759144\n'
+    b"u2,x,4.5,1260759145\n\nu1,x,1,1260759146\n",
     "tsv": b"user\titem\trating\nu1\ta\t3\nu2\tx\t4.5\n",
-    "jsonl": b'{"user": "u1", "item": 3, "time": "2020-01-01"}\n{"user": "u2", "item": 4, "time": "2020-01-02"}\n',
+    "jsonl": b'{"user": "u1", "item": 3, "time": "2020-01-01"}\n'
+    b'{"user": "u2", "item": 4, "time": "2020-01-02"}\n',
 }
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=6)
 

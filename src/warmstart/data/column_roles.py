@@ -1,4 +1,4 @@
-"""Roles: which column of a table holds the users, the items, the values and the times."""
+"""Column roles: which column of a table holds the users, items, values, times and domains."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -43,24 +43,31 @@ ROLES: dict[str, tuple[str, ...]] = {
     "domain": ("domain", "categorydomain", "market"),
     "type": ("type", "event", "action", "eventtype"),
 }
-"""The names by which a column's role is guessed, best first, written without case, spaces and
-underscores.
-"""
+"""The column names of each role, best first: in lower case, without spaces and underscores."""
 
 
 def roles_of(table: Table, given: Mapping[str, str]) -> dict[str, str]:
+    """The column of each role: as given, else guessed from the names of columns.
+
+    A `DataError` where a given role or column does not exist, or users or items are not found.
+    """
     names = table.names
-    roles = {_known_role(role): column for role, column in given.items()}
+    for role in given:
+        if role not in ROLES:
+            raise DataError(
+                f"there is no role {role!r} for a column; the roles are {', '.join(ROLES)}"
+            )
+    roles = dict(given)
     for column in roles.values():
         if column not in names:
             raise DataError(
                 f"{table.label} has no column {shorten(column)!r}; it has {join_names(names)}"
             )
-        if column == "*" or re.fullmatch(
-            r"\^.*\$", column, re.DOTALL
-        ):  # which polars takes for many columns
+        # polars takes * and ^...$ for patterns of many columns
+        if column == "*" or re.fullmatch(r"\^.*\$", column, re.DOTALL):
             raise DataError(
-                f"{table.label}: a column called {shorten(column)!r} cannot be used by name; rename it"
+                f"{table.label}: a column called {shorten(column)!r} cannot be used by name; "
+                "rename it"
             )
     for role in ROLES:
         free = [name for name in names if name not in roles.values()]
@@ -68,25 +75,17 @@ def roles_of(table: Table, given: Mapping[str, str]) -> dict[str, str]:
         if found is not None:
             roles[role] = found
     if "user" not in roles or "item" not in roles:
-        raise DataError(_unguessable(table.label, names, roles))
+        raise DataError(_not_found(table.label, names, roles))
     return {role: roles[role] for role in ROLES if role in roles}
 
 
-def _known_role(role: str) -> str:
-    known = "user" if role == "user" else role
-    if known not in ROLES:
-        raise DataError(
-            f"there is no role {role!r} for a column; the roles are user, {', '.join([*ROLES][1:])}"
-        )
-    return known
-
-
 def guess(role: str, names: Sequence[str]) -> str | None:
+    """The name that is most likely the column of `role`; None where no name looks like it."""
     plain = {re.sub(r"[^a-z0-9]", "", name.casefold()): name for name in reversed(names)}
     return next((plain[candidate] for candidate in ROLES[role] if candidate in plain), None)
 
 
-def _unguessable(label: str, names: Sequence[str], roles: Mapping[str, str]) -> str:
+def _not_found(label: str, names: Sequence[str], roles: Mapping[str, str]) -> str:
     values = [name.split("_duplicated_")[0] for name in names]
     if any(re.fullmatch(r"-?\d+(\.\d+)?", value.strip()) for value in values):
         return (

@@ -1,6 +1,4 @@
-"""Sources: files and data frames as tables whose columns can be loaded and whose rows have a
-place.
-"""
+"""Files and data frames as tables: names of columns, their values, and the location of a row."""
 
 import csv
 import os
@@ -16,8 +14,8 @@ from polars.exceptions import PanicException, PolarsError
 
 from warmstart.data.file_errors import (
     NOT_UTF8,
-    csv_fault,
-    json_fault,
+    csv_error,
+    json_error,
     line_of_json,
     line_of_record,
     text_of,
@@ -56,7 +54,8 @@ class Frame:
     def load(self, names: Sequence[str]) -> pl.DataFrame:
         return columns_of(self.frame, names)
 
-    def place(self, row: int) -> str:
+    def location_of(self, row: int) -> str:
+        """The row in words, for messages."""
         return f"{self.label}, row {row + 1}"
 
 
@@ -76,7 +75,7 @@ class File:
 
     @cached_property
     def names(self) -> list[str]:
-        with self._explained():
+        with self._as_data_errors():
             if self.untyped:
                 return self._header()
             if suffix_of(self.path) == ".parquet":
@@ -84,16 +83,17 @@ class File:
             return self._json().columns
 
     def load(self, names: Sequence[str]) -> pl.DataFrame:
-        with self._explained():
+        with self._as_data_errors():
             if self.untyped:
-                return columns_of(self._csv(columns=self._places(names)), names)
+                return columns_of(self._csv(columns=self._indices(names)), names)
             if suffix_of(self.path) == ".parquet":
                 return columns_of(
-                    pl.read_parquet(self.path, columns=self._places(names), glob=False), names
+                    pl.read_parquet(self.path, columns=self._indices(names), glob=False), names
                 )
             return columns_of(self._json(), names)
 
-    def place(self, row: int) -> str:
+    def location_of(self, row: int) -> str:
+        """The row in words, for messages."""
         if suffix_of(self.path) == ".parquet":
             return f"{self.label}, row {row + 1}"
         try:
@@ -112,7 +112,7 @@ class File:
             raise DataError(f"{self.label}, line 1: {NOT_UTF8}")
         return names
 
-    def _places(self, names: Sequence[str]) -> list[int]:
+    def _indices(self, names: Sequence[str]) -> list[int]:
         return [self.names.index(name) for name in names]
 
     def _csv(self, **options: Any) -> pl.DataFrame:
@@ -132,33 +132,37 @@ class File:
         return max(",\t;|" if suffix_of(self.path) == ".csv" else "\t,;|", key=first.count)
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """What the readers raise, as one line with the place in the file."""
+    def _as_data_errors(self) -> Iterator[None]:
+        """Turn what the readers raise into a `DataError` of one line with the line of the file."""
         try:
             yield
         except EVERYTHING_POLARS_RAISES as error:
-            raise DataError(self._fault(error)) from error
+            raise DataError(self._message(error)) from error
 
-    def _fault(self, error: BaseException) -> str:
+    def _message(self, error: BaseException) -> str:
         if self.path.stat().st_size == 0:
             return f"{self.label} is empty; bring a file with a header and one event a line"
-        fault = None
+        found = None
         if self.untyped:
-            fault = csv_fault(self.path, self._separator)
+            found = csv_error(self.path, self._separator)
         elif suffix_of(self.path) != ".parquet":
-            fault = json_fault(self.path)
-        if fault is not None:
-            return f"{self.label}, {fault}"
+            found = json_error(self.path)
+        if found is not None:
+            return f"{self.label}, {found}"
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return f"{self.label} cannot be read as {suffix_of(self.path)[1:]} ({reason}); write or download it anew"
+        return (
+            f"{self.label} cannot be read as {suffix_of(self.path)[1:]} ({reason}); "
+            "write or download it anew"
+        )
 
 
 Table = Frame | File
 
 
 def columns_of(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
-    """The columns of these names, whatever they are: `select` takes one that is called * for all of
-    them.
+    """The columns of these names, as they are written.
+
+    `DataFrame.select` takes names such as * and ^.*$ for patterns of many columns.
     """
     return pl.DataFrame([frame.get_column(name) for name in names])
 
@@ -168,10 +172,12 @@ def is_path(source: Source) -> bool:
 
 
 def name_of(source: Source) -> str:
+    """The name of the data: that of the file or folder without endings, or `data`."""
     return Path(source).resolve().name.split(".")[0] or "data" if is_path(source) else "data"
 
 
 def member(folder: Path, stem: str) -> Path | None:
+    """The one file of a folder that is called STEM.*; None where there is none."""
     found = sorted(path for path in folder.glob(f"{stem}.*") if path.is_file())
     known = [path for path in found if path.name[len(stem) :].lower() in SUFFIXES] or found
     if len(known) > 1:
@@ -182,9 +188,7 @@ def member(folder: Path, stem: str) -> Path | None:
 
 
 def members(folder: Path, prefix: str) -> list[Path]:
-    """The files of a folder whose names begin like this and have one of the known endings, by
-    name.
-    """
+    """The files of a folder with this prefix and a known suffix, sorted by name."""
     return sorted(
         path
         for path in folder.glob(f"{prefix}*")
@@ -193,6 +197,7 @@ def members(folder: Path, prefix: str) -> list[Path]:
 
 
 def opened(source: Source) -> Table:
+    """The table in a file or a data frame; a `DataError` where there is none to be read."""
     if not is_path(source):
         return Frame(_frame(source))
     path = Path(source)
@@ -208,6 +213,7 @@ def opened(source: Source) -> Table:
 
 
 def suffix_of(path: Path) -> str:
+    """The suffix in lower case, without that of compression: `.csv` of `Log.CSV.gz`."""
     return Path(path.name.lower().removesuffix(".gz")).suffix
 
 
@@ -225,5 +231,6 @@ def _frame(source: Source) -> pl.DataFrame:
             f"the data frame cannot be read ({reason}); give every column a single type"
         ) from error
     raise DataError(
-        f"events come as a path or a data frame (polars, pandas, Arrow), not as {type(source).__name__}"
+        "events come as a path or a data frame (polars, pandas, Arrow), "
+        f"not as {type(source).__name__}"
     )

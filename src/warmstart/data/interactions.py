@@ -1,4 +1,4 @@
-"""The event log: who met which item, when, and how much they liked it, in coded columns."""
+"""The event log: users, items, values, times and domains of interactions, in coded columns."""
 
 import hashlib
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ Id = str | int
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The ids of one kind of thing, as the user wrote them; the code of an id is its row."""
+    """The ids of users or of items, as the caller wrote them; the code of an id is its index."""
 
     ids: pl.Series
 
@@ -51,7 +51,7 @@ class Interactions:
     """An immutable event log, oldest event first; N events.
 
     `user` and `item` are codes into `users` and `items`. `time` is any integer that grows with
-    time, or None where the data has no order. `item_table` and `owner_table` have one row for each
+    time, or None where the data has no order. `item_table` and `user_table` have one row for each
     code, or are None.
     """
 
@@ -77,8 +77,9 @@ class Interactions:
 
     @cached_property
     def has_comparable_times(self) -> bool:
-        """Whether times of different users can be compared; not so where each user's begin anew,
-        as positions do.
+        """Whether times of different users can be compared.
+
+        They cannot where each user's times begin at the same number, as positions do.
         """
         if self.time is None or not len(self):
             return False
@@ -88,16 +89,15 @@ class Interactions:
 
     @property
     def time_unit(self) -> int:
-        """Units of time in a second, by the size of the numbers: seconds since 1970, or
-        thousandths, or millionths.
+        """Units of time in a second: 1, 1000 or 10**6, guessed from the size of the numbers.
+
+        They are taken for seconds, milliseconds or microseconds since 1970.
         """
         latest = 0 if self.time is None or not len(self) else int(np.abs(self.time).max())
         return 1 if latest < 10**11 else 10**3 if latest < 10**14 else 10**6
 
     def transposed(self) -> "Interactions":
-        """The same events with items in the place of users: who met an item is what is known of
-        it.
-        """
+        """The log with users and items exchanged, so that item cold start is user cold start."""
         return replace(
             self,
             user=self.item,
@@ -109,32 +109,33 @@ class Interactions:
         )
 
     def sessions(self, gap: int) -> "Interactions":
-        """Each user's events in sessions, which end where nothing happens for more than `gap`
-        units of time.
+        """The log with sessions as users: pauses longer than `gap` units of time part sessions.
 
-        A session is an user, called after who it is of and its number: `ann#0`. Tables of users
-        say nothing of sessions and are left out.
+        A session is called after its user and its number: `ann#0`. The table of users has no rows
+        for sessions and is left out. A `UsageError` where times cannot be compared.
         """
         if not self.has_comparable_times:
             raise UsageError(
-                "sessions are found by the times of events, and these data have none that can be compared"
+                "sessions are found by the times of events, "
+                "and these data have none that can be compared"
             )
-        assert self.time is not None, "a log with a clock has times"
+        assert self.time is not None, "comparable times are times"
         rows = np.lexsort((np.arange(len(self)), self.user))
         user, time = self.user[rows], self.time[rows]
         first = np.concatenate([[True], user[1:] != user[:-1]])
         begins = first | np.concatenate([[True], np.diff(time) > gap])
+        sorted_session = np.cumsum(begins) - 1
         session = np.empty(len(self), dtype=np.int64)
-        session[rows] = np.cumsum(begins) - 1
-        number = (
-            np.arange(begins.sum()) - (np.cumsum(begins) - 1)[first][np.cumsum(first[begins]) - 1]
-        )
-        of = pl.Series(self.users.decode(user[begins])).cast(pl.String)
-        ids = of + "#" + pl.Series(number).cast(pl.String)
+        session[rows] = sorted_session
+        # a session's number is its code less the code of its user's first session
+        first_session = sorted_session[first][np.cumsum(first[begins]) - 1]
+        number = np.arange(begins.sum()) - first_session
+        user_ids = pl.Series(self.users.decode(user[begins])).cast(pl.String)
+        ids = user_ids + "#" + pl.Series(number).cast(pl.String)
         return replace(self, user=session, users=Vocabulary(ids), user_table=None)
 
     def fingerprint(self) -> str:
-        """A digest of the events: equal for equal data, whatever file they came from."""
+        """SHA-256 of the events and ids: equal for equal data, whatever file they came from."""
         digest = hashlib.sha256()
         for column in (self.user, self.item, self.value, self.time, self.domain):
             digest.update(b"-" if column is None else np.ascontiguousarray(column).tobytes())

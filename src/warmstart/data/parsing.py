@@ -1,4 +1,4 @@
-"""Events: the columns of a table, checked value by value, become one coded log."""
+"""Parse the columns of a table of events, value by value, into one coded log."""
 
 from collections.abc import Mapping
 
@@ -6,12 +6,20 @@ import numpy as np
 import polars as pl
 
 from warmstart.data.files import Table
-from warmstart.data.findings import Finding, empty_rows, event_types, once, ordered, repeated_pairs
+from warmstart.data.findings import (
+    Finding,
+    drop_duplicates,
+    empty_rows,
+    event_types,
+    repeated_pairs,
+    sort_by_time,
+)
 from warmstart.data.interactions import Interactions, Vocabulary
 from warmstart.errors import DataError, shorten
 
-MOST_ROWS = 2**31 - 1
-HALF = 0.5  # of the ids of each domain that stand in another one, too: more are no chance
+MAX_ROWS = 2**31 - 1
+MAX_SHARED = 0.5
+"""More of a domain's item ids in other domains mean that ids begin anew in each domain."""
 TIME_FORMATS = (
     "%Y-%m-%d %H:%M:%S%.f",
     "%Y-%m-%d %H:%M:%S%.f%z",
@@ -24,16 +32,13 @@ TIME_FORMATS = (
 def events_of(
     table: Table, roles: Mapping[str, str], name: str
 ) -> tuple[Interactions, list[Finding], int]:
-    raw = table.load(list(dict.fromkeys(roles.values())))
-    raw = pl.DataFrame([raw.get_column(column).alias(role) for role, column in roles.items()])
-    if len(raw) > MOST_ROWS:
-        raise DataError(
-            f"{table.label} has {len(raw)} rows; the most is {MOST_ROWS}, so leave old events out"
-        )
-    filled = raw.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
-    if not filled.any():
-        raise DataError(f"{table.label} has a header but no events; add one event a line")
-    raw, apart = _apart(raw, filled)
+    """Parse a table of events, given the column of each role.
+
+    The coded log called `name`, what was noticed, and the number of rows that are not empty. A
+    `DataError` names the row of the first value that cannot be read.
+    """
+    raw, filled = _raw_events(table, roles)
+    raw, notes = _qualify_items(raw, filled)
     users, user = coded(_ids(raw["user"], filled, table, roles["user"]).filter(filled))
     items, item = coded(_ids(raw["item"], filled, table, roles["item"]).filter(filled))
     columns = {
@@ -46,12 +51,33 @@ def events_of(
     domains, domain = _labels(raw, "domain", filled)
     if domain is not None:
         columns["domain"] = domain
-    findings = [*empty_rows(filled), *event_types(raw, filled), *apart]
-    del raw
+    findings = [*empty_rows(filled), *event_types(raw, filled), *notes]
+    del raw  # large; not needed while events are sorted
     events = pl.DataFrame(columns)
     rows = len(events)
-    events, found = ordered(*once(events))
-    log = Interactions(
+    events, found = sort_by_time(*drop_duplicates(events))
+    log = _log_of(events, users, items, domains, name)
+    return log, [*findings, *found, *repeated_pairs(log)], rows
+
+
+def _raw_events(table: Table, roles: Mapping[str, str]) -> tuple[pl.DataFrame, pl.Series]:
+    """The columns of the roles, called after the roles, and a mask of the rows not empty."""
+    raw = table.load(list(dict.fromkeys(roles.values())))
+    raw = pl.DataFrame([raw.get_column(column).alias(role) for role, column in roles.items()])
+    if len(raw) > MAX_ROWS:
+        raise DataError(
+            f"{table.label} has {len(raw)} rows; the most is {MAX_ROWS}, so leave old events out"
+        )
+    filled = raw.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
+    if not filled.any():
+        raise DataError(f"{table.label} has a header but no events; add one event a line")
+    return raw, filled
+
+
+def _log_of(
+    events: pl.DataFrame, users: pl.Series, items: pl.Series, domains: tuple[str, ...], name: str
+) -> Interactions:
+    return Interactions(
         user=events["user"].to_numpy().astype(np.int64),
         item=events["item"].to_numpy().astype(np.int64),
         value=events["value"].to_numpy().copy(),
@@ -62,20 +88,19 @@ def events_of(
         domains=domains,
         name=name,
     )
-    return log, [*findings, *found, *repeated_pairs(log)], rows
 
 
-def _apart(raw: pl.DataFrame, filled: pl.Series) -> tuple[pl.DataFrame, list[Finding]]:
-    """The events with items called DOMAIN:ID, where the ids of items begin anew in each domain."""
+def _qualify_items(raw: pl.DataFrame, filled: pl.Series) -> tuple[pl.DataFrame, list[Finding]]:
+    """Call items DOMAIN:ID where the ids of items begin anew in each domain."""
     if "domain" not in raw.columns:
         return raw, []
     pairs = raw.filter(filled).select("item", "domain").drop_nulls().unique()
-    elsewhere = (
-        pairs.with_columns(more=pl.len().over("item") > 1)
+    shares = (
+        pairs.with_columns(shared=pl.len().over("item") > 1)
         .group_by("domain")
-        .agg(pl.col("more").mean())
+        .agg(pl.col("shared").mean())
     )
-    if len(elsewhere) < 2 or float(elsewhere["more"].min()) <= HALF:  # pyright: ignore[reportArgumentType]  # a number
+    if len(shares) < 2 or float(shares["shared"].min()) <= MAX_SHARED:  # pyright: ignore[reportArgumentType]  # a number
         return raw, []
     ids = pl.concat_str(
         pl.col("domain").cast(pl.String), pl.lit(":"), pl.col("item").cast(pl.String)
@@ -85,44 +110,45 @@ def _apart(raw: pl.DataFrame, filled: pl.Series) -> tuple[pl.DataFrame, list[Fin
 
 
 def _ids(column: pl.Series, filled: pl.Series, table: Table, name: str) -> pl.Series:
-    """Ids as integers where the user has integers, else as text exactly as written; never
-    missing.
-    """
+    """Ids as integers where all are integers, else as text exactly as written; none missing."""
     ids = as_ids(column, table, name)
     missing = filled & (ids.is_null() | (ids == "" if ids.dtype == pl.String else False))
     if missing.any():
         raise DataError(
-            f"{table.place(_first(missing))}: the {shorten(name)} is missing (so in {missing.sum()} rows in all); "
-            "fill it in or remove these rows"
+            f"{table.location_of(_first(missing))}: the {shorten(name)} is missing "
+            f"(so in {missing.sum()} rows in all); fill it in or remove these rows"
         )
     return round_trip(ids) if table.untyped else ids
 
 
 def as_ids(column: pl.Series, table: Table, name: str) -> pl.Series:
+    """Ids as int64 where the type of the column allows, else as text; nulls stay null."""
     if column.dtype.is_integer() and column.dtype not in (pl.UInt64, pl.Int128):
         return column.cast(pl.Int64)
     if column.dtype.is_float():
         whole = column.fill_nan(None)
+        # above 2**53, float64 cannot tell neighbouring integers apart
         integral = bool((whole.drop_nulls() % 1 == 0).all()) and bool(
             (whole.drop_nulls().abs() < 2**53).all()
         )
         return whole.cast(pl.Int64 if integral else pl.String)
     if column.dtype.is_nested() or column.dtype in (pl.Object, pl.Binary):
         raise DataError(
-            f"{table.label}: the column {shorten(name)} holds {column.dtype}, not ids; bring integers or text"
+            f"{table.label}: the column {shorten(name)} holds {column.dtype}, not ids; "
+            "bring integers or text"
         )
     return column.cast(pl.String)
 
 
 def round_trip(ids: pl.Series) -> pl.Series:
-    """Text as integers if nothing is lost by it: "7" may become 7, "007" may not."""
+    """Text as integers if nothing is lost by it: "7" becomes 7, "007" stays text."""
     whole = ids.cast(pl.Int64, strict=False)
     lost = whole.null_count() != ids.null_count() or not (whole.cast(pl.String) == ids).all()
     return ids if lost else whole
 
 
 def coded(ids: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """The sorted distinct ids, and the place of each id among them."""
+    """The sorted distinct ids, and the index of each id among them as int32."""
     if ids.dtype == pl.Int64:
         distinct, codes = np.unique(ids.to_numpy(), return_inverse=True)
         return pl.Series(distinct), pl.Series(codes.astype(np.int32))
@@ -136,7 +162,8 @@ def _values(
     if "value" not in raw.columns:
         return pl.repeat(1.0, len(raw), dtype=pl.Float32, eager=True)
     column = raw["value"]
-    advice = f"correct it, or name another column with --columns value=NAME (now {shorten(roles['value'])})"
+    now = shorten(roles["value"])
+    advice = f"correct it, or name another column with --columns value=NAME (now {now})"
     if not (column.dtype.is_numeric() or column.dtype in (pl.String, pl.Boolean, pl.Null)):
         raise DataError(f"{table.label}: the values are {column.dtype}, not numbers; {advice}")
     numbers = (column.str.strip_chars() if column.dtype == pl.String else column).cast(
@@ -151,12 +178,12 @@ def _values(
             if found in (None, "")
             else f'value "{shorten(found)}" is not a number'
         )
-        raise DataError(f"{table.place(_first(wrong))}: {what}; {advice}")
+        raise DataError(f"{table.location_of(_first(wrong))}: {what}; {advice}")
     return numbers
 
 
 def _times(column: pl.Series, filled: pl.Series, table: Table, name: str) -> pl.Series:
-    """Integers that grow with time; microseconds where the user has dates."""
+    """Integers that grow with time; microseconds since 1970 where the column holds dates."""
     times = _as_times(column.str.strip_chars() if column.dtype == pl.String else column)
     wrong = filled & times.is_null()
     if wrong.any():
@@ -167,7 +194,7 @@ def _times(column: pl.Series, filled: pl.Series, table: Table, name: str) -> pl.
             else f'time "{shorten(found)}" is neither a number nor an ISO date'
         )
         raise DataError(
-            f"{table.place(_first(wrong))}: {what}; "
+            f"{table.location_of(_first(wrong))}: {what}; "
             f"correct it, or name another column with --columns time=NAME (now {shorten(name)})"
         )
     return times
@@ -183,15 +210,16 @@ def _as_times(column: pl.Series) -> pl.Series:
         return column.cast(pl.Datetime("us")).cast(pl.Int64)
     if column.dtype != pl.String:
         return pl.repeat(None, len(column), dtype=pl.Int64, eager=True)
-    ways = (
+    readings = (
         column.cast(pl.Int64, strict=False),
         _as_times(column.cast(pl.Float64, strict=False)),
-        _moments(column),
+        _microseconds(column),
     )
-    return min(ways, key=pl.Series.null_count)
+    # whichever reading of the text leaves the fewest times unread
+    return min(readings, key=pl.Series.null_count)
 
 
-def _moments(texts: pl.Series) -> pl.Series:
+def _microseconds(texts: pl.Series) -> pl.Series:
     texts = texts.str.replace(r"^(\d{4}-\d\d-\d\d)T", "$1 ").str.replace(r"\s*(Z|UTC)$", "")
     text = pl.col(texts.name)
     parsed = (

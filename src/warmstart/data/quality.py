@@ -1,4 +1,4 @@
-"""Checks: what a log of events looks like before anybody trains on it, and what to mend first."""
+"""Data quality: a report on a log of events before training, with what to mend first."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -21,10 +21,8 @@ from warmstart.data.reading import inspect
 PerCode = Int64[np.ndarray, "_"]
 Averages = Float[np.ndarray, "_"]
 
-LEAK = 0.98
-"""A table's column this correlated with an aggregate of the events was very likely computed from
-them.
-"""
+LEAK_CORRELATION = 0.98
+"""From this correlation with an aggregate of the events on, a column counts as a leak."""
 EPOCHS = ((1e8, 4e9, 1), (1e11, 4e12, 1e3), (1e14, 4e15, 1e6))
 """Integers in these ranges are taken for seconds, milliseconds and microseconds since 1970."""
 
@@ -51,7 +49,7 @@ class DataReport:
     findings: tuple[Finding, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The report, fit for JSON."""
+        """The report in types that JSON has."""
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in asdict(self).items()
@@ -78,13 +76,13 @@ def check(
     columns: Mapping[str, str] | None = None,
     name: str | None = None,
 ) -> DataReport:
-    """A report on the data that `read` would give with the same arguments."""
-    seen = inspect(source, items=items, users=users, columns=columns, name=name)
-    log = seen.log
+    """Report on the data that `read` would give with the same arguments."""
+    inspection = inspect(source, items=items, users=users, columns=columns, name=name)
+    log = inspection.log
     counts = np.bincount(log.user, minlength=len(log.users))
     return DataReport(
         name=log.name,
-        rows=seen.rows,
+        rows=inspection.rows,
         events=len(log),
         users=len(log.users),
         items=len(log.items),
@@ -92,20 +90,21 @@ def check(
         events_per_user=(int(counts.min()), float(np.median(counts)), int(counts.max())),
         values=(float(log.value.min()), float(log.value.max())),
         distinct_values=len(np.unique(log.value)),
-        times=None if log.time is None else (_moment(int(log.time[0])), _moment(int(log.time[-1]))),
-        columns=seen.columns,
+        times=None
+        if log.time is None
+        else (_time_text(int(log.time[0])), _time_text(int(log.time[-1]))),
+        columns=inspection.columns,
         item_columns={} if log.item_table is None else Features.fit(log.item_table).described,
         user_columns={} if log.user_table is None else Features.fit(log.user_table).described,
-        findings=(*seen.findings, *_findings(log, seen.columns)),
+        findings=(*inspection.findings, *_findings(log, inspection.columns)),
     )
 
 
-def _moment(time: int) -> str:
+def _time_text(time: int) -> str:
     for least, most, unit in EPOCHS:
         if least <= time <= most:
-            return datetime.fromtimestamp(time / unit, UTC).isoformat(sep=" ", timespec="seconds")[
-                :19
-            ]
+            moment = datetime.fromtimestamp(time / unit, UTC)
+            return moment.isoformat(sep=" ", timespec="seconds")[:19]
     return str(time)
 
 
@@ -113,31 +112,33 @@ def _findings(log: Interactions, columns: Mapping[str, str]) -> list[Finding]:
     of_users = np.bincount(log.user, minlength=len(log.users))
     of_items = np.bincount(log.item, minlength=len(log.items))
     return [
-        *_single_events(of_users, of_items, told=log.item_table is not None),
+        *_single_events(of_users, of_items, has_content=log.item_table is not None),
         *_values(log, columns),
-        *_crowding(log, of_users),
+        *_outlier_users(log, of_users),
         *_leaks(log, log.item_table, log.item, of_items, "item"),
         *_leaks(log, log.user_table, log.user, of_users, "user"),
     ]
 
 
-def _single_events(of_users: PerCode, of_items: PerCode, *, told: bool) -> Iterable[Finding]:
+def _single_events(of_users: PerCode, of_items: PerCode, *, has_content: bool) -> Iterable[Finding]:
     users, items = int((of_users == 1).sum()), int((of_items == 1).sum())
     if users:
         yield Finding(
             "warning" if 2 * users > len(of_users) else "note",
-            f"{users} of {len(of_users)} users have a single event, after which nothing can be predicted; "
+            f"{users} of {len(of_users)} users have a single event, "
+            "after which nothing can be predicted; "
             "they teach little, so bring a longer period if you can",
         )
     if items:
         advice = (
             "the table of items helps there"
-            if told
+            if has_content
             else "bring a table of items, which tells what they are"
         )
         yield Finding(
-            "warning" if 2 * items > len(of_items) and not told else "note",
-            f"{items} of {len(of_items)} items have a single event, too few to learn whom they suit; {advice}",
+            "warning" if 2 * items > len(of_items) and not has_content else "note",
+            f"{items} of {len(of_items)} items have a single event, "
+            f"too few to learn whom they suit; {advice}",
         )
 
 
@@ -148,19 +149,20 @@ def _values(log: Interactions, columns: Mapping[str, str]) -> Iterable[Finding]:
     if distinct == 1:
         yield Finding(
             "note",
-            f"all values in {column} are {log.value[0]:g}; the events are taken as signs of liking alone",
+            f"all values in {column} are {log.value[0]:g}; "
+            "the events are taken as signs of liking alone",
         )
     whole = bool((log.value % 1 == 0).all())
     if whole and len(log) >= 100 and 2 * distinct > len(log):
         yield Finding(
             "warning",
-            f"{column} holds {distinct} distinct whole numbers in {len(log)} events and looks like ids or times; "
-            "name the column of values with --columns value=NAME",
+            f"{column} holds {distinct} distinct whole numbers in {len(log)} events "
+            "and looks like ids or times; name the column of values with --columns value=NAME",
         )
 
 
-def _crowding(log: Interactions, of_users: PerCode) -> Iterable[Finding]:
-    """Robots and test accounts: one user with a share of the events that no person has."""
+def _outlier_users(log: Interactions, of_users: PerCode) -> Iterable[Finding]:
+    """A warning of a robot or a test account: one user with far more events than the others."""
     busiest = int(of_users.argmax())
     share = of_users[busiest] / len(log)
     if len(of_users) >= 20 and share > 0.05 and of_users[busiest] > 20 * np.median(of_users):
@@ -174,8 +176,9 @@ def _crowding(log: Interactions, of_users: PerCode) -> Iterable[Finding]:
 def _leaks(
     log: Interactions, table: pl.DataFrame | None, codes: PerCode, counts: PerCode, what: str
 ) -> Iterable[Finding]:
-    """Columns that say what the events say: judged with them, a model knows the answers
-    beforehand.
+    """Warn of columns that were likely computed from the events (target leakage).
+
+    A model that reads them knows part of the held-out events, so its metrics are too good.
     """
     if table is None:
         return
@@ -183,21 +186,23 @@ def _leaks(
     aggregates = {"number of events": counts.astype(np.float64), "mean value": means}
     for column in table.select(pl.selectors.numeric()):
         for name, aggregate in aggregates.items():
-            if _alike(column.cast(pl.Float64).to_numpy(), aggregate):
+            if _correlates(column.cast(pl.Float64).to_numpy(), aggregate):
                 yield Finding(
                     "warning",
-                    f"the {what} column {column.name} agrees with the {name} of each {what}, as if computed from the "
-                    "events; leave it out, or the figures will be better than what you get in use",
+                    f"the {what} column {column.name} agrees with the {name} of each {what}, "
+                    "as if computed from the events; "
+                    "leave it out, or the figures will be better than what you get in use",
                 )
 
 
-def _alike(column: Averages, aggregate: Averages) -> bool:
+def _correlates(column: Averages, aggregate: Averages) -> bool:
+    """Whether the correlation of Pearson or of Spearman is near 1 or -1."""
     known = np.isfinite(column)
     column, aggregate = column[known], aggregate[known]
     if len(column) < 10 or np.ptp(column) == 0 or np.ptp(aggregate) == 0:
         return False
     return any(
-        abs(np.corrcoef(first, second)[0, 1]) > LEAK
+        abs(np.corrcoef(first, second)[0, 1]) > LEAK_CORRELATION
         for first, second in ((column, aggregate), (_ranks(column), _ranks(aggregate)))
     )
 
@@ -208,6 +213,7 @@ def _ranks(numbers: Averages) -> Averages:
 
 def _figures(report: DataReport) -> Table:
     least, median, most = report.events_per_user
+    smallest, largest = report.values
     table = Table(title=report.name, show_header=False, title_justify="left")
     rows = {
         "rows read": f"{report.rows:,}",
@@ -216,11 +222,9 @@ def _figures(report: DataReport) -> Table:
         "items": f"{report.items:,}",
         "density": f"{report.density:.3%}",
         "events per user": f"{least:,} to {most:,}, median {median:g}",
-        "values": f"{report.values[0]:g} to {report.values[1]:g}, {report.distinct_values:,} distinct",
+        "values": f"{smallest:g} to {largest:g}, {report.distinct_values:,} distinct",
         "times": "none" if report.times is None else " to ".join(report.times),
-        "columns": ", ".join(
-            f"{'user' if role == 'user' else role}={name}" for role, name in report.columns.items()
-        ),
+        "columns": ", ".join(f"{role}={name}" for role, name in report.columns.items()),
     }
     for label, figure in rows.items():
         table.add_row(label, Text(figure))

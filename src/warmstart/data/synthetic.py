@@ -1,5 +1,6 @@
-"""A made-up shop: purchases by people whose tastes follow from who they are, for demonstrations and
-tests.
+"""Synthetic data of a shop, for demonstrations and tests.
+
+Preferences of users depend on their profiles, and popularity follows Zipf's law.
 """
 
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from jaxtyping import Float, Int64
 from warmstart.data.interactions import Interactions, Vocabulary
 
 Codes = Int64[np.ndarray, "_"]
-Tastes = Float[np.ndarray, "U C"]
+Utilities = Float[np.ndarray, "U I"]
 
 NOUNS: dict[str, tuple[str, ...]] = {
     "Lighting": ("desk lamp", "floor lamp", "lantern", "night light", "chandelier"),
@@ -59,24 +60,25 @@ class _Items(NamedTuple):
     style: Codes
     mood: Codes
     brand: Codes
-    pull: Float[np.ndarray, "_"]
-    """How much more or less an item sells than another of equal fit, as a logarithm."""
+    log_popularity: Float[np.ndarray, "_"]
+    """Log-odds of an item against another of equal fit."""
 
 
 def synthetic_shop(*, users: int = 1500, items: int = 400, seed: int = 0) -> Interactions:
-    """Half a year of purchases: 8 to 80 a user, popularity after Zipf, tastes that lean on country
-    and age.
+    """Half a year of purchases: 8 to 80 a user, popularity after Zipf.
+
+    Preferences for categories depend on country and age; those for styles are the user's alone.
     """
     rng = np.random.default_rng(seed)
     goods = _items(rng, items)
     country, age = rng.integers(len(COUNTRIES), size=users), rng.integers(len(AGES), size=users)
     counts = _counts(rng, users, items)
     bought = [
-        _basket(chances, count, rng)
-        for chances, count in zip(_chances(rng, goods, country, age), counts, strict=True)
+        _basket(utilities, count, rng)
+        for utilities, count in zip(_utilities(rng, goods, country, age), counts, strict=True)
     ]
     user, item = np.repeat(np.arange(users), counts), np.concatenate(bought)
-    time = FIRST_SECOND + _moments(rng, counts)
+    time = FIRST_SECOND + _times(rng, counts)
     order = np.argsort(time, kind="stable")
     return Interactions(
         user=user[order],
@@ -100,44 +102,45 @@ def _items(rng: np.random.Generator, items: int) -> _Items:
         style=rng.integers(len(STYLES), size=items),
         mood=rng.integers(len(MOODS), size=items),
         brand=rng.integers(len(MAKERS), size=items),
-        pull=-0.8 * np.log(1.0 + rng.permutation(items)),
+        log_popularity=-0.8 * np.log(1.0 + rng.permutation(items)),
     )
 
 
 def _counts(rng: np.random.Generator, users: int, items: int) -> Codes:
-    """Many buy a little, few buy a lot."""
+    """Purchases of each user: 8 and an exponential number, at most 80 and at most all items."""
     return np.minimum(np.clip(8 + rng.exponential(18.0, users), 8, 80).astype(np.int64), items)
 
 
-def _chances(rng: np.random.Generator, goods: _Items, country: Codes, age: Codes) -> Tastes:
-    """The logarithm of how likely each user is to buy each item."""
+def _utilities(rng: np.random.Generator, goods: _Items, country: Codes, age: Codes) -> Utilities:
+    """Utilities of the I items for the U users: log-odds of a purchase, (U, I)."""
     by_country, by_age = (
         rng.normal(size=(len(COUNTRIES), len(NOUNS))),
         rng.normal(size=(len(AGES), len(NOUNS))),
     )
-    own = rng.normal(size=(len(country), len(NOUNS)))
-    taste = 1.0 * by_country[country] + 1.0 * by_age[age] + 1.2 * own
+    by_user = rng.normal(size=(len(country), len(NOUNS)))
+    for_category = 1.0 * by_country[country] + 1.0 * by_age[age] + 1.2 * by_user
     for_style = rng.normal(size=(len(country), len(STYLES)))
     for_mood = 0.7 * rng.normal(size=(len(AGES), len(MOODS)))[age] + 0.7 * rng.normal(
         size=(len(country), len(MOODS))
     )
     return (
-        taste[:, goods.category] + for_style[:, goods.style] + for_mood[:, goods.mood] + goods.pull
+        for_category[:, goods.category]
+        + for_style[:, goods.style]
+        + for_mood[:, goods.mood]
+        + goods.log_popularity
     )
 
 
-def _basket(chances: Float[np.ndarray, "_"], count: np.int64, rng: np.random.Generator) -> Codes:
-    """Distinct items in the order of purchase; Gumbel noise makes the largest a draw without
-    replacement.
-    """
-    return np.argsort(-(chances + rng.gumbel(size=len(chances))))[:count]
+def _basket(utilities: Float[np.ndarray, "_"], count: np.int64, rng: np.random.Generator) -> Codes:
+    """Distinct items in the order of purchase: draws without replacement by the Gumbel trick."""
+    return np.argsort(-(utilities + rng.gumbel(size=len(utilities))))[:count]
 
 
-def _moments(rng: np.random.Generator, counts: Codes) -> Codes:
-    """Seconds since the shop opened, ascending within each user."""
+def _times(rng: np.random.Generator, counts: Codes) -> Codes:
+    """Seconds since the first day, ascending within each user."""
     user = np.repeat(np.arange(len(counts)), counts)
-    moments = rng.integers(HALF_A_YEAR, size=len(user))
-    return moments[np.lexsort((moments, user))]
+    times = rng.integers(HALF_A_YEAR, size=len(user))
+    return times[np.lexsort((times, user))]
 
 
 def _item_table(rng: np.random.Generator, goods: _Items) -> pl.DataFrame:

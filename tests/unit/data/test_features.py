@@ -1,4 +1,4 @@
-"""Features: what each kind of column becomes, and that it comes back from JSON unchanged."""
+"""Features: what each type of column becomes, and that it comes back from JSON unchanged."""
 
 import json
 import os
@@ -114,7 +114,7 @@ def test_values_as_text_give_the_same_as_typed_ones():
 
 
 def test_missing_columns_count_as_missing_values():
-    lacking = FEATURES.transform(pl.DataFrame({"colour": ["red"], "unheard": [3]})).toarray()[0]
+    lacking = FEATURES.transform(pl.DataFrame({"colour": ["red"], "unknown": [3]})).toarray()[0]
     assert np.flatnonzero(lacking).tolist() == [FEATURES.names.index("colour=red")]
 
 
@@ -196,19 +196,19 @@ def test_dates_are_a_year_and_a_decade(form):
 
 def test_titles_have_unit_length_and_those_of_no_known_word_none():
     fitted = Features.fit(TABLE.select("title"))
-    found = fitted.transform(pl.DataFrame({"title": ["oak desk", "unheard", None]})).toarray()
+    found = fitted.transform(pl.DataFrame({"title": ["oak desk", "unknown", None]})).toarray()
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), [1, 0, 0], atol=1e-6)
 
 
-def test_nearness_of_titles_is_that_of_their_weighted_words():
+def test_similarity_of_titles_is_that_of_their_weighted_words():
     """Ten words span ten dimensions at most, so the projection loses nothing."""
     titles = [" ".join(RNG.choice(WORDS, 4)) for _ in range(ROWS)]
     words = TfidfVectorizer(min_df=2, sublinear_tf=True).fit_transform(titles).toarray()
     fitted = Features.fit(pl.DataFrame({"title": titles}))
     assert fitted.described["title"] == "text"
     found = fitted.transform(pl.DataFrame({"title": titles})).toarray()
-    near, far = words @ words.T, found @ found.T
-    assert np.corrcoef(near.ravel(), far.ravel())[0, 1] > 0.97
+    of_words, of_features = words @ words.T, found @ found.T
+    assert np.corrcoef(of_words.ravel(), of_features.ravel())[0, 1] > 0.97
 
 
 @pytest.mark.parametrize("rows", [20, 60])

@@ -1,6 +1,4 @@
-"""Checks: each trap that is put into good data is found and named, and good data is left in
-peace.
-"""
+"""Data quality: each flaw that is put into good data is reported, and good data has no findings."""
 
 import json
 import os
@@ -85,7 +83,8 @@ def test_the_report_is_json_and_a_table():
     described = json.loads(json.dumps(report.to_dict()))
     assert described["item_columns"] == {"colour": "categorical"}
     assert described["findings"][0]["level"] == "warning"
-    console = Console(width=120, record=True, file=open(os.devnull, "w"))  # noqa: SIM115  # rich writes until the end
+    # rich writes until the end
+    console = Console(width=120, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
     console.print(report)
     console.file.close()
     shown = console.export_text()
@@ -101,8 +100,8 @@ def test_users_and_items_with_a_single_event_are_counted():
         in notes(report)
     )
     assert (
-        f"1 of {ITEMS + 1} items have a single event, too few to learn whom they suit; bring a table"
-        in notes(report)
+        f"1 of {ITEMS + 1} items have a single event, too few to learn whom they suit; "
+        "bring a table" in notes(report)
     )
 
 
@@ -116,8 +115,8 @@ def test_a_table_of_items_quiets_the_warning_of_single_events():
     items = pl.DataFrame({"item": range(50), "colour": ["red", "blue"] * 25})
     report = check(pl.DataFrame({"user": range(50), "item": range(50)}), items=items)
     assert (
-        "50 of 50 items have a single event, too few to learn whom they suit; the table of items helps"
-        in notes(report)
+        "50 of 50 items have a single event, too few to learn whom they suit; "
+        "the table of items helps" in notes(report)
     )
 
 

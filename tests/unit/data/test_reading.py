@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from warmstart.data import parsing as events
+from warmstart.data import parsing
 from warmstart.data.files import SUFFIXES
 from warmstart.data.reading import Inspection, inspect, read
 from warmstart.errors import DataError
@@ -131,14 +131,11 @@ def test_given_columns_win_over_guesses(write):
     assert seen.log.value.tolist() == [3.0]
 
 
-def test_user_is_another_word_for_user(write):
-    assert inspect(write("who,item\na,b\n"), columns={"user": "who"}).columns["user"] == "who"
-
-
 def test_columns_without_a_known_name_are_an_error_that_shows_the_way(write):
     with pytest.raises(
         DataError,
-        match=r"looks like users nor items; it has a, b; say which is which with --columns user=...,item=...",
+        match=r"looks like users nor items; it has a, b; "
+        r"say which is which with --columns user=...,item=...",
     ):
         read(write("a,b\n1,2\n"))
 
@@ -506,7 +503,7 @@ def test_a_file_without_permission_is_an_error(write):
 
 
 def test_more_rows_than_codes_can_count_are_an_error(monkeypatch):
-    monkeypatch.setattr(events, "MOST_ROWS", 1)
+    monkeypatch.setattr(parsing, "MAX_ROWS", 1)
     with pytest.raises(
         DataError, match="the data frame has 2 rows; the most is 1, so leave old events out"
     ):

@@ -1,6 +1,4 @@
-"""The made-up shop: it looks like a shop, it is the same for the same seed, and there is something
-to learn.
-"""
+"""Synthetic data: shaped like a shop's, equal for equal seeds, and with something to learn."""
 
 import numpy as np
 import polars as pl
@@ -9,19 +7,19 @@ import pytest
 from warmstart.data.features.table import Features
 from warmstart.data.interactions import Interactions
 from warmstart.data.reading import read
-from warmstart.data.synthetic import synthetic_shop as shop
+from warmstart.data.synthetic import synthetic_shop
 
 
 @pytest.fixture(scope="module")
 def log() -> Interactions:
-    return shop(users=600)
+    return synthetic_shop(users=600)
 
 
 def test_the_same_seed_gives_the_same_shop():
     first, again, other = (
-        shop(users=40, items=60, seed=3),
-        shop(users=40, items=60, seed=3),
-        shop(users=40, items=60),
+        synthetic_shop(users=40, items=60, seed=3),
+        synthetic_shop(users=40, items=60, seed=3),
+        synthetic_shop(users=40, items=60),
     )
     np.testing.assert_array_equal(first.item, again.item)
     np.testing.assert_array_equal(first.time, again.time)
@@ -42,7 +40,7 @@ def test_users_buy_8_to_80_items(log):
 
 
 def test_a_small_catalogue_is_bought_at_most_once():
-    log = shop(users=12, items=10)
+    log = synthetic_shop(users=12, items=10)
     assert np.bincount(log.user).max() <= 10
 
 
@@ -82,18 +80,18 @@ def test_the_shop_survives_being_written_and_read(log, tmp_path):
     np.testing.assert_array_equal(back.time, log.time)
 
 
-def test_tastes_and_profiles_tell_more_than_popularity(log):
+def test_events_and_profiles_predict_more_than_popularity(log):
     """Closed-form item-to-item weights (EASE) and a regression on the profile, both against
     counts.
     """
     bought = np.zeros((600, 400))
     bought[log.user, log.item] = 1
-    place = np.zeros(len(log), dtype=int)
+    position = np.zeros(len(log), dtype=int)
     for user in range(600):
-        place[log.user == user] = np.arange((log.user == user).sum())
+        position[log.user == user] = np.arange((log.user == user).sum())
     seen = np.zeros_like(bought)
-    seen[log.user[place < 5], log.item[place < 5]] = 1
-    train, seen, asked = bought[:450], seen[450:], (bought - seen)[450:]
+    seen[log.user[position < 5], log.item[position < 5]] = 1
+    train, seen, query = bought[:450], seen[450:], (bought - seen)[450:]
     inverse = np.linalg.inv(train.T @ train + 100 * np.eye(400))
     weights = -inverse / np.diag(inverse)
     np.fill_diagonal(weights, 0)
@@ -103,7 +101,7 @@ def test_tastes_and_profiles_tell_more_than_popularity(log):
 
     def precision(scores: np.ndarray) -> float:
         top = np.argsort(-np.where(seen > 0, -np.inf, scores), axis=1)[:, :10]
-        return float(np.take_along_axis(asked, top, axis=1).mean())
+        return float(np.take_along_axis(query, top, axis=1).mean())
 
     popular = precision(np.broadcast_to(train.sum(axis=0), seen.shape))
     assert precision(seen @ weights) > 1.1 * popular

@@ -98,7 +98,7 @@ class Date:
 
 @dataclass(frozen=True)
 class Categorical:
-    """A column of few distinct values, one-hot; a value that `fit` has not seen is a row of zeros."""
+    """A column of few distinct values, one-hot; a value not seen in `fit` is a row of zeros."""
 
     values: tuple[str, ...]
     kind: ClassVar[str] = "categorical"
