@@ -19,7 +19,7 @@ from warmstart.ensemble.switching import ShotSwitch
 from warmstart.recommend.exploration import Policy
 from warmstart.recommend.extended_scorer import ExtendedScorer
 from warmstart.scorer import Capabilities, Scorer, delegate
-from warmstart.service.models.refit import Recoded
+from warmstart.service.models.refit import RecodedScorer
 from warmstart.tasks.examples import Examples, Profile
 from warmstart.tasks.split import Split
 from warmstart.tasks.tasks import Objective
@@ -168,7 +168,7 @@ def test_a_switch_knows_the_deviation_of_ratings_if_all_its_scorers_do(fitted, s
 
 def test_a_scorer_in_another_catalogue_keeps_its_posterior(fitted, split):
     scorer = fitted("ridge", "ranking").scorer
-    recoded = Recoded(behind_a_switch(scorer, split), np.r_[-1, np.arange(ITEMS)])
+    recoded = RecodedScorer(behind_a_switch(scorer, split), np.r_[-1, np.arange(ITEMS)])
     assert delegate(recoded, 1).capabilities.posterior is None
     assert delegate(recoded, 3).capabilities.posterior is not None
 

@@ -98,16 +98,18 @@ def test_the_scorer_that_serves_a_history_answers_for_its_copies(split, examples
 
 
 def test_rivals_are_the_ten_best_others_that_may_be_recommended():
-    scores, barred = np.arange(30, dtype=np.float32), np.zeros(30, dtype=bool)
-    barred[[29, 27]] = True
-    found = top_competitors(scores, barred, np.array([28, 3]))
+    scores, excluded = np.arange(30, dtype=np.float32), np.zeros(30, dtype=bool)
+    excluded[[29, 27]] = True
+    found = top_competitors(scores, excluded, np.array([28, 3]))
     assert found[0].tolist() == [26, 25, 24, 23, 22, 21, 20, 19, 18, 17]
     assert found[1].tolist() == [28, 26, 25, 24, 23, 22, 21, 20, 19, 18]
 
 
 def test_few_items_have_few_rivals():
-    barred = np.array([False, True, False, False])
-    found = top_competitors(np.array([1.0, 9.0, 3.0, 2.0], dtype=np.float32), barred, np.array([2]))
+    excluded = np.array([False, True, False, False])
+    found = top_competitors(
+        np.array([1.0, 9.0, 3.0, 2.0], dtype=np.float32), excluded, np.array([2])
+    )
     assert found.tolist() == [[3, 0]]
 
 

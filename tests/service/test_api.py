@@ -281,6 +281,7 @@ def test_metrics_count_requests_events_and_stages(start):
     assert 'warmstart_events_total{outcome="rejected"} 1.0' in text
     assert 'warmstart_recommendations_total{stage="few-shot"} 1.0' in text
     assert (
+        ""
         'warmstart_requests_total{method="GET",route="/v1/recommend/{user_id:path}",status="200"} 1.0'
         in text
     )

@@ -2,8 +2,8 @@
 
 import pytest
 
-from warmstart.service.answering.catalogue import Catalogue, Keeper, grown
-from warmstart.service.models.active import Models
+from warmstart.service.answering.catalogue import Catalogue, CatalogueRefresher, build_catalogue
+from warmstart.service.models.active import ActiveModel
 from warmstart.service.store.records import Event
 from warmstart.service.store.schema import ITEMS
 from warmstart.service.store.store import Store
@@ -17,8 +17,8 @@ def store(tmp_path):
 
 
 @pytest.fixture
-def versions(models) -> Models:
-    return Models(models)
+def versions(models) -> ActiveModel:
+    return ActiveModel(models)
 
 
 def answers(catalogue: Catalogue) -> dict[str, float]:
@@ -27,7 +27,7 @@ def answers(catalogue: Catalogue) -> dict[str, float]:
 
 
 def test_step_by_step_it_is_what_it_would_be_at_once(store, versions):
-    found = grown(versions.serving, store)
+    found = build_catalogue(versions.serving, store)
     changes = [
         lambda: store.put(ITEMS, "n1", {"title": "Oak hammock", "category": "Garden"}),
         lambda: store.put(ITEMS, "n2", {"title": "Felt kite", "category": "Toys"}),
@@ -45,8 +45,8 @@ def test_step_by_step_it_is_what_it_would_be_at_once(store, versions):
     ]
     for change in changes:
         change()
-        found = grown(versions.serving, store, found)
-        at_once = grown(versions.serving, store)
+        found = build_catalogue(versions.serving, store, found)
+        at_once = build_catalogue(versions.serving, store)
         assert answers(found) == pytest.approx(answers(at_once), abs=1e-4)
         assert found.properties == at_once.properties and found.new == at_once.new
     assert "i9" not in answers(found) and {"n2", "n3"} <= set(answers(found))
@@ -54,7 +54,7 @@ def test_step_by_step_it_is_what_it_would_be_at_once(store, versions):
 
 def test_what_did_not_change_is_not_made_anew(store, versions):
     store.put(ITEMS, "n1", {"title": "Oak hammock", "category": "Garden"})
-    keeper = Keeper(versions, store)
+    keeper = CatalogueRefresher(versions, store)
     before = keeper.current
     keeper.refresh()
     assert keeper.current is before

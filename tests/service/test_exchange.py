@@ -5,10 +5,10 @@ import pytest
 
 import warmstart as ws
 from warmstart.errors import DataError, UsageError
-from warmstart.service.store.exchange import exported, imported, stored
+from warmstart.service.store.exchange import export_store, import_log, stored_log
 from warmstart.service.store.records import Event
 from warmstart.service.store.schema import ITEMS
-from warmstart.service.store.store import opened
+from warmstart.service.store.store import opened_store
 
 
 @pytest.fixture(scope="module")
@@ -17,9 +17,9 @@ def shop() -> ws.Interactions:
 
 
 def test_what_was_imported_is_exported(shop, address, tmp_path):
-    with opened(address) as store:
-        assert imported(store, shop)["interactions"] == len(shop)
-        assert exported(store, tmp_path / "out") == {
+    with opened_store(address) as store:
+        assert import_log(store, shop)["interactions"] == len(shop)
+        assert export_store(store, tmp_path / "out") == {
             "interactions": len(shop),
             "items": 60,
             "users": 120,
@@ -43,38 +43,38 @@ def test_what_was_imported_is_exported(shop, address, tmp_path):
 
 
 def test_a_model_is_fitted_from_a_store(shop, tmp_path):
-    with opened(f"sqlite:///{tmp_path}/events.db") as store:
-        imported(store, shop)
+    with opened_store(f"sqlite:///{tmp_path}/events.db") as store:
+        import_log(store, shop)
         store.add([Event("u1", "i1", "dislike", None, 1e9)])
-        log = stored(store)
+        log = stored_log(store)
     assert len(log) == len(shop) and log.item_table is not None and log.user_table is not None
     model = ws.fit(log, learner="ease")
     assert model.recommend(["i1"], 3).used == 1
 
 
 def test_values_of_several_kinds_become_text(tmp_path):
-    with opened(f"sqlite:///{tmp_path}/events.db") as store:
+    with opened_store(f"sqlite:///{tmp_path}/events.db") as store:
         store.add([Event("a", "x", "click", None, 1.0)])
         store.put_many(
             ITEMS, {"x": {"size": 3, "tags": ["a", "b"]}, "y": {"size": "large", "new": True}}
         )
-        exported(store, tmp_path / "out")
+        export_store(store, tmp_path / "out")
     found = pl.read_parquet(tmp_path / "out" / "items.parquet")
     assert found["size"].to_list() == ["3", "large"] and found["tags"].to_list() == ["a|b", None]
 
 
 def test_an_empty_store_is_nothing_to_learn_from(tmp_path):
     with (
-        opened(f"sqlite:///{tmp_path}/events.db") as store,
+        opened_store(f"sqlite:///{tmp_path}/events.db") as store,
         pytest.raises(DataError, match="holds no events yet"),
     ):
-        stored(store)
+        stored_log(store)
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
     (tmp_path / "file").write_text("mine")
     with (
-        opened(f"sqlite:///{tmp_path}/events.db") as store,
+        opened_store(f"sqlite:///{tmp_path}/events.db") as store,
         pytest.raises(UsageError, match="is not empty"),
     ):
-        exported(store, tmp_path)
+        export_store(store, tmp_path)

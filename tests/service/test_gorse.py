@@ -61,7 +61,8 @@ def test_feedback_is_listed_and_deleted(gorse):
 
 def test_items_come_back_as_they_went_in(gorse):
     item = {
-        "ItemId": "gi1", "IsHidden": False, "Categories": ["Garden", "Sale"], "Labels": ["oak", "eco"],
+        "ItemId": "gi1", "IsHidden": False, "Categories": ["Garden", "Sale"],
+        "Labels": ["oak", "eco"],
         "Comment": "Oak hammock", "Timestamp": "2026-11-27T12:00:00Z",
     }  # fmt: skip
     assert gorse.insert_item(item) == {"RowAffected": 1}

@@ -3,7 +3,7 @@
 import json
 import logging
 
-from warmstart.service.ops.logging import REQUEST, AsJson
+from warmstart.service.ops.logging import REQUEST, JsonFormatter
 
 
 def record(**more: object) -> logging.LogRecord:
@@ -16,7 +16,7 @@ def record(**more: object) -> logging.LogRecord:
 
 def test_a_line_is_an_object_with_what_was_said_and_the_request():
     token = REQUEST.set("r1")
-    line = json.loads(AsJson().format(record(facts={"status": 200})))
+    line = json.loads(JsonFormatter().format(record(facts={"status": 200})))
     REQUEST.reset(token)
     assert (
         line["message"] == "it is 7"
@@ -30,6 +30,6 @@ def test_an_error_comes_with_where_it_happened_on_the_same_line():
     try:
         raise ValueError("broken")
     except ValueError as error:
-        text = AsJson().format(record(exc_info=(ValueError, error, error.__traceback__)))
+        text = JsonFormatter().format(record(exc_info=(ValueError, error, error.__traceback__)))
     assert "\n" not in text and "ValueError: broken" in json.loads(text)["error"]
     assert "request_id" not in json.loads(text)

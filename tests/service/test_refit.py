@@ -13,11 +13,11 @@ import pytest
 
 import warmstart as ws
 from warmstart.errors import UsageError
-from warmstart.service.models.refit import KEPT, Recoded, refit
+from warmstart.service.models.refit import KEPT, RecodedScorer, refit
 from warmstart.service.models.refit_log import reports
 from warmstart.service.models.versions import Versions
-from warmstart.service.store.exchange import imported
-from warmstart.service.store.store import opened
+from warmstart.service.store.exchange import import_log
+from warmstart.service.store.store import opened_store
 from warmstart.tasks.examples import Examples
 
 
@@ -29,8 +29,8 @@ def shop() -> ws.Interactions:
 @pytest.fixture
 def store(shop, tmp_path) -> str:
     url = f"sqlite:///{tmp_path}/events.db"
-    with opened(url) as found:
-        imported(found, shop)
+    with opened_store(url) as found:
+        import_log(found, shop)
     return url
 
 
@@ -43,7 +43,7 @@ def models(shop, tmp_path) -> Path:
 def test_a_better_version_is_promoted_and_reported(models, store):
     found = refit(models, store, learner="ease")
     assert found.promoted and found.new > found.current and found.events > 1000
-    assert Versions(models).current == found.version and Versions(models).before == "1"
+    assert Versions(models).current == found.version and Versions(models).previous == "1"
     assert ws.load(models / found.version).learner == "ease"
     assert [one["version"] for one in reports(models)] == [found.version]
 
@@ -80,7 +80,7 @@ def test_a_folder_that_is_a_model_is_refused(models, store):
 
 def test_what_a_model_does_not_know_it_ranks_last(shop):
     scorer = ws.fit(shop, learner="popularity").scorer
-    recoded = Recoded(scorer, np.array([3, -1, 0]))
+    recoded = RecodedScorer(scorer, np.array([3, -1, 0]))
     support = Examples.unweighted(np.array([1, 2]), np.array([0, 2]))
     scores = recoded.score(recoded.adapt(support), np.arange(3))
     known = scorer.score(

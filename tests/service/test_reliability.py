@@ -24,7 +24,7 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis.checks import not_a_server_error
 from schemathesis.generation import GenerationMode
 
-from warmstart.service.store.store import opened
+from warmstart.service.store.store import opened_store
 
 
 @contextmanager
@@ -112,7 +112,7 @@ def test_what_was_acknowledged_survives_a_kill_during_writes(models, address, fr
         time.sleep(2.0)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    with opened(address) as store:
+    with opened_store(address) as store:
         kept = {event.item_id for part in store.events() for event in part}
     assert len(acknowledged) > 50
     assert set(acknowledged) <= kept
@@ -208,7 +208,7 @@ def test_a_stop_waits_for_what_is_under_way_and_loses_nothing(models, tmp_path, 
         client.join(20)
         assert process.wait(20) in (0, -signal.SIGTERM)
     assert found[0].json()["accepted"] == 1
-    with opened(store) as kept:
+    with opened_store(store) as kept:
         assert len(kept.history("slow", 5)) == 1
         assert kept.counts()["recommendations"] == 1  # written down at the latest when it stops
 

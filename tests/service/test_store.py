@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import inspect, select, update
 
 from warmstart.errors import NotFitted, UsageError
-from warmstart.service.store.records import Event, Logged
+from warmstart.service.store.records import Event, LoggedRecommendation
 from warmstart.service.store.schema import ITEMS, RECEIVED, USERS, VERSION
-from warmstart.service.store.store import Store, opened
+from warmstart.service.store.store import Store, opened_store
 
 
 @pytest.fixture
@@ -134,7 +134,13 @@ def test_forgetting_and_merging(store):
     store.add([event("guest", "i"), event("user", "j")])
     store.put(USERS, "guest", {"a": 1, "b": 1})
     store.put(USERS, "user", {"b": 2})
-    store.log([Logged("r", "guest", 1.0, "m", "prior", 1.0, [{"item_id": "i", "propensity": 0.5}])])
+    store.log(
+        [
+            LoggedRecommendation(
+                "r", "guest", 1.0, "m", "prior", 1.0, [{"item_id": "i", "propensity": 0.5}]
+            )
+        ]
+    )
     assert store.merge("guest", "user") == 1
     assert store.get(USERS, "user") == {"a": 1, "b": 2} and store.get(USERS, "guest") is None
     assert store.forget("user")["forgotten"] == {
@@ -150,7 +156,7 @@ def test_an_older_store_is_brought_up_to_date(store, address):
     with store.engine.begin() as connection:
         RECEIVED.drop(connection)
         connection.execute(update(VERSION).values(version=1))
-    with opened(address) as again, again.engine.connect() as connection:
+    with opened_store(address) as again, again.engine.connect() as connection:
         assert RECEIVED.name in {
             index["name"] for index in inspect(connection).get_indexes("interactions")
         }
@@ -197,7 +203,7 @@ def test_what_was_kept_survives_a_kill(address):
     process.kill()
     told += process.communicate()[0].splitlines()
     last = max(int(line) for line in told if line.strip().isdigit())
-    with opened(address) as after:
+    with opened_store(address) as after:
         kept = {one.item_id for one in after.history("u", 200_000)}
     assert last >= 24 and kept >= {str(number) for number in range(last + 1)}
 

@@ -185,11 +185,11 @@ def _data_or_store(data: Path | None, store: str | None, tables: DataOptions) ->
         raise UsageError("name data to learn from, or a store with --store, and not both")
     if data is not None:
         return read_data(data, tables)
-    from warmstart.service.store.exchange import stored
-    from warmstart.service.store.store import opened
+    from warmstart.service.store.exchange import stored_log
+    from warmstart.service.store.store import opened_store
 
-    with opened(str(store)) as found:
-        return stored(found, parse_pairs(tables.columns, "--columns"))
+    with opened_store(str(store)) as found:
+        return stored_log(found, parse_pairs(tables.columns, "--columns"))
 
 
 def _data_or_shop(data: Path | None, tables: DataOptions) -> ws.Interactions:

@@ -33,12 +33,12 @@ def import_data(
     json: Json = None,
 ) -> None:
     """Write events, items and users from files into the store of a service."""
-    from warmstart.service.store.exchange import imported
-    from warmstart.service.store.store import opened
+    from warmstart.service.store.exchange import import_log
+    from warmstart.service.store.store import opened_store
 
     log = read_data(data, tables)
-    with opened(store) as found:
-        counts = imported(found, log, kind)
+    with opened_store(store) as found:
+        counts = import_log(found, log, kind)
     show_result(
         Text(f"stored {counts['interactions']:,} events of {counts['users']:,} users"), counts, json
     )
@@ -52,11 +52,11 @@ def export_data(
     json: Json = None,
 ) -> None:
     """Write all events, items and users of a store to Parquet files, which import and fit read."""
-    from warmstart.service.store.exchange import exported
-    from warmstart.service.store.store import opened
+    from warmstart.service.store.exchange import export_store
+    from warmstart.service.store.store import opened_store
 
-    with opened(store) as found:
-        counts = exported(found, out)
+    with opened_store(store) as found:
+        counts = export_store(found, out)
     show_result(
         Text(f"wrote {counts['interactions']:,} events, {counts['items']:,} items to {out}"),
         counts,
@@ -158,10 +158,10 @@ def doctor(
 
 def run_service(**options: Any) -> None:
     """Serve until the process is stopped."""
-    from warmstart.service.server import checked
+    from warmstart.service.server import checked_settings
     from warmstart.service.server import serve as run
 
-    settings = checked(**options)
+    settings = checked_settings(**options)
     ERRORS.print(
         f"dashboard at http://{settings.host}:{settings.port}/, API at /docs; stop with Ctrl-C",
         soft_wrap=True,

@@ -22,7 +22,7 @@ from warmstart.tasks.examples import Examples, Profile
 
 Codes = Int64[np.ndarray, "N"]
 Kept = Bool[np.ndarray, "C S"]
-Barred = Bool[np.ndarray, "I"]
+Excluded = Bool[np.ndarray, "I"]
 N_COMPARISONS = 10
 
 
@@ -100,15 +100,15 @@ def repeated_profile(profile: Profile, times: int) -> Profile:
 
 
 def top_competitors(
-    scores: Float32[np.ndarray, "I"], barred: Barred, items: Codes
+    scores: Float32[np.ndarray, "I"], excluded: Excluded, items: Codes
 ) -> Int64[np.ndarray, "N R"]:
     """The rivals of each of N items: the ten best others that are not barred, fewer where there are
     fewer.
     """
-    allowed = np.where(barred, -np.inf, scores)
+    allowed = np.where(excluded, -np.inf, scores)
     best = np.argpartition(-allowed, min(N_COMPARISONS, len(scores) - 1))[: N_COMPARISONS + 1]
     best = best[np.argsort(-allowed[best], kind="stable")]
-    best = best[~barred[best]]
+    best = best[~excluded[best]]
     width = max(0, min(N_COMPARISONS, len(best) - 1))
     others = [best[best != item][:width] for item in items]
     return np.stack(others) if others else np.zeros((0, width), dtype=np.int64)

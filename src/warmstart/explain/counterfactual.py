@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from warmstart.explain.attribution import (
-    Barred,
+    Excluded,
     Kept,
     UserContext,
     influences,
@@ -56,7 +56,7 @@ def removal(
     known: UserContext,
     item: int,
     n: int,
-    barred: Barred,
+    excluded: Excluded,
     tried: int = MAX_HISTORIES,
 ) -> Removal | None:
     """The smallest set of events without which `item` is not among the first n, as far as `tried`
@@ -66,7 +66,7 @@ def removal(
     what is too many to try is replaced by taking out, again and again, what holds the item in its
     place most.
     """
-    found = _one_by_one(scorer, known, item, n, barred)
+    found = _one_by_one(scorer, known, item, n, excluded)
     if found is None:
         return None
     sizes = range(1, len(found.events))
@@ -74,14 +74,14 @@ def removal(
         tried -= comb(known.shots, size)
         if tried < 0:
             return found
-        smaller = _of_size(scorer, known, item, n, barred, size)
+        smaller = _of_size(scorer, known, item, n, excluded, size)
         if smaller is not None:
             return smaller
     return found._replace(smallest=True)
 
 
 def addition(
-    scorer: Scorer, known: UserContext, item: int, n: int, barred: Barred, value: float = 1.0
+    scorer: Scorer, known: UserContext, item: int, n: int, excluded: Excluded, value: float = 1.0
 ) -> Addition | None:
     """The items that somebody might meet so that `item` is among the first n; the nearest miss if
     three do not do it.
@@ -91,33 +91,36 @@ def addition(
     kept its place. None where nothing helps.
     """
     start = scorer.score(scorer.adapt(known.support, known.profile), np.arange(scorer.items))[0]
-    in_front, history, barred = start > start[item], known.support, barred.copy()
-    found = [Addition((), 1 + int((in_front & ~barred).sum()))]
+    in_front, history, excluded = start > start[item], known.support, excluded.copy()
+    found = [Addition((), 1 + int((in_front & ~excluded).sum()))]
     for _ in range(ADDED):
-        near = np.setdiff1d(_near(scorer, item, barred, value), history.item)
+        near = np.setdiff1d(_near(scorer, item, excluded, value), history.item)
         if not len(near) or found[-1].rank <= n:
             break
         grown = _each_added(history, near, value)
         rank = np.concatenate(
-            [_ranks_of(scorer, known, grown.take(part), item, barred) for part in _parts(len(near))]
+            [
+                _ranks_of(scorer, known, grown.take(part), item, excluded)
+                for part in _parts(len(near))
+            ]
         )
         place = int((rank + in_front[near]).argmin())
         found.append(Addition((*found[-1].items, int(near[place])), int(rank[place])))
-        history, barred[near[place]] = grown.take(np.array([place])), True
+        history, excluded[near[place]] = grown.take(np.array([place])), True
     nearest = min(found, key=lambda one: one.rank + in_front[list(one.items)].sum())
     return nearest if nearest.items else None
 
 
-def _near(scorer: Scorer, item: int, barred: Barred, value: float) -> Int64[np.ndarray, "K"]:
+def _near(scorer: Scorer, item: int, excluded: Excluded, value: float) -> Int64[np.ndarray, "K"]:
     """The items that are recommended to those who met one alone, the best first."""
-    others = barred.copy()
+    others = excluded.copy()
     others[item] = True
     alone = Examples(np.array([item]), np.array([value], dtype=np.float32), np.array([0, 1]))
     return best(scorer.score(scorer.adapt(alone), np.arange(scorer.items))[0], others, NEAR)
 
 
 def _one_by_one(
-    scorer: Scorer, known: UserContext, item: int, n: int, barred: Barred
+    scorer: Scorer, known: UserContext, item: int, n: int, excluded: Excluded
 ) -> Removal | None:
     """Events taken out one after the other, each time the one of most influence, until the item is
     gone.
@@ -128,12 +131,16 @@ def _one_by_one(
         now = known._replace(support=known.support.where(kept))
         scores = scorer.score(scorer.adapt(now.support, now.profile), np.arange(scorer.items))[0]
         found = influences(
-            scorer, now, np.array([item]), top_competitors(scores, barred, np.array([item]))
+            scorer, now, np.array([item]), top_competitors(scores, excluded, np.array([item]))
         )
         left = np.delete(left, important_first(found.events)[0, 0])
         rank = int(
             ranks(
-                scorer, known, np.isin(np.arange(known.shots), left)[None], np.array([item]), barred
+                scorer,
+                known,
+                np.isin(np.arange(known.shots), left)[None],
+                np.array([item]),
+                excluded,
             )[0]
         )
         if rank > n:
@@ -143,7 +150,7 @@ def _one_by_one(
 
 
 def _of_size(
-    scorer: Scorer, known: UserContext, item: int, n: int, barred: Barred, size: int
+    scorer: Scorer, known: UserContext, item: int, n: int, excluded: Excluded, size: int
 ) -> Removal | None:
     """Of all sets of so many events the one without which the item falls furthest, if it is far
     enough.
@@ -151,7 +158,7 @@ def _of_size(
     sets = combinations(range(known.shots), size)
     furthest: Removal | None = None
     while part := list(islice(sets, CHUNK_HISTORIES)):
-        rank = ranks(scorer, known, _without(part, known.shots), np.full(len(part), item), barred)
+        rank = ranks(scorer, known, _without(part, known.shots), np.full(len(part), item), excluded)
         place = int(rank.argmax())
         if rank[place] > n and (furthest is None or rank[place] > furthest.rank):
             furthest = Removal(part[place], int(rank[place]), smallest=True)
@@ -165,7 +172,7 @@ def _without(sets: list[tuple[int, ...]], shots: int) -> Kept:
 
 
 def _ranks_of(
-    scorer: Scorer, known: UserContext, histories: Examples, item: int, barred: Barred
+    scorer: Scorer, known: UserContext, histories: Examples, item: int, excluded: Excluded
 ) -> np.ndarray:
     """The rank of an item after each of C histories; what was added to a history does not
     compete.
@@ -174,7 +181,7 @@ def _ranks_of(
     scores = scorer.score(state, np.arange(scorer.items)).copy()
     own = scores[:, [item]]
     scores[histories.task, histories.item] = -np.inf
-    return 1 + ((scores > own) & ~barred).sum(axis=1)
+    return 1 + ((scores > own) & ~excluded).sum(axis=1)
 
 
 def _each_added(history: Examples, items: np.ndarray, value: float) -> Examples:

@@ -26,7 +26,7 @@ class ExplainedUser(NamedTuple):
     context: UserContext
     profile: Mapping[str, Any]
     """The columns of which `known` has a row each in `without`, in their order."""
-    barred: Bool[np.ndarray, "I"]
+    excluded: Bool[np.ndarray, "I"]
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def explain_list(
     met = names.of(person.context.support.item)
     told = tuple(reasons_of(found, place, met, person.profile) for place in range(len(items)))
     return ListReasons(
-        told, fidelity(scorer, person.context, items[:1], found.events[:1], person.barred)
+        told, fidelity(scorer, person.context, items[:1], found.events[:1], person.excluded)
     )
 
 
@@ -135,12 +135,12 @@ def explain_item(
     """Why an item stands where it does, with all that can be said of it; `value` is that of a
     further event.
     """
-    known, barred, one = person.context, person.barred.copy(), np.array([item])
-    barred[item] = False
+    known, excluded, one = person.context, person.excluded.copy(), np.array([item])
+    excluded[item] = False
     scores = scorer.score(scorer.adapt(known.support, known.profile), np.arange(scorer.items))[0]
-    found = _influences(scorer, person._replace(barred=barred), scores, one, ranks)
-    faithful = fidelity(scorer, known, one, found.events, barred)
-    rank = 1 + int(((scores > scores[item]) & ~barred).sum())
+    found = _influences(scorer, person._replace(excluded=excluded), scores, one, ranks)
+    faithful = fidelity(scorer, known, one, found.events, excluded)
+    rank = 1 + int(((scores > scores[item]) & ~excluded).sum())
     listed = rank <= n
     identifier, title = names.of(one)[0]
     return Explanation(
@@ -153,8 +153,10 @@ def explain_item(
         content=_content(scorer, known, item, names.table),
         sufficiency=float(faithful.sufficiency[0]),
         comprehensiveness=float(faithful.comprehensiveness[0]),
-        without=_without(removal(scorer, known, item, n, barred), known, names) if listed else None,
-        with_=None if listed else _with(addition(scorer, known, item, n, barred, value), names),
+        without=_without(removal(scorer, known, item, n, excluded), known, names)
+        if listed
+        else None,
+        with_=None if listed else _with(addition(scorer, known, item, n, excluded, value), names),
     )
 
 
@@ -162,7 +164,7 @@ def _influences(
     scorer: Scorer, person: ExplainedUser, scores: np.ndarray, items: np.ndarray, ranks: bool
 ) -> Influences:
     nobody = np.zeros((len(items), 0), dtype=np.int64)
-    rivals = top_competitors(scores, person.barred, items) if ranks else nobody
+    rivals = top_competitors(scores, person.excluded, items) if ranks else nobody
     return influences(scorer, person.context, items, rivals)
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
 from warmstart.explain.attribution import (
-    Barred,
     Codes,
+    Excluded,
     Influences,
     Kept,
     UserContext,
@@ -43,7 +43,11 @@ class Fidelity(NamedTuple):
 
 
 def ranks(
-    scorer: Scorer, known: UserContext, kept: Kept, items: Int64[np.ndarray, "C"], barred: Barred
+    scorer: Scorer,
+    known: UserContext,
+    kept: Kept,
+    items: Int64[np.ndarray, "C"],
+    excluded: Excluded,
 ) -> Ranks:
     """The rank (1 = best) of one item for each of C copies of a person, each with some of the
     events.
@@ -53,7 +57,7 @@ def ranks(
     state = scorer.adapt(copies(known.support, kept), repeated_profile(known.profile, len(kept)))
     scores = scorer.score(state, np.arange(scorer.items))
     own = scores[np.arange(len(kept)), items][:, None]
-    return 1 + ((scores > own) & ~barred).sum(axis=1)
+    return 1 + ((scores > own) & ~excluded).sum(axis=1)
 
 
 def important_first(events: Float32[np.ndarray, "N S"]) -> Int64[np.ndarray, "N S"]:
@@ -66,32 +70,42 @@ def fidelity(
     known: UserContext,
     items: Codes,
     events: Float32[np.ndarray, "N S"],
-    barred: Barred,
+    excluded: Excluded,
 ) -> Fidelity:
     """How far the events of most influence carry each of N items."""
     first = np.argsort(important_first(events), axis=1) < TOP
     everything = np.ones((1, known.shots), dtype=bool)
     kept = np.concatenate([np.repeat(everything, len(items), axis=0), first, ~first])
-    gains = discount(ranks(scorer, known, kept, np.tile(items, 3), barred)).reshape(3, -1)
+    gains = discount(ranks(scorer, known, kept, np.tile(items, 3), excluded)).reshape(3, -1)
     return Fidelity(gains[1] / gains[0], 1 - gains[2] / gains[0])
 
 
 def deletion(
-    scorer: Scorer, known: UserContext, item: int, order: EventOrder, barred: Barred, most: int = 5
+    scorer: Scorer,
+    known: UserContext,
+    item: int,
+    order: EventOrder,
+    excluded: Excluded,
+    most: int = 5,
 ) -> float:
     """The mean discount of an item after the first 1, 2, ... `most` events of an order are gone;
     lower is better.
     """
-    return _mean_discount(scorer, known, item, ~_first_kept(order, most), barred)
+    return _mean_discount(scorer, known, item, ~_first_kept(order, most), excluded)
 
 
 def insertion(
-    scorer: Scorer, known: UserContext, item: int, order: EventOrder, barred: Barred, most: int = 5
+    scorer: Scorer,
+    known: UserContext,
+    item: int,
+    order: EventOrder,
+    excluded: Excluded,
+    most: int = 5,
 ) -> float:
     """The mean discount of an item with the first 1, 2, ... `most` events of an order alone; higher
     is better.
     """
-    return _mean_discount(scorer, known, item, _first_kept(order, most), barred)
+    return _mean_discount(scorer, known, item, _first_kept(order, most), excluded)
 
 
 def stability(
@@ -136,6 +150,6 @@ def _first_kept(order: EventOrder, most: int) -> Kept:
 
 
 def _mean_discount(
-    scorer: Scorer, known: UserContext, item: int, kept: Kept, barred: Barred
+    scorer: Scorer, known: UserContext, item: int, kept: Kept, excluded: Excluded
 ) -> float:
-    return float(discount(ranks(scorer, known, kept, np.full(len(kept), item), barred)).mean())
+    return float(discount(ranks(scorer, known, kept, np.full(len(kept), item), excluded)).mean())

@@ -91,7 +91,7 @@ def insight(
 ) -> Insight:
     """What the model has learned, seen from one person."""
     known = person.context
-    moves = list_shift(scorer, known, n, person.barred)
+    moves = list_shift(scorer, known, n, person.excluded)
     fronts = (
         [InsightItem(*one) for one in names.of(moves.lists[1:, 0])] if moves.lists.shape[1] else []
     )

@@ -23,15 +23,15 @@ class ListShift(NamedTuple):
 
 
 def list_shift(
-    scorer: Scorer, known: UserContext, n: int, barred: Bool[np.ndarray, "I"]
+    scorer: Scorer, known: UserContext, n: int, excluded: Bool[np.ndarray, "I"]
 ) -> ListShift:
     """The lists of somebody after none, one, two, ... of their events; what is barred is in none of
     them.
     """
     kept = np.tri(known.shots + 1, known.shots, k=-1, dtype=bool)
     state = scorer.adapt(copies(known.support, kept), repeated_profile(known.profile, len(kept)))
-    scores = np.where(barred, -np.inf, scorer.score(state, np.arange(scorer.items)))
-    n = min(n, int((~barred).sum()))
+    scores = np.where(excluded, -np.inf, scorer.score(state, np.arange(scorer.items)))
+    n = min(n, int((~excluded).sum()))
     order = np.argsort(-scores, axis=1, kind="stable")
     place = np.argsort(order, axis=1)
     lists = order[:, :n]

@@ -38,7 +38,7 @@ class Chosen(NamedTuple):
 
 def epsilon_greedy(
     scores: Float32[np.ndarray, "I"],
-    barred: Bool[np.ndarray, "I"],
+    excluded: Bool[np.ndarray, "I"],
     n: int,
     epsilon: float,
     rng: np.random.Generator,
@@ -47,10 +47,10 @@ def epsilon_greedy(
 
     The chance of an item is that of its place, given those before it.
     """
-    left = int((~barred).sum())
+    left = int((~excluded).sum())
     n = min(n, left)
-    order = best(scores, barred, 2 * n)  # as many are taken by chance at most as there are places
-    free = np.flatnonzero(~barred)
+    order = best(scores, excluded, 2 * n)  # as many are taken by chance at most as there are places
+    free = np.flatnonzero(~excluded)
     items, chances, taken = [], [], set()
     for place in range(n):
         first = next((item for item in order.tolist() if item not in taken), -1)
@@ -62,11 +62,11 @@ def epsilon_greedy(
     return Chosen(np.array(items, dtype=np.int64), np.array(chances, dtype=np.float64))
 
 
-def thompson(draws: Float32[np.ndarray, "M I"], barred: Bool[np.ndarray, "I"], n: int) -> Chosen:
+def thompson(draws: Float32[np.ndarray, "M I"], excluded: Bool[np.ndarray, "I"], n: int) -> Chosen:
     """The best items by the first draw; the chance of each is the share of draws in which it is
     among the n best.
     """
-    lists = [best(scores, barred, n) for scores in draws]
+    lists = [best(scores, excluded, n) for scores in draws]
     shown = np.bincount(np.concatenate(lists), minlength=draws.shape[1])
     return Chosen(lists[0], shown[lists[0]] / len(lists))
 

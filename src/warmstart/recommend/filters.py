@@ -27,7 +27,8 @@ def matching(table: pl.DataFrame | None, wanted: Wanted) -> Bool[np.ndarray, "I"
     unknown = [name for name in wanted if name not in table.columns]
     if unknown:
         raise UsageError(
-            f'items have no property "{unknown[0]}"; they have {join_names(table.columns) or "none"}'
+            f'items have no property "{unknown[0]}"; they have '
+            f"{join_names(table.columns) or 'none'}"
         )
     kept = np.ones(len(table), dtype=bool)
     for name, value in wanted.items():

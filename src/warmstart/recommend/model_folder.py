@@ -92,7 +92,8 @@ def verify(folder: Path) -> dict[str, Any]:
     foreign = [path.name for path in folder.rglob("*") if path.suffix in PICKLED]
     if foreign:
         raise NotFitted(
-            f"{folder} holds {foreign[0]}, which may be a pickle and could run code; it is not loaded"
+            f"{folder} holds {foreign[0]}, which may be a pickle and could run code; it is not "
+            "loaded"
         )
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -105,7 +106,8 @@ def verify(folder: Path) -> dict[str, Any]:
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if found != FORMAT:
         raise NotFitted(
-            f"{folder} has format {found}, this version reads format {FORMAT}; update warmstart or fit again"
+            f"{folder} has format {found}, this version reads format {FORMAT}; update "
+            "warmstart or fit again"
         )
     if manifest.pop("checksum", None) != _own_digest(manifest):
         raise NotFitted(
@@ -116,7 +118,8 @@ def verify(folder: Path) -> dict[str, Any]:
             raise NotFitted(f"{folder / name} is missing; restore it or fit again")
         if _digest_of(folder / name) != digest:
             raise NotFitted(
-                f"{folder / name} was altered or cut short after it was saved; restore it or fit again"
+                f"{folder / name} was altered or cut short after it was saved; restore it or "
+                "fit again"
             )
     return manifest
 

@@ -34,7 +34,8 @@ def extend_catalogue(
     """The catalogue with the items of a table; see `Recommender.add_items`."""
     if model.item_table is None:
         raise UsageError(
-            "this model was fitted without a table of items, so nothing says which items a new one is like"
+            "this model was fitted without a table of items, so nothing says which items a new "
+            "one is like"
         )
     known = model.scorer.base if isinstance(model.scorer, ExtendedScorer) else model.scorer
     ids, rows = _new_items(model, source, known.items)
@@ -77,13 +78,15 @@ def _new_items(model: Catalogue, source: Source, known: int) -> tuple[pl.Series,
     if ids.dtype != model.items.ids.dtype:
         if model.items.ids.dtype != pl.String:
             raise UsageError(
-                f"the model's items have whole numbers as ids, and those of the table are text: {ids[0]!r}"
+                "the model's items have whole numbers as ids, and those of the table are "
+                f"text: {ids[0]!r}"
             )
         ids = ids.cast(pl.String)
     again = ids.filter(ids.is_in(model.items.ids[:known].implode()))
     if len(again):
         raise UsageError(
-            f"{len(again)} items of the table are known already: {sample_of(again.to_list())}; leave them out"
+            f"{len(again)} items of the table are known already: {sample_of(again.to_list())}; "
+            "leave them out"
         )
     absent = pl.repeat(None, len(rows), dtype=pl.String, eager=True)
     columns = [

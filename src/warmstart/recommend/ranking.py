@@ -78,24 +78,24 @@ class Ranker:
         """What one person cannot be shown: what is no answer, what was met, what is excluded and
         what is not wanted.
         """
-        barred = (
+        excluded = (
             np.zeros(len(self.items), dtype=bool)
             if self.never_shown is None
             else self.never_shown.copy()
         )
-        barred[self._codes(request, heard)] = True
-        return barred if request.where is None else barred | ~self._wanted(request.where)
+        excluded[self._codes(request, heard)] = True
+        return excluded if request.where is None else excluded | ~self._wanted(request.where)
 
     def _ranked(
         self, request: Request, heard: ParsedRequest, scores: Float32[np.ndarray, "I"]
     ) -> RankedList:
-        barred = self._codes(request, heard)
+        excluded = self._codes(request, heard)
         allowed = (
             scores.copy()
             if self.never_shown is None
             else np.where(self.never_shown, EXCLUDED_SCORE, scores)
         )
-        allowed[barred] = EXCLUDED_SCORE
+        allowed[excluded] = EXCLUDED_SCORE
         if request.where is not None:
             allowed[~self._wanted(request.where)] = EXCLUDED_SCORE
         if request.policy is None:
@@ -120,18 +120,18 @@ class Ranker:
         return where if isinstance(where, np.ndarray) else matching(self.table, where)
 
     def _explored(
-        self, policy: Policy, heard: ParsedRequest, scores: np.ndarray, barred: np.ndarray, n: int
+        self, policy: Policy, heard: ParsedRequest, scores: np.ndarray, excluded: np.ndarray, n: int
     ) -> Chosen:
         rng = np.random.default_rng(policy.seed)
         if policy.strategy == "epsilon-greedy":
-            return epsilon_greedy(scores, barred, n, policy.epsilon, rng)
-        return self._sampled(policy, heard, barred, n, rng)
+            return epsilon_greedy(scores, excluded, n, policy.epsilon, rng)
+        return self._sampled(policy, heard, excluded, n, rng)
 
     def _sampled(
         self,
         policy: Policy,
         heard: ParsedRequest,
-        barred: Bool[np.ndarray, "I"],
+        excluded: Bool[np.ndarray, "I"],
         n: int,
         rng: np.random.Generator,
     ) -> Chosen:
@@ -139,13 +139,14 @@ class Ranker:
         posterior = scorer.capabilities.posterior
         if posterior is None:
             raise UsageError(
-                f"this model knows not how unsure it is, as {policy.strategy} needs it; use epsilon-greedy"
+                f"this model knows not how unsure it is, as {policy.strategy} needs it; use "
+                "epsilon-greedy"
             )
         state = scorer.adapt(*as_batch([heard]))
         draws = [
             scorer.score(posterior.sample(state, rng), self.everything)[0] for _ in range(DRAWS)
         ]
-        return thompson(np.stack(draws), barred, n)
+        return thompson(np.stack(draws), excluded, n)
 
     def _probabilities(
         self, heard: ParsedRequest, allowed: Float32[np.ndarray, "I"], items: np.ndarray

@@ -123,7 +123,8 @@ class Recommender:
         code, person = self._code(item), self._explained_user(Request(history, n, profile or {}))
         if code in person.context.support.item:
             raise UsageError(
-                f"item {item!r} is in the history, and what was met is not recommended; leave it out of one"
+                f"item {item!r} is in the history, and what was met is not recommended; leave "
+                "it out of one"
             )
         ranks = self.objective == "ranking"
         return explain_item(
@@ -164,7 +165,8 @@ class Recommender:
         warnings = heard.warnings
         if missing:
             warnings += (
-                f"{len(missing)} of {len(items)} items to rate are unknown and were skipped: {sample_of(missing)}",
+                f"{len(missing)} of {len(items)} items to rate are unknown and were skipped: "
+                f"{sample_of(missing)}",
             )
         codes = codes[codes >= 0]
         state = self.scorer.adapt(*as_batch([heard]))
@@ -263,11 +265,11 @@ class Recommender:
         before.
         """
         heard = self._parser.parse(request.history, request.profile) if heard is None else heard
-        barred = self._ranker.excluded(request, heard)
+        excluded = self._ranker.excluded(request, heard)
         if heard.profile is None:
-            return ExplainedUser(UserContext(heard.support), {}, barred)
+            return ExplainedUser(UserContext(heard.support), {}, excluded)
         rows, columns = heard.profile
-        return ExplainedUser(UserContext(heard.support, rows[[0]], rows[1:]), columns, barred)
+        return ExplainedUser(UserContext(heard.support, rows[[0]], rows[1:]), columns, excluded)
 
     def _answered(
         self, requests: Sequence[Request], heard: Sequence[ParsedRequest]

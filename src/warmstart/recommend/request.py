@@ -81,7 +81,8 @@ class RequestParser:
         )
         if unknown:
             warnings += (
-                f"{len(unknown)} of {len(values)} items of the history are unknown and were skipped: {sample_of(unknown)}",
+                f"{len(unknown)} of {len(values)} items of the history are unknown and were "
+                f"skipped: {sample_of(unknown)}",
             )
         return ParsedRequest(support, row, unknown, warnings)
 
@@ -91,7 +92,8 @@ class RequestParser:
         """
         known = {} if self.columns is None else self.columns.columns
         warnings = tuple(
-            f'the model knows no profile column "{column}" and ignores it; it knows {", ".join(known) or "none"}'
+            f'the model knows no profile column "{column}" and ignores it; it knows '
+            f"{', '.join(known) or 'none'}"
             for column in profile
             if column not in known
         )

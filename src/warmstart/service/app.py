@@ -9,8 +9,8 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
 
-from warmstart.service.answering.answering import Answering
-from warmstart.service.answering.request_batcher import Desk
+from warmstart.service.answering.answering import RecommendationService
+from warmstart.service.answering.request_batcher import RequestBatcher
 from warmstart.service.api.access import Service
 from warmstart.service.api.gorse import GORSE
 from warmstart.service.api.keys import Keys
@@ -18,9 +18,9 @@ from warmstart.service.api.problems import catch, problem
 from warmstart.service.api.routes import ASKED, EVENTS, ITEM, MODELS, USER
 from warmstart.service.api.schemas import Problem
 from warmstart.service.dashboard.dashboard import add_dashboard
-from warmstart.service.models.active import Models
+from warmstart.service.models.active import ActiveModel
 from warmstart.service.ops.metrics import Metrics
-from warmstart.service.ops.middleware import Watched
+from warmstart.service.ops.middleware import RequestMiddleware
 from warmstart.service.store.store import Store
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -42,8 +42,8 @@ def create_app(models: Path, store: str, *, keys: str = "") -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        answering = Answering(Models(models), Store.open(store))
-        app.state.answering, app.state.desk = answering, Desk(answering)
+        answering = RecommendationService(ActiveModel(models), Store.open(store))
+        app.state.answering, app.state.desk = answering, RequestBatcher(answering)
         gc.collect()
         # what is loaded stays: a look at all of it, now and then, would make somebody wait
         gc.freeze()
@@ -61,7 +61,7 @@ def create_app(models: Path, store: str, *, keys: str = "") -> FastAPI:
         responses=PROBLEMS,
     )
     app.state.keys, app.state.metrics = Keys.read(keys), Metrics()
-    app.add_middleware(Watched, metrics=app.state.metrics)
+    app.add_middleware(RequestMiddleware, metrics=app.state.metrics)
     catch(app)
     for router in (HEALTH, EVENTS, ASKED, ITEM, USER, MODELS, GORSE):
         app.include_router(router)

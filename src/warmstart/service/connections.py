@@ -8,7 +8,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 PAUSE, LONGEST = 5e-5, 1e-3  # seconds
 
 
-class Shared(HttpToolsProtocol):
+class BackOffProtocol(HttpToolsProtocol):
     """A connection of a worker that takes the next one the later, the more it has.
 
     Workers listen at one socket. Of connections that come together, as those of a client's pool do,

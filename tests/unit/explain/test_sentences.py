@@ -18,7 +18,8 @@ FAINT = Reason("together", 0.1, 0.04)
 
 def test_the_weightiest_reasons_come_first_with_their_shares():
     assert sentence([LIKED, ALSO, PEOPLE, PRIOR, FAINT]) == (
-        "because you liked Alien and b (58 %), and people with country FR like it (12 %), and many like it (10 %)"
+        "because you liked Alien and b (58 %), and people with country FR like it (12 %), and "
+        "many like it (10 %)"
     )
 
 

@@ -38,7 +38,10 @@ def test_prototypes_are_the_groups_there_are(two_groups):
     shares = tastes.shares.toarray()
     even = int(shares[:, 0].argmax())
     assert (shares[even, 0:20:2] > 0).all() and (shares[even, 1:20:2] == 0).all()
-    assert tastes.similarity(np.array([0, 2, 4]))[even] > tastes.similarity(np.array([0, 2, 4]))[1 - even]
+    assert (
+        tastes.similarity(np.array([0, 2, 4]))[even]
+        > tastes.similarity(np.array([0, 2, 4]))[1 - even]
+    )
 
 
 def test_what_fewer_than_three_of_a_group_met_is_not_shown(two_groups):

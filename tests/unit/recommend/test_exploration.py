@@ -17,9 +17,9 @@ def test_the_best_are_those_of_a_sorted_list(n):
 
 def test_of_many_the_best_are_those_of_a_sorted_list():
     scores = np.random.default_rng(0).integers(0, 50, 1000).astype(np.float32)
-    barred = np.random.default_rng(1).random(1000) < 0.3
-    expected = [item for item in np.argsort(-scores, kind="stable") if not barred[item]][:20]
-    assert best(scores, barred, 20).tolist() == expected
+    excluded = np.random.default_rng(1).random(1000) < 0.3
+    expected = [item for item in np.argsort(-scores, kind="stable") if not excluded[item]][:20]
+    assert best(scores, excluded, 20).tolist() == expected
 
 
 def test_nothing_is_best_of_nothing():

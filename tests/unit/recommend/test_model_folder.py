@@ -41,7 +41,9 @@ def test_all_arrays_come_back_aligned_with_the_same_bits(tmp_path, monkeypatch, 
         "d": np.float64(2.5) * np.ones(()),
         "e": np.zeros((0, 4), dtype=np.float16),
     }
-    write(tmp_path / "m", ModelFiles({"learner": "x"}, arrays, pl.DataFrame({"warmstart_id": [1, 2]})))
+    write(
+        tmp_path / "m", ModelFiles({"learner": "x"}, arrays, pl.DataFrame({"warmstart_id": [1, 2]}))
+    )
     found = read(tmp_path / "m").arrays
     assert found.keys() == arrays.keys()
     for name, array in arrays.items():

@@ -105,8 +105,8 @@ def test_many_requests_are_answered_as_each_alone(model):
     ]
     for one, found in zip(requests, model.recommend_all(requests), strict=True):
         alone = model.recommend(
-            one.history, one.n, profile=one.profile, exclude=one.exclude, explain=one.explain, again=one.again,
-            where=one.where, policy=one.policy,
+            one.history, one.n, profile=one.profile, exclude=one.exclude, explain=one.explain,
+            again=one.again, where=one.where, policy=one.policy,
         )  # fmt: skip
         assert (
             ids(found) == ids(alone)

@@ -13,39 +13,39 @@ from warmstart.recommend.exploration import Policy
 from warmstart.recommend.recommender import Recommender
 from warmstart.recommend.request import Request
 from warmstart.recommend.response import Answer, Recommendation
-from warmstart.service.answering.catalogue import Catalogue, Keeper, having
-from warmstart.service.answering.recommendation_log import DELAY, Journal
-from warmstart.service.answering.users import Person, people
-from warmstart.service.api.schemas import Asked, Met, Ranked
-from warmstart.service.models.active import Models
-from warmstart.service.store.records import Logged
+from warmstart.service.answering.catalogue import Catalogue, CatalogueRefresher, items_matching
+from warmstart.service.answering.recommendation_log import DELAY, RecommendationLog
+from warmstart.service.answering.users import UserContext, user_contexts
+from warmstart.service.api.schemas import HistoryItem, RankRequest, RecommendRequest
+from warmstart.service.models.active import ActiveModel
+from warmstart.service.store.records import LoggedRecommendation
 from warmstart.service.store.store import Store
 
 
-class Question(NamedTuple):
+class TimedRequest(NamedTuple):
     """A request for recommendations, and when it came by `time.perf_counter`."""
 
-    asked: Asked
+    asked: RecommendRequest
     begun: float
 
 
-class Wish(NamedTuple):
+class PreparedRequest(NamedTuple):
     """A request with all that is known of whom it is for: what is left is to compute."""
 
-    question: Question
-    person: Person
+    question: TimedRequest
+    person: UserContext
     request: Request
     catalogue: Catalogue
 
 
-class Answering:
+class RecommendationService:
     """This answers every request anew; it keeps nothing but the model with the items added to
     it.
     """
 
-    def __init__(self, models: Models, store: Store) -> None:
+    def __init__(self, models: ActiveModel, store: Store) -> None:
         self.models, self.store = models, store
-        self.journal, self.keeper = Journal(store), Keeper(models, store)
+        self.journal, self.keeper = RecommendationLog(store), CatalogueRefresher(models, store)
 
     def close(self) -> None:
         """Write down what was recommended, and close the store."""
@@ -65,38 +65,39 @@ class Answering:
             receipt["forgotten"]["recommendations"] += late
         return receipt
 
-    def prepare(self, questions: Sequence[Question]) -> list[Wish]:
-        """What the store knows of whom each of many requests is for, and which items they may be
-        shown.
-        """
+    def prepare(self, requests: Sequence[TimedRequest]) -> list[PreparedRequest]:
+        """Each request with its user's context from the store, in one look-up for all of them."""
         catalogue = self.keeper.current
-        asked = [one.asked for one in questions]
-        whom = [(one.user_id, one.history, one.profile) for one in asked]
-        found = people(self.store, catalogue.model.default_value, whom)
-        requests = [
-            _request(one, person, catalogue) for one, person in zip(asked, found, strict=True)
+        bodies = [one.asked for one in requests]
+        users = [(one.user_id, one.history, one.profile) for one in bodies]
+        contexts = user_contexts(self.store, catalogue.model.default_value, users)
+        parsed = [
+            _request(body, context, catalogue)
+            for body, context in zip(bodies, contexts, strict=True)
         ]
-        return [Wish(*one, catalogue) for one in zip(questions, found, requests, strict=True)]
+        return [
+            PreparedRequest(*one, catalogue) for one in zip(requests, contexts, parsed, strict=True)
+        ]
 
-    def answer(self, wishes: Sequence[Wish]) -> list[dict[str, Any]]:
+    def answer(self, prepared: Sequence[PreparedRequest]) -> list[dict[str, Any]]:
         """The best items for each of many, which are written down with their chances."""
         found: dict[int, dict[str, Any]] = {}
         for catalogue in {
-            id(one.catalogue): one.catalogue for one in wishes
+            id(one.catalogue): one.catalogue for one in prepared
         }.values():  # mostly one
-            places = [place for place, one in enumerate(wishes) if one.catalogue is catalogue]
-            answers = catalogue.model.recommend_all([wishes[place].request for place in places])
+            places = [place for place, one in enumerate(prepared) if one.catalogue is catalogue]
+            answers = catalogue.model.recommend_all([prepared[place].request for place in places])
             found |= {
-                place: self._told(wishes[place], one)
+                place: self._body(prepared[place], one)
                 for place, one in zip(places, answers, strict=True)
             }
-        return [found[place] for place in range(len(wishes))]
+        return [found[place] for place in range(len(prepared))]
 
-    def recommend(self, asked: Asked) -> dict[str, Any]:
+    def recommend(self, asked: RecommendRequest) -> dict[str, Any]:
         """The best items for one."""
-        return self.answer(self.prepare([Question(asked, time.perf_counter())]))[0]
+        return self.answer(self.prepare([TimedRequest(asked, time.perf_counter())]))[0]
 
-    def _told(self, wish: Wish, answer: Answer) -> dict[str, Any]:
+    def _body(self, wish: PreparedRequest, answer: Answer) -> dict[str, Any]:
         """An answer as it is sent, once it is noted."""
         asked, catalogue = wish.question.asked, wish.catalogue
         items = [_item(item, catalogue, asked.language) for item in answer.items]
@@ -104,8 +105,10 @@ class Answering:
         stage = wish.person.stage if answer.used else "prior"
         identifier, took = uuid.uuid4().hex, 1000 * (time.perf_counter() - wish.question.begun)
         version = catalogue.serving.version
-        self.journal.note(
-            Logged(identifier, asked.user_id, time.time(), version, stage, took, chances)
+        self.journal.append(
+            LoggedRecommendation(
+                identifier, asked.user_id, time.time(), version, stage, took, chances
+            )
         )
         return {
             "recommendation_id": identifier,
@@ -117,7 +120,7 @@ class Answering:
             "warnings": list(answer.warnings),
         }
 
-    def rank(self, asked: Ranked) -> dict[str, Any]:
+    def rank(self, asked: RankRequest) -> dict[str, Any]:
         """Items in the order in which they suit somebody; those that the model does not know are
         named.
         """
@@ -154,23 +157,25 @@ class Answering:
         return {"model": catalogue.serving.version, **found.to_dict(language)}
 
     def _with_one(
-        self, user: str | None, history: Sequence[str | Met], profile: Mapping[str, Any]
-    ) -> tuple[Catalogue, Recommender, Person]:
+        self, user: str | None, history: Sequence[str | HistoryItem], profile: Mapping[str, Any]
+    ) -> tuple[Catalogue, Recommender, UserContext]:
         catalogue = self.keeper.current
-        [person] = people(self.store, catalogue.model.default_value, [(user, history, profile)])
+        [person] = user_contexts(
+            self.store, catalogue.model.default_value, [(user, history, profile)]
+        )
         return catalogue, catalogue.model, person
 
 
-def _request(asked: Asked, person: Person, catalogue: Catalogue) -> Request:
+def _request(asked: RecommendRequest, person: UserContext, catalogue: Catalogue) -> Request:
     where = catalogue.shown
     if asked.filter:
-        wanted = having(catalogue, asked.filter)
+        wanted = items_matching(catalogue, asked.filter)
         where = wanted if where is None else wanted & where
     return Request(
         person.history,
         asked.count,
         profile=person.profile,
-        exclude=[*asked.exclude_ids, *(person.silent if asked.exclude_seen else ())],
+        exclude=[*asked.exclude_ids, *(person.neutral_items if asked.exclude_seen else ())],
         explain=asked.explain,
         again=not asked.exclude_seen,
         where=where,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 LOG = logging.getLogger(__name__)
 
 
-class Repeating:
+class PeriodicTask:
     """This works every so many seconds until it is closed; `failing` is logged where the work
     fails.
     """

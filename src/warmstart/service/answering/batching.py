@@ -11,7 +11,7 @@ Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
 
-class Batches(Generic[Asked, Answer]):
+class Batcher(Generic[Asked, Answer]):
     """This hands all that waits to `answer` at once, at most `most`, one batch after the other.
 
     Nobody waits for company: where nothing is under way, a request is a batch of its own. So a
@@ -32,7 +32,7 @@ class Batches(Generic[Asked, Answer]):
         self._waiting: list[tuple[Asked, asyncio.Future[Answer]]] = []
         self._at_work: asyncio.Task[None] | None = None
 
-    async def ask(self, asked: Asked) -> Answer:
+    async def submit(self, asked: Asked) -> Answer:
         """The answer to a request, together with those of others."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((asked, future))

@@ -17,8 +17,8 @@ from warmstart.explain.reasons import title_column
 from warmstart.recommend.filters import matching
 from warmstart.recommend.history import UserHistory
 from warmstart.recommend.recommender import Recommender
-from warmstart.service.answering.background import Repeating
-from warmstart.service.models.active import Models, Serving
+from warmstart.service.answering.background import PeriodicTask
+from warmstart.service.models.active import ActiveModel, ServedModel
 from warmstart.service.store.records import Stamp
 from warmstart.service.store.store import Store
 
@@ -32,7 +32,7 @@ HIDDEN = "is_hidden"
 class Catalogue(NamedTuple):
     """The model with the items that were added since, and what is known of each."""
 
-    serving: Serving
+    serving: ServedModel
     stamp: Stamp
     """What changes in the store when items do."""
     met: Mapping[str, int]
@@ -65,18 +65,18 @@ class Catalogue(NamedTuple):
         return found
 
 
-class Keeper:
+class CatalogueRefresher:
     """This keeps the catalogue up to date, in a thread of its own, so that no request waits for it.
 
     What this worker is told holds at once, since it is asked to `refresh`; what others are told,
     within a second.
     """
 
-    def __init__(self, models: Models, store: Store) -> None:
+    def __init__(self, models: ActiveModel, store: Store) -> None:
         self.models, self.store = models, store
-        self.current = grown(models.serving, store)
+        self.current = build_catalogue(models.serving, store)
         self._lock = threading.Lock()
-        self._again = Repeating(
+        self._again = PeriodicTask(
             self.refresh, PATIENCE, "items and models cannot be looked up; those known are answered"
         )
 
@@ -84,15 +84,21 @@ class Keeper:
         """Take over what the store and the folder of models have to say."""
         with self._lock:
             serving, known = self.models.serving, self.current
-            if known[:3] != (serving, self.store.items_stamp(), self.store.met(known.new)):
-                self.current = grown(serving, self.store, known)
+            if known[:3] != (
+                serving,
+                self.store.items_stamp(),
+                self.store.interaction_counts(known.new),
+            ):
+                self.current = build_catalogue(serving, self.store, known)
 
     def close(self) -> None:
         """Keep it no longer."""
         self._again.close()
 
 
-def grown(serving: Serving, store: Store, before: Catalogue | None = None) -> Catalogue:
+def build_catalogue(
+    serving: ServedModel, store: Store, before: Catalogue | None = None
+) -> Catalogue:
     """The model with all items that the store has; what it was `before`, if it was, is not found
     anew.
     """
@@ -103,7 +109,7 @@ def grown(serving: Serving, store: Store, before: Catalogue | None = None) -> Ca
     model = serving.model
     ids = list(properties)
     new = [item for item, code in zip(ids, model.items.encode(ids), strict=True) if code < 0]
-    met = store.met(new)
+    met = store.interaction_counts(new)
     if before is not None and set(before.new) <= set(new):
         model = before.model
         changed = [
@@ -116,7 +122,9 @@ def grown(serving: Serving, store: Store, before: Catalogue | None = None) -> Ca
         changed = new
     if changed and model.item_table is not None:
         rows = [{"item_id": item, **_texts(properties[item])} for item in changed]
-        met_by: dict[Id, list[UserHistory]] = dict(store.histories_of_items(changed, MET_BY, LATEST))
+        met_by: dict[Id, list[UserHistory]] = dict(
+            store.histories_of_items(changed, MET_BY, LATEST)
+        )
         model = model.add_items(pl.DataFrame(rows, infer_schema_length=None), met_by=met_by)
     hidden = model.items.encode(
         item for item, known in properties.items() if known.get(HIDDEN) is True
@@ -140,19 +148,21 @@ def _properties(store: Store, stamp: Stamp, before: Catalogue | None) -> dict[st
     return found if len(found) == stamp.items else store.items_since(0.0)  # some were removed
 
 
-def having(catalogue: Catalogue, wanted: Mapping[str, Any]) -> Bool[np.ndarray, "I"]:
+def items_matching(catalogue: Catalogue, wanted: Mapping[str, Any]) -> Bool[np.ndarray, "I"]:
     """The items that have the wanted properties, by what the store says of them and else by the
     model's table.
     """
     key = json.dumps(wanted, sort_keys=True)
-    if key not in catalogue.masks:
+    mask = catalogue.masks.get(key)
+    if mask is None:
+        mask = matching(_columns(catalogue, wanted), wanted)
         if len(catalogue.masks) >= MASKS:
             catalogue.masks.clear()
-        catalogue.masks[key] = matching(_columns(catalogue, wanted), wanted)
-    return catalogue.masks[key]
+        catalogue.masks[key] = mask
+    return mask  # the local value: another thread may clear the dictionary at any moment
 
 
-def found_in(catalogue: Catalogue, text: str, count: int) -> list[dict[str, Any]]:
+def search_titles(catalogue: Catalogue, text: str, count: int) -> list[dict[str, Any]]:
     """Items whose id or title holds a text, whatever its case, the most popular first."""
     model, wanted = catalogue.model, text.strip().lower()
     ids = model.items.ids.cast(pl.String)
@@ -165,7 +175,11 @@ def found_in(catalogue: Catalogue, text: str, count: int) -> list[dict[str, Any]
         np.where(allowed, model.popularity, -1).astype(np.float32), min(count, int(allowed.sum()))
     )
     return [
-        {"item_id": ids[int(code)], "title": titles[int(code)], "events": int(model.popularity[code])}
+        {
+            "item_id": ids[int(code)],
+            "title": titles[int(code)],
+            "events": int(model.popularity[code]),
+        }
         for code in best
     ]
 

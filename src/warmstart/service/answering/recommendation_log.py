@@ -9,8 +9,8 @@ import logging
 import queue
 import threading
 
-from warmstart.service.answering.background import Repeating
-from warmstart.service.store.records import Logged
+from warmstart.service.answering.background import PeriodicTask
+from warmstart.service.store.records import LoggedRecommendation
 from warmstart.service.store.store import Store
 
 LOG = logging.getLogger(__name__)
@@ -19,16 +19,16 @@ DELAY = 0.1  # seconds until what was recommended is on disk
 MOST = 50_000
 
 
-class Journal:
+class RecommendationLog:
     """This writes in a thread of its own, and all that is left when it is closed."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._waiting: queue.Queue[Logged] = queue.Queue(MOST)
+        self._waiting: queue.Queue[LoggedRecommendation] = queue.Queue(MOST)
         self._lock = threading.Lock()
-        self._again = Repeating(self.flush, DELAY, "recommendations could not be written down")
+        self._again = PeriodicTask(self.flush, DELAY, "recommendations could not be written down")
 
-    def note(self, given: Logged) -> None:
+    def append(self, given: LoggedRecommendation) -> None:
         """Write a recommendation down soon."""
         try:
             self._waiting.put_nowait(given)

@@ -7,8 +7,8 @@ from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader
 from starlette.exceptions import HTTPException
 
-from warmstart.service.answering.answering import Answering
-from warmstart.service.answering.request_batcher import Desk
+from warmstart.service.answering.answering import RecommendationService
+from warmstart.service.answering.request_batcher import RequestBatcher
 from warmstart.service.api.keys import Keys, Right
 from warmstart.service.ops.metrics import Metrics
 
@@ -19,7 +19,7 @@ KEY = APIKeyHeader(
 )
 
 
-def may(right: Right) -> Callable[[Request, str | None], Awaitable[None]]:
+def requires(right: Right) -> Callable[[Request, str | None], Awaitable[None]]:
     """A dependency that lets nobody through without a key that allows this; where there are no
     keys, everybody.
 
@@ -37,7 +37,7 @@ def check(request: Request, key: str | None, right: Right) -> None:
     keys: Keys = request.app.state.keys
     if not keys:
         return
-    if key is None or keys.right_of(key) is None:
+    if key is None or keys.right(key) is None:
         raise HTTPException(401, "send a key that is known in the header X-API-Key")
     if not keys.allows(key, right):
         raise HTTPException(
@@ -45,11 +45,11 @@ def check(request: Request, key: str | None, right: Right) -> None:
         )
 
 
-async def _answering(request: Request) -> Answering:
+async def _answering(request: Request) -> RecommendationService:
     return request.app.state.answering
 
 
-async def _desk(request: Request) -> Desk:
+async def _desk(request: Request) -> RequestBatcher:
     return request.app.state.desk
 
 
@@ -57,6 +57,6 @@ async def _figures(request: Request) -> Metrics:
     return request.app.state.metrics
 
 
-Service = Annotated[Answering, Depends(_answering)]
-Recommending = Annotated[Desk, Depends(_desk)]
+Service = Annotated[RecommendationService, Depends(_answering)]
+Recommending = Annotated[RequestBatcher, Depends(_desk)]
 Figures = Annotated[Metrics, Depends(_figures)]

@@ -17,15 +17,15 @@ from sqlalchemy import Table
 from warmstart.durations import parse_duration
 from warmstart.errors import UnknownItem
 from warmstart.service.answering.catalogue import HIDDEN
-from warmstart.service.api.access import Service, check, may
+from warmstart.service.api.access import Service, check, requires
 from warmstart.service.api.schemas import (
     MOST_COUNT,
     MOST_EVENTS,
     MOST_ITEMS,
     Amount,
-    Asked,
     Id,
     Plain,
+    RecommendRequest,
 )
 from warmstart.service.store.records import Event
 from warmstart.service.store.schema import ITEMS, USERS
@@ -73,7 +73,7 @@ class User(Model):
     Comment: str | None = None
 
 
-READ, WRITE = Depends(may("read")), Depends(may("write"))
+READ, WRITE = Depends(requires("read")), Depends(requires("write"))
 GORSE = APIRouter(prefix="/api", tags=["gorse"])
 
 
@@ -233,7 +233,7 @@ def session_recommend(
 
 def _recommended(service: Service, asked: dict[str, Any], category: str) -> list[dict[str, Any]]:
     wanted = {"filter": {"categories": category}} if category else {}
-    return service.recommend(Asked.model_validate({**asked, **wanted}))["items"]
+    return service.recommend(RecommendRequest.model_validate({**asked, **wanted}))["items"]
 
 
 def _scores(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

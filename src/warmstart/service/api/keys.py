@@ -29,7 +29,8 @@ class Keys:
             right, colon, key = part.partition(":")
             if not colon or right not in RIGHTS or len(key) < 16:
                 raise UsageError(
-                    f'"{right}:..." is no key; write {", ".join(RIGHTS)}, a colon, and at least 16 letters, as '
+                    f'"{right}:..." is no key; write {", ".join(RIGHTS)}, a colon, and at '
+                    "least 16 letters, as "
                     "read:2f6c..., several separated by commas"
                 )
             found[key] = right
@@ -38,7 +39,7 @@ class Keys:
     def __bool__(self) -> bool:
         return bool(self._rights)
 
-    def right_of(self, key: str) -> Right | None:
+    def right(self, key: str) -> Right | None:
         """What a key allows; None where it is not known. Takes as long for a wrong key as for a
         right one.
         """
@@ -51,7 +52,7 @@ class Keys:
 
     def allows(self, key: str, wanted: Right) -> bool:
         """Whether a key allows something."""
-        right = self.right_of(key)
+        right = self.right(key)
         return right is not None and RIGHTS.index(right) >= RIGHTS.index(wanted)
 
 

@@ -70,7 +70,8 @@ async def _invalid(request: Request, error: RequestValidationError) -> JSONRespo
 async def _unstorable(request: Request, error: Exception) -> JSONResponse:
     return problem(
         422,
-        "the store cannot keep a value of this request; text with a NUL in it, or too large a number?",
+        "the store cannot keep a value of this request; text with a NUL in it, or too large a "
+        "number?",
     )
 
 

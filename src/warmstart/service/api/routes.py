@@ -13,26 +13,27 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from warmstart.errors import UnknownItem, UsageError
-from warmstart.service.answering.catalogue import found_in
-from warmstart.service.api.access import Figures, Recommending, Service, may
+from warmstart.service.answering.catalogue import search_titles
+from warmstart.service.api.access import Figures, Recommending, Service, requires
 from warmstart.service.api.schemas import (
     Accepted,
-    Asked,
     Interaction,
     Interactions,
     ItemIn,
     ItemsIn,
-    Listed,
     MergeInto,
+    PageOut,
     Plain,
     Problem,
-    Ranked,
+    RankRequest,
     Recommendations,
+    RecommendRequest,
     Rejected,
     UserIn,
 )
 from warmstart.service.models.refit_log import reports
-from warmstart.service.ops.statistics import lately, of_item, overview
+from warmstart.service.ops.statistics import item_activity as activity_of
+from warmstart.service.ops.statistics import overview, recent_activity
 from warmstart.service.store.records import Event
 from warmstart.service.store.schema import ITEMS, USERS
 
@@ -40,8 +41,8 @@ NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "descripti
 Count = Annotated[int, Query(ge=1, le=200)]
 UserId = Annotated[str, Path(min_length=1, max_length=200), Plain]
 
-EVENTS = APIRouter(prefix="/v1", tags=["events"], dependencies=[Depends(may("write"))])
-ASKED = APIRouter(prefix="/v1", tags=["recommendations"], dependencies=[Depends(may("read"))])
+EVENTS = APIRouter(prefix="/v1", tags=["events"], dependencies=[Depends(requires("write"))])
+ASKED = APIRouter(prefix="/v1", tags=["recommendations"], dependencies=[Depends(requires("read"))])
 ITEM = APIRouter(prefix="/v1/items", tags=["items"])
 USER = APIRouter(prefix="/v1/users", tags=["users"])
 MODELS = APIRouter(prefix="/v1", tags=["models"])
@@ -93,7 +94,7 @@ def _event(row: Interaction) -> Event:
 
 
 @ASKED.post("/recommend", response_model=Recommendations)
-async def recommend(body: Asked, desk: Recommending, figures: Figures) -> Response:
+async def recommend(body: RecommendRequest, desk: Recommending, figures: Figures) -> Response:
     """The best items for a user by all that is known now; an unknown user or item is no mistake."""
     found = await desk.recommend(body)
     figures.recommended.labels(found["user"]["stage"]).inc()
@@ -105,12 +106,12 @@ async def recommend_to(
     user_id: UserId, desk: Recommending, figures: Figures, count: Count = 10, explain: bool = False
 ) -> Response:
     """The same for a user whose events are stored."""
-    body = Asked.model_validate({"user_id": user_id, "count": count, "explain": explain})
+    body = RecommendRequest.model_validate({"user_id": user_id, "count": count, "explain": explain})
     return await recommend(body, desk, figures)
 
 
 @ASKED.post("/rank")
-def rank(body: Ranked, service: Service) -> Any:
+def rank(body: RankRequest, service: Service) -> Any:
     """Items in the order in which they suit a user."""
     return service.rank(body)
 
@@ -131,20 +132,20 @@ def similar(item_id: str, service: Service, count: Count = 10) -> Any:
     return service.similar(item_id, count)
 
 
-@ITEM.get("", response_model=Listed, dependencies=[Depends(may("read"))])
+@ITEM.get("", response_model=PageOut, dependencies=[Depends(requires("read"))])
 def list_items(service: Service, cursor: str | None = None, count: Count = 100) -> Any:
     """The items that were stored, in the order of their ids."""
     return service.store.page(ITEMS, cursor, count)._asdict()
 
 
-@ITEM.get("/{item_id:path}/activity", responses=NOT_FOUND, dependencies=[Depends(may("read"))])
+@ITEM.get("/{item_id:path}/activity", responses=NOT_FOUND, dependencies=[Depends(requires("read"))])
 def item_activity(item_id: str, service: Service) -> dict[str, Any]:
     """How often an item was met and recommended since it came."""
     service.journal.flush()
-    return of_item(service.store, service.keeper.current, item_id)
+    return activity_of(service.store, service.keeper.current, item_id)
 
 
-@ITEM.get("/{item_id:path}", responses=NOT_FOUND, dependencies=[Depends(may("read"))])
+@ITEM.get("/{item_id:path}", responses=NOT_FOUND, dependencies=[Depends(requires("read"))])
 def get_item(item_id: str, service: Service) -> Any:
     """What is known of an item."""
     found = service.store.get(ITEMS, item_id)
@@ -159,7 +160,7 @@ def get_item(item_id: str, service: Service) -> Any:
     }
 
 
-@ITEM.put("/{item_id:path}", dependencies=[Depends(may("write"))])
+@ITEM.put("/{item_id:path}", dependencies=[Depends(requires("write"))])
 def put_item(item_id: str, body: ItemIn, service: Service) -> JSONResponse:
     """Say what an item is; a new one is recommendable at once."""
     _checked(item_id)
@@ -168,7 +169,7 @@ def put_item(item_id: str, body: ItemIn, service: Service) -> JSONResponse:
     return JSONResponse({"item_id": item_id, "created": new}, 201 if new else 200)
 
 
-@ITEM.delete("/{item_id:path}", responses=NOT_FOUND, dependencies=[Depends(may("write"))])
+@ITEM.delete("/{item_id:path}", responses=NOT_FOUND, dependencies=[Depends(requires("write"))])
 def delete_item(item_id: str, service: Service) -> dict[str, Any]:
     """Forget what was said of an item. One that the model was fitted on stays recommendable;
     exclude it by a filter.
@@ -179,7 +180,7 @@ def delete_item(item_id: str, service: Service) -> dict[str, Any]:
     return {"item_id": item_id, "deleted": True}
 
 
-@MODELS.post("/items:batch", tags=["items"], dependencies=[Depends(may("write"))])
+@MODELS.post("/items:batch", tags=["items"], dependencies=[Depends(requires("write"))])
 def put_items(body: ItemsIn, service: Service) -> dict[str, Any]:
     """Say what many items are."""
     created = service.store.put_many(ITEMS, body.items) if body.items else 0
@@ -187,13 +188,13 @@ def put_items(body: ItemsIn, service: Service) -> dict[str, Any]:
     return {"stored": len(body.items), "created": created}
 
 
-@USER.get("", response_model=Listed, dependencies=[Depends(may("read"))])
+@USER.get("", response_model=PageOut, dependencies=[Depends(requires("read"))])
 def list_users(service: Service, cursor: str | None = None, count: Count = 100) -> Any:
     """The users of whom a profile is stored, in the order of their ids."""
     return service.store.page(USERS, cursor, count)._asdict()
 
 
-@USER.post("/{user_id:path}/merge", dependencies=[Depends(may("write"))])
+@USER.post("/{user_id:path}/merge", dependencies=[Depends(requires("write"))])
 def merge_user(user_id: str, body: MergeInto, service: Service) -> dict[str, Any]:
     """Make the events of one user those of another, as when a guest signs in."""
     if user_id == body.into:
@@ -201,10 +202,10 @@ def merge_user(user_id: str, body: MergeInto, service: Service) -> dict[str, Any
     return {"user_id": body.into, "moved": service.store.merge(user_id, body.into)}
 
 
-@USER.get("/{user_id:path}", responses=NOT_FOUND, dependencies=[Depends(may("read"))])
+@USER.get("/{user_id:path}", responses=NOT_FOUND, dependencies=[Depends(requires("read"))])
 def get_user(user_id: str, service: Service, count: Count = 100) -> Any:
     """The profile and the latest events of a user."""
-    histories, profiles = service.store.known([user_id], count)
+    histories, profiles = service.store.histories_and_profiles([user_id], count)
     profile, events = profiles.get(user_id), histories[user_id]
     if profile is None and not events:
         raise UnknownItem(f'nothing is stored of a user "{user_id}"')
@@ -213,7 +214,7 @@ def get_user(user_id: str, service: Service, count: Count = 100) -> Any:
     return {"user_id": user_id, "profile": profile or {}, "events": told}
 
 
-@USER.put("/{user_id:path}", dependencies=[Depends(may("write"))])
+@USER.put("/{user_id:path}", dependencies=[Depends(requires("write"))])
 def put_user(user_id: str, body: UserIn, service: Service) -> JSONResponse:
     """Say what is known of a user."""
     _checked(user_id)
@@ -221,19 +222,21 @@ def put_user(user_id: str, body: UserIn, service: Service) -> JSONResponse:
     return JSONResponse({"user_id": user_id, "created": new}, 201 if new else 200)
 
 
-@USER.delete("/{user_id:path}", dependencies=[Depends(may("write"))])
+@USER.delete("/{user_id:path}", dependencies=[Depends(requires("write"))])
 def forget_user(user_id: str, service: Service) -> Mapping[str, Any]:
     """Forget all of a user, and give a receipt."""
     return service.forget(user_id)
 
 
-@MODELS.get("/models", dependencies=[Depends(may("read"))])
+@MODELS.get("/models", dependencies=[Depends(requires("read"))])
 def list_models(service: Service) -> dict[str, Any]:
     """The versions there are."""
     return {"models": service.models.listed()}
 
 
-@MODELS.post("/models/{version}:promote", responses=NOT_FOUND, dependencies=[Depends(may("admin"))])
+@MODELS.post(
+    "/models/{version}:promote", responses=NOT_FOUND, dependencies=[Depends(requires("admin"))]
+)
 def promote(version: str, service: Service) -> dict[str, str]:
     """Let a version answer from now on."""
     found = service.models.promote(version)
@@ -241,7 +244,7 @@ def promote(version: str, service: Service) -> dict[str, str]:
     return {"current": found}
 
 
-@MODELS.post("/models:rollback", dependencies=[Depends(may("admin"))])
+@MODELS.post("/models:rollback", dependencies=[Depends(requires("admin"))])
 def rollback(service: Service) -> dict[str, str]:
     """Let the version answer that did before."""
     found = service.models.rollback()
@@ -249,19 +252,21 @@ def rollback(service: Service) -> dict[str, str]:
     return {"current": found}
 
 
-@MODELS.get("/models/{version}/report", responses=NOT_FOUND, dependencies=[Depends(may("read"))])
+@MODELS.get(
+    "/models/{version}/report", responses=NOT_FOUND, dependencies=[Depends(requires("read"))]
+)
 def report(version: str, service: Service) -> dict[str, Any]:
     """How good a version is by the number of known events."""
     return service.models.report(version)
 
 
-@MODELS.get("/refits", dependencies=[Depends(may("read"))])
+@MODELS.get("/refits", dependencies=[Depends(requires("read"))])
 def list_refits(service: Service) -> dict[str, Any]:
     """What came of each refit, the latest last."""
     return {"refits": reports(service.models.versions.folder)}
 
 
-@MODELS.get("/stats", dependencies=[Depends(may("read"))])
+@MODELS.get("/stats", dependencies=[Depends(requires("read"))])
 def stats(
     service: Service, window: Annotated[int, Query(ge=60, le=30 * 86_400)] = 3600
 ) -> dict[str, Any]:
@@ -277,10 +282,10 @@ def stats(
     }
 
 
-@MODELS.get("/activity", dependencies=[Depends(may("read"))])
+@MODELS.get("/activity", dependencies=[Depends(requires("read"))])
 def activity(service: Service) -> dict[str, Any]:
     """The users and the items of the latest events."""
-    return lately(service.store)
+    return recent_activity(service.store)
 
 
 @ASKED.get("/search", tags=["items"])
@@ -288,7 +293,7 @@ def search(
     service: Service, q: Annotated[str, Query(max_length=100)] = "", count: Count = 20
 ) -> dict[str, Any]:
     """Items whose id or title holds a text; without one, the most popular."""
-    return {"items": found_in(service.keeper.current, q, count)}
+    return {"items": search_titles(service.keeper.current, q, count)}
 
 
 def _checked(identifier: str) -> None:

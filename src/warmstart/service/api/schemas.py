@@ -82,7 +82,7 @@ class Accepted(BaseModel):
     took_ms: float
 
 
-class Met(Strict):
+class HistoryItem(Strict):
     """An event of a history that comes with a request."""
 
     item_id: Id
@@ -99,7 +99,7 @@ class Explore(Strict):
     seed: int | None = Field(None, ge=0, description="The same seed gives the same answer.")
 
 
-class Asked(Strict):
+class RecommendRequest(Strict):
     """Whom to recommend what."""
 
     model_config = ConfigDict(
@@ -111,7 +111,7 @@ class Asked(Strict):
     user_id: Id | None = Field(
         None, description="Whose stored events and profile count; unknown ones are new users."
     )
-    history: Annotated[list[Id | Met], Field(max_length=MOST_HISTORY)] = Field(
+    history: Annotated[list[Id | HistoryItem], Field(max_length=MOST_HISTORY)] = Field(
         [], description="Events that come after the stored ones, oldest first."
     )
     profile: Properties = Field({}, description="What is known of the user, beside what is stored.")
@@ -126,16 +126,16 @@ class Asked(Strict):
     language: Literal["en", "zh"] = "en"
 
 
-class Ranked(Strict):
+class RankRequest(Strict):
     """Items to bring in order for somebody."""
 
     user_id: Id | None = None
-    history: Annotated[list[Id | Met], Field(max_length=MOST_HISTORY)] = []
+    history: Annotated[list[Id | HistoryItem], Field(max_length=MOST_HISTORY)] = []
     profile: Properties = {}
     item_ids: Annotated[list[Id], Field(min_length=1, max_length=MOST_IDS)]
 
 
-class Why(BaseModel):
+class ReasonOut(BaseModel):
     """One reason."""
 
     model_config = ConfigDict(extra="allow")
@@ -145,7 +145,7 @@ class Why(BaseModel):
     share: float
 
 
-class Recommended(BaseModel):
+class RecommendedItem(BaseModel):
     """One recommended item."""
 
     item_id: str
@@ -153,15 +153,18 @@ class Recommended(BaseModel):
     score: float
     probability: float | None = Field(
         None,
-        description="The chance that the model gives it of being next, among all that might have been shown.",
+        description=(
+            "The chance that the model gives it of being next, among all that might "
+            "have been shown."
+        ),
     )
     propensity: float = Field(description="The chance that it was shown in its place.")
     why: str | None = None
-    reasons: list[Why] | None = None
+    reasons: list[ReasonOut] | None = None
     properties: dict[str, Any]
 
 
-class OfUser(BaseModel):
+class UserSummary(BaseModel):
     """What was known of whom the answer is for."""
 
     events_used: int
@@ -174,8 +177,8 @@ class Recommendations(BaseModel):
     recommendation_id: str
     model: str
     took_ms: float
-    user: OfUser
-    items: list[Recommended]
+    user: UserSummary
+    items: list[RecommendedItem]
     fidelity: dict[str, float] | None = None
     warnings: list[str]
 
@@ -206,7 +209,7 @@ class MergeInto(Strict):
     into: Id
 
 
-class Listed(BaseModel):
+class PageOut(BaseModel):
     """Some rows of a list, and the cursor behind which the next begin."""
 
     rows: list[dict[str, Any]]

@@ -12,7 +12,10 @@ from fastapi.staticfiles import StaticFiles
 from starlette.types import Scope
 
 PAGES = Path(__file__).with_name("pages")
-POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; frame-ancestors 'none'"
+POLICY = (
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "frame-ancestors 'none'"
+)
 HEADERS = {
     "Content-Security-Policy": POLICY,  # plotly writes its styles into the page
     "X-Content-Type-Options": "nosniff",

@@ -15,7 +15,7 @@ LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Serving:
+class ServedModel:
     """The model that answers."""
 
     version: str
@@ -24,7 +24,7 @@ class Serving:
     """When it was saved, in seconds since 1970."""
 
 
-class Models:
+class ActiveModel:
     """This holds the model in use. A request keeps the model that it began with.
 
     All workers look at the name of the version in use, so that what one of them is told holds for
@@ -38,7 +38,7 @@ class Models:
         self._serving = self._loaded(self.versions.current)
 
     @property
-    def serving(self) -> Serving:
+    def serving(self) -> ServedModel:
         """The model in use, looked up anew if another was promoted since."""
         if self.versions.stamp != self._seen:
             self._follow()
@@ -80,7 +80,7 @@ class Models:
 
     def rollback(self) -> str:
         """Let the version answer that did before the last promotion."""
-        return self.promote(self.versions.before)
+        return self.promote(self.versions.previous)
 
     def _follow(self) -> None:
         """Take over what another worker promoted; if it cannot be loaded, what is there goes on."""
@@ -97,9 +97,9 @@ class Models:
                     self._serving.version,
                 )
 
-    def _loaded(self, version: str) -> Serving:
+    def _loaded(self, version: str) -> ServedModel:
         path = self.versions.path(version)
-        return Serving(version, load(path), (path / MANIFEST).stat().st_mtime)
+        return ServedModel(version, load(path), (path / MANIFEST).stat().st_mtime)
 
     def _facts(self, version: str) -> dict[str, Any]:
         manifest = self.versions.manifest(version)

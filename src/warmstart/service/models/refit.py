@@ -35,8 +35,8 @@ from warmstart.scorer import (
 )
 from warmstart.service.models.refit_log import REPORT
 from warmstart.service.models.versions import Versions
-from warmstart.service.store.exchange import stored
-from warmstart.service.store.store import opened
+from warmstart.service.store.exchange import stored_log
+from warmstart.service.store.store import opened_store
 from warmstart.tasks.cutting import DEPLOY
 from warmstart.tasks.examples import Examples, Profile
 from warmstart.tasks.scenarios import ScenarioOptions, cut
@@ -48,7 +48,7 @@ LOOK = 5.0  # seconds until it is looked whether the service that a refit is for
 
 
 @dataclass(frozen=True)
-class Refitted:
+class RefitResult:
     """What came of a refit."""
 
     version: str
@@ -65,7 +65,7 @@ class Refitted:
     promoted: bool
 
 
-class Recoded:
+class RecodedScorer:
     """A model as it serves, which is asked by the codes of another catalogue; what it does not know
     it ranks last.
     """
@@ -93,7 +93,7 @@ class Recoded:
         return Capabilities(posterior=found.posterior, delegate=found.delegate and self._delegate)
 
     def _delegate(self, shots: int) -> Scorer:
-        return Recoded(delegate(self.scorer, shots), self.code)
+        return RecodedScorer(delegate(self.scorer, shots), self.code)
 
     def arrays(self) -> dict[str, np.ndarray]:
         return self.scorer.arrays()
@@ -107,16 +107,16 @@ def refit(
     budget: str = "10m",
     seed: int = 0,
     progress: Progress | None = None,
-) -> Refitted:
+) -> RefitResult:
     """Fit a new version to the store, by the learner of the one in use if no other is named, and
     promote the better.
     """
     versions, begun = Versions(models), time.time()
-    versions.must_take_more()
+    versions.require_folder_of_versions()
     serving = versions.current
     current = load(versions.path(serving))
-    with opened(store) as found:
-        log = stored(found)
+    with opened_store(store) as found:
+        log = stored_log(found)
     options = current.facts["options"]
     how = {
         "scenario": current.facts["scenario"],
@@ -144,10 +144,10 @@ def refit(
     better = scores[0] >= scores[1]
     if better:
         versions.promote(name, instead_of=serving)
-    outcome = Refitted(name, begun, len(log), time.time() - begun, *scores, promoted=better)
+    outcome = RefitResult(name, begun, len(log), time.time() - begun, *scores, promoted=better)
     with (models / REPORT).open("a", encoding="utf-8") as file:
         file.write(json.dumps(vars(outcome)) + "\n")
-    _tidy(versions)
+    _remove_old_versions(versions)
     return outcome
 
 
@@ -173,6 +173,8 @@ def refit_every(seconds: float, models: Path, store: str, **options: Any) -> Non
             )
         except WarmstartError as error:
             LOG.warning("no refit: %s", error)
+        except Exception:  # whatever went wrong once, the next refit is tried
+            LOG.exception("a refit failed")
 
 
 def _as_it_serves(current: Recommender, log: Interactions) -> Scorer:
@@ -186,12 +188,12 @@ def _as_it_serves(current: Recommender, log: Interactions) -> Scorer:
         current = current.add_items(
             pl.DataFrame({"item_id": new}).hstack(rows.drop("item_id", strict=False))
         )
-    return Recoded(current.scorer, current.items.encode(log.items.ids.to_list()))
+    return RecodedScorer(current.scorer, current.items.encode(log.items.ids.to_list()))
 
 
-def _tidy(versions: Versions) -> None:
+def _remove_old_versions(versions: Versions) -> None:
     """Remove the oldest versions, but never the one in use or the one before."""
-    used = {versions.current, *([versions.before] if versions.was_promoted else [])}
+    used = {versions.current, *([versions.previous] if versions.was_promoted else [])}
     old = [path for path in versions.paths() if path.name not in used]
     for path in old[: max(0, len(old) - KEPT)]:
         shutil.rmtree(path)

@@ -25,14 +25,14 @@ class Versions:
     folder: Path
 
     @property
-    def alone(self) -> bool:
+    def is_single_model(self) -> bool:
         """Whether the folder is a model itself."""
         return (self.folder / MANIFEST).exists()
 
     @property
     def current(self) -> str:
         """The version in use; the newest where none was promoted."""
-        if self.alone:
+        if self.is_single_model:
             return self.folder.absolute().name
         named = self._named(CURRENT)
         if named is not None:
@@ -40,7 +40,8 @@ class Versions:
         paths = self.paths()
         if not paths:
             raise NotFitted(
-                f"{self.folder} holds no model; make one with warmstart fit DATA --out {self.folder}/1"
+                f"{self.folder} holds no model; make one with warmstart fit DATA --out "
+                f"{self.folder}/1"
             )
         return paths[-1].name
 
@@ -50,7 +51,7 @@ class Versions:
         return self._named(BEFORE) is not None
 
     @property
-    def before(self) -> str:
+    def previous(self) -> str:
         """The version in use before the last promotion."""
         named = self._named(BEFORE)
         if named is None:
@@ -65,16 +66,16 @@ class Versions:
         except FileNotFoundError:
             return 0
 
-    def must_take_more(self) -> None:
+    def require_folder_of_versions(self) -> None:
         """Refuse a folder that is a model itself."""
-        if self.alone:
+        if self.is_single_model:
             raise UsageError(
                 f"{self.folder} is one model; name a folder of versions, as models of models/1"
             )
 
     def paths(self) -> list[Path]:
         """The folders of all versions, the newest last."""
-        if self.alone:
+        if self.is_single_model:
             return [self.folder]
         found = (
             [path for path in self.folder.iterdir() if (path / MANIFEST).exists()]
@@ -87,7 +88,7 @@ class Versions:
         """The folder of a version."""
         if version not in [path.absolute().name for path in self.paths()]:
             raise UnknownItem(f'there is no version "{version}" in {self.folder}')
-        return self.folder if self.alone else self.folder / version
+        return self.folder if self.is_single_model else self.folder / version
 
     def manifest(self, version: str) -> dict[str, Any]:
         """What a version says of itself."""
@@ -101,7 +102,7 @@ class Versions:
 
     def promote(self, version: str, instead_of: str) -> None:
         """Write down that a version is in use from now on."""
-        self.must_take_more()
+        self.require_folder_of_versions()
         _write(self.folder / BEFORE, instead_of)
         _write(self.folder / CURRENT, version)
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from warmstart.errors import WarmstartError
 from warmstart.recommend.recommender import Recommender
-from warmstart.service.models.active import Models
+from warmstart.service.models.active import ActiveModel
 from warmstart.service.store.records import Event
-from warmstart.service.store.store import opened
+from warmstart.service.store.store import opened_store
 
 PACKAGES = ("warmstart", "torch", "numpy", "polars", "fastapi", "sqlalchemy")
 GIGABYTE, LEAST_FREE = 1024**3, 1.0
@@ -60,7 +60,7 @@ def _disk(models: Path) -> Check:
 def _store(url: str) -> Check:
     """Whether an event that is written can be read, and how long a write that is on disk takes."""
     try:
-        with opened(url) as store:
+        with opened_store(url) as store:
             begun = time.perf_counter()
             store.add([Event(PROBE, PROBE, "impression", None, time.time())])
             took = 1000 * (time.perf_counter() - begun)
@@ -77,7 +77,7 @@ def _store(url: str) -> Check:
 
 def _model(folder: Path) -> list[Check]:
     try:
-        serving = Models(folder).serving
+        serving = ActiveModel(folder).serving
     except WarmstartError as error:
         return [Check("model", False, str(error))]
     model = serving.model

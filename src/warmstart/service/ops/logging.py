@@ -10,7 +10,7 @@ REQUEST: ContextVar[str | None] = ContextVar("request", default=None)
 """The id of the request that is being answered."""
 
 
-class AsJson(logging.Formatter):
+class JsonFormatter(logging.Formatter):
     """This writes a record as JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -31,7 +31,7 @@ class AsJson(logging.Formatter):
 def log_as_json() -> None:
     """Let everything that is logged in this process go to standard error as JSON."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(AsJson())
+    handler.setFormatter(JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)

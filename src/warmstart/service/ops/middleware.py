@@ -20,7 +20,7 @@ TOO_LARGE = f"a request has at most {LARGEST:,} bytes; send less at a time"
 OURS = "this is a mistake of ours; the log has the details under the request's id"
 
 
-class Watched:
+class RequestMiddleware:
     """This stands before the app, where it costs a request less than a tenth of a millisecond."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from warmstart.service.answering.catalogue import Catalogue
-from warmstart.service.store.records import Event, Logged
+from warmstart.service.store.records import Event, LoggedRecommendation
 from warmstart.service.store.store import Store
 
 BARS = 60  # steps of time in a window
@@ -58,7 +58,7 @@ def overview(store: Store, catalogue: Catalogue, window: int) -> dict[str, Any]:
     }
 
 
-def of_item(store: Store, catalogue: Catalogue, item_id: str) -> dict[str, Any]:
+def item_activity(store: Store, catalogue: Catalogue, item_id: str) -> dict[str, Any]:
     """How often an item is met and recommended, day by day since it came: how a cold item warms
     up.
     """
@@ -77,7 +77,7 @@ def of_item(store: Store, catalogue: Catalogue, item_id: str) -> dict[str, Any]:
     }
 
 
-def lately(store: Store) -> dict[str, list[dict[str, Any]]]:
+def recent_activity(store: Store) -> dict[str, list[dict[str, Any]]]:
     """The users and the items of the latest events, the most recent first."""
     events = store.latest_events(SAMPLE)
     return {"users": _counted(events, "user_id"), "items": _counted(events, "item_id")}
@@ -91,7 +91,7 @@ def _counted(events: Sequence[Event], name: str) -> list[dict[str, Any]]:
     return [{name: one, "events": counts[one], "last": at} for one, at in list(last.items())[:100]]
 
 
-def _shows(given: Logged, item_id: str) -> bool:
+def _shows(given: LoggedRecommendation, item_id: str) -> bool:
     return any(item["item_id"] == item_id for item in given.items)
 
 

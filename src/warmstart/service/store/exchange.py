@@ -11,7 +11,7 @@ import polars as pl
 from warmstart.data.interactions import Interactions
 from warmstart.data.reading import read
 from warmstart.errors import DataError, UsageError
-from warmstart.service.answering.users import SILENT
+from warmstart.service.answering.users import NEUTRAL_TYPES
 from warmstart.service.store.records import Event
 from warmstart.service.store.schema import ITEMS, USERS
 from warmstart.service.store.store import Store
@@ -27,7 +27,7 @@ SCHEMA = {
 }
 
 
-def exported(store: Store, folder: Path) -> dict[str, int]:
+def export_store(store: Store, folder: Path) -> dict[str, int]:
     """Write interactions.parquet, items.parquet and users.parquet, which `read` takes; how many
     rows each has.
     """
@@ -45,7 +45,7 @@ def exported(store: Store, folder: Path) -> dict[str, int]:
     return {name: len(frame) for name, frame in frames.items()}
 
 
-def imported(store: Store, log: Interactions, kind: str = "event") -> dict[str, int]:
+def import_log(store: Store, log: Interactions, kind: str = "event") -> dict[str, int]:
     """Keep all events of a log, and what its tables say of items and users; how many that were."""
     users, items = (
         vocabulary.ids.cast(pl.String).to_list() for vocabulary in (log.users, log.items)
@@ -65,9 +65,9 @@ def imported(store: Store, log: Interactions, kind: str = "event") -> dict[str, 
     return {"interactions": len(log), "items": len(items), "users": len(users)}
 
 
-def stored(store: Store, columns: dict[str, str] | None = None) -> Interactions:
+def stored_log(store: Store, columns: dict[str, str] | None = None) -> Interactions:
     """All that is stored as a log to learn from; what was disliked is no event to foresee."""
-    events = events_of(store).filter(~pl.col("type").is_in(list(SILENT)))
+    events = events_of(store).filter(~pl.col("type").is_in(list(NEUTRAL_TYPES)))
     if events.is_empty():
         raise DataError(
             "the store holds no events yet; import some with warmstart import, or let them come"

@@ -16,7 +16,7 @@ class Event(NamedTuple):
     recommendation_id: str | None = None
 
 
-class Logged(NamedTuple):
+class LoggedRecommendation(NamedTuple):
     """A recommendation that was given."""
 
     id: str

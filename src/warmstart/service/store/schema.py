@@ -97,7 +97,8 @@ def migrate(connection: Connection) -> None:
     version = _version(connection)
     if version > len(MIGRATIONS):
         raise NotFitted(
-            f"the store has version {version}, and this warmstart knows versions up to {len(MIGRATIONS)}; "
+            f"the store has version {version}, and this warmstart knows versions up to "
+            f"{len(MIGRATIONS)}; "
             "install a newer warmstart, or name another store"
         )
     for migration in MIGRATIONS[version:]:

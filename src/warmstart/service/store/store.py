@@ -32,7 +32,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from warmstart.errors import NotFitted, UsageError
 from warmstart.service.store.engines import WRITES, engine_of
 from warmstart.service.store.queries import columns_of, contents, histories
-from warmstart.service.store.records import Event, Logged, Page, Stamp
+from warmstart.service.store.records import Event, LoggedRecommendation, Page, Stamp
 from warmstart.service.store.schema import (
     ANSWERED,
     INTERACTIONS,
@@ -132,7 +132,7 @@ class Store:
         with self.engine.connect() as connection:
             return histories(connection, [user_id], most)[user_id]
 
-    def known(
+    def histories_and_profiles(
         self, users: Sequence[str], most: int
     ) -> tuple[dict[str, list[Event]], dict[str, dict[str, Any]]]:
         """The latest events of many users, and the profiles of those of whom there is one."""
@@ -202,7 +202,7 @@ class Store:
             count, changed = connection.execute(asked).one()
         return Stamp(count, changed or 0.0)
 
-    def met(self, items: Sequence[str]) -> dict[str, int]:
+    def interaction_counts(self, items: Sequence[str]) -> dict[str, int]:
         """How often each of some items was met; those that never were are left out."""
         found = INTERACTIONS.c.item_id
         counts: dict[str, int] = {}
@@ -292,7 +292,7 @@ class Store:
                 connection.execute(delete(USERS).where(USERS.c.user_id == user_id))
         return moved
 
-    def log(self, given: Sequence[Logged]) -> None:
+    def log(self, given: Sequence[LoggedRecommendation]) -> None:
         """Keep recommendations that were given, with the chance of each of their items."""
         rows = [{**one._asdict(), "items": to_json(list(one.items)).decode()} for one in given]
         with self._writing() as connection:
@@ -313,13 +313,17 @@ class Store:
                 found.append([counts.get(place, 0) for place in range(bars)])
         return found[0], found[1]
 
-    def latest_recommendations(self, most: int, since: float) -> list[Logged]:
+    def latest_recommendations(self, most: int, since: float) -> list[LoggedRecommendation]:
         """The latest recommendations since a moment, the latest first."""
         given = RECOMMENDATIONS.c
-        asked = select(*(given[name] for name in Logged._fields)).where(given.time >= since)
+        asked = select(*(given[name] for name in LoggedRecommendation._fields)).where(
+            given.time >= since
+        )
         with self.engine.connect() as connection:
             rows = connection.execute(asked.order_by(given.time.desc()).limit(most)).all()
-        return [Logged._make(row)._replace(items=json.loads(row.items)) for row in rows]
+        return [
+            LoggedRecommendation._make(row)._replace(items=json.loads(row.items)) for row in rows
+        ]
 
     def latest_events(self, most: int) -> list[Event]:
         """The events that came last, the latest first."""
@@ -411,7 +415,7 @@ def _add(connection: Connection, events: Sequence[Event]) -> None:
 
 
 @contextmanager
-def opened(url: str) -> Iterator[Store]:
+def opened_store(url: str) -> Iterator[Store]:
     """A store that is closed at the end."""
     store = Store.open(url)
     try:
