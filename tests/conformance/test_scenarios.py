@@ -50,9 +50,10 @@ def fit(split: Split, name: str) -> Fitted:
     """Fitted as if each look at validation were better than the one before."""
     looks = count()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "warmstart.training.meta_recipe.quality", lambda *asked: {0: float(next(looks))}
-        )
+        for recipe in ("meta_recipe", "baseline_recipe"):
+            patch.setattr(
+                f"warmstart.training.{recipe}.quality", lambda *_: {0: float(next(looks))}
+            )
         return recipes.fit(name, order(split, name))
 
 

@@ -87,7 +87,7 @@ def scores_of(scorer: Scorer, support: Examples, items=None, profile=None) -> np
 
 @pytest.mark.parametrize("law", SCORER_LAWS, ids=lambda law: law.__name__)
 def test_the_law_holds(law, scorer):
-    parts = scorer.bases.scorers.values() if hasattr(scorer, "bases") else [scorer]
+    parts = scorer.base_scorers.scorers.values() if hasattr(scorer, "base_scorers") else [scorer]
     learners = [getattr(getattr(part, "model", None), "learner", None) for part in parts]
     law(
         ScorerCase.of(

@@ -113,7 +113,7 @@ def test_a_stamp_changes_with_items_and_says_since_when(store):
 
 def test_it_is_counted_how_often_items_are_met(store):
     store.add([event("a", "i1"), event("b", "i1"), event("a", "i2"), event("a", "other")])
-    assert store.met(["i1", "i2", "i3"]) == {"i1": 2, "i2": 1}
+    assert store.interaction_counts(["i1", "i2", "i3"]) == {"i1": 2, "i2": 1}
 
 
 def test_histories_of_those_who_met_an_item_are_without_it(store):

@@ -27,7 +27,7 @@ class Report(Results):
                 {
                     "learner": one.learner,
                     "shots": one.shots,
-                    "baseline": one.baseline,
+                    "classic": one.baseline,
                     "difference": one.difference.mean,
                     "low": one.difference.low,
                     "high": one.difference.high,

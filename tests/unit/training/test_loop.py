@@ -184,9 +184,10 @@ def test_scrambling_every_test_and_validation_label_leaves_the_weights_as_they_a
 
     def fitted(part: Split) -> Fitted:
         values = count()
-        monkeypatch.setattr(
-            "warmstart.training.meta_recipe.quality", lambda *_: {0: float(next(values))}
-        )
+        for recipe in ("meta_recipe", "baseline_recipe"):
+            monkeypatch.setattr(
+                f"warmstart.training.{recipe}.quality", lambda *_: {0: float(next(values))}
+            )
         return recipes.fit(name, FitRequest(part, objective, settings=settings))
 
     clean, dirty = (
