@@ -151,7 +151,7 @@ def test_every_click_in_the_playground_changes_the_list_and_tells_why(visit):
     expect(page.get_by_role("status")).to_contain_text("2 events used")
     page.locator(".chip").first.click()
     expect(page.locator(".chip")).to_have_count(1)
-    page.get_by_role("button", name="InitialStatistics over").click()
+    page.get_by_role("button", name="Start over").click()
     expect(page.get_by_role("status")).to_contain_text("nothing is known of you")
 
 
