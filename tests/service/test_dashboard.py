@@ -30,7 +30,7 @@ NASTY = "<img src=x onerror=\"document.title='run'\">"
 
 @pytest.fixture(scope="module")
 def compared(models, tmp_path_factory) -> Path:
-    """The two versions, of which the newer one was compared with the classics."""
+    """The two versions, of which the newer one was compared with the baselines."""
     folder = shutil.copytree(models, tmp_path_factory.mktemp("dashboard") / "models")
     report = ws.evaluate(
         ws.synthetic_shop(users=240, items=80), ["popularity"], shots=[0, 1, 3], budget="2s"
@@ -215,7 +215,7 @@ def test_a_title_is_text_and_never_runs(visit):
 
 def test_a_version_is_promoted_and_taken_back(visit, service):
     page = visit.open("models")
-    expect(page.locator("main")).to_contain_text("Board of b")
+    expect(page.locator("main")).to_contain_text("Leaderboard of b")
     expect(page.locator("td small").first).to_contain_text("to")
     page.get_by_role("button", name="Promote").click()
     page.get_by_role("button", name="Yes").click()
@@ -223,7 +223,7 @@ def test_a_version_is_promoted_and_taken_back(visit, service):
     assert service.get("/v1/stats").json()["model"] == "a"
     page.get_by_role("button", name="Roll back").click()
     page.get_by_role("button", name="Yes").click()
-    expect(page.locator("main")).to_contain_text("Board of b")
+    expect(page.locator("main")).to_contain_text("Leaderboard of b")
     assert service.get("/v1/stats").json()["model"] == "b"
 
 
@@ -288,6 +288,25 @@ def test_where_a_key_is_needed_it_is_asked_for(browser, compared, run, tmp_path)
         own.page.get_by_label("Key").fill("k" * 20)
         own.page.get_by_role("button", name="Use it").click()
         expect(own.page.locator("tbody tr").first).to_be_visible()
+        own.context.close()
+
+
+def test_a_refused_key_is_asked_for_again_and_no_key_is_an_error(browser, compared, run, tmp_path):
+    with run(compared, f"sqlite:///{tmp_path}/events.db", keys=f"admin:{'k' * 20}") as client:
+        own = Visit(browser, client)
+        page = own.page
+        page.goto(f"{own.base}/dashboard/#/items")
+        page.get_by_label("Key").fill("x" * 20)
+        page.get_by_role("button", name="Use it").click()
+        expect(page.get_by_placeholder("That key was refused")).to_be_visible()
+        page.get_by_label("Key").fill("k" * 20)
+        page.get_by_role("button", name="Use it").click()
+        expect(page.locator("tbody tr").first).to_be_visible()
+        page.evaluate("sessionStorage.clear()")
+        page.reload()
+        expect(page.get_by_label("Key")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("alert")).to_contain_text("The service wants a key")
         own.context.close()
 
 

@@ -1,4 +1,4 @@
-// Adaptation: how good the model is after k events, and the classics.
+// Adaptation: how good the model is after k events, and the baselines.
 import { ask, segment } from "./api.js";
 import { h, show } from "./dom.js";
 import { COLOURS, GREYS, plot } from "./plot.js";
@@ -28,18 +28,18 @@ function ofReport(frame, chart, found) {
   }
   frame.append(
     h("p", { class: "lead" }, verdict(report)), h("div", { class: "card" }, buttons, chart),
-    h("p", { class: "soft small" }, `${report.dataset.name}: ${report.dataset.test_tasks.toLocaleString("en")} users that no learner has seen, the same for all; grey are classics. Bands are 95 % intervals over users.`));
+    h("p", { class: "soft small" }, `${report.dataset.name}: ${report.dataset.test_tasks.toLocaleString("en")} users that no learner has seen, the same for all; grey are baselines. Bands are 95 % intervals over users.`));
   draw(metrics[0]);
   return () => end();
 }
 
 function curves(report, metric, shots) {
-  let classics = 0, ours = report.results.filter(row => row.kind !== "baseline").length;
+  let baselines = 0, ours = report.results.filter(row => row.kind !== "baseline").length;
   return report.results.filter(row => row.metrics[metric]).flatMap(row => {
-    const values = shots.map(k => row.metrics[metric][k]), classic = row.kind === "baseline";
-    const color = classic ? GREYS[classics++ % GREYS.length] : COLOURS[--ours % COLOURS.length];
-    const line = { x: shots, y: values.map(one => one.mean), name: row.learner, mode: "lines+markers", line: { color, width: classic ? 1.6 : 3, dash: classic ? "dot" : "solid" } };
-    if (classic || values[0].low === undefined) return [line];
+    const values = shots.map(k => row.metrics[metric][k]), baseline = row.kind === "baseline";
+    const color = baseline ? GREYS[baselines++ % GREYS.length] : COLOURS[--ours % COLOURS.length];
+    const line = { x: shots, y: values.map(one => one.mean), name: row.learner, mode: "lines+markers", line: { color, width: baseline ? 1.6 : 3, dash: baseline ? "dot" : "solid" } };
+    if (baseline || values[0].low === undefined) return [line];
     const band = { x: [...shots, ...shots.slice().reverse()], y: [...values.map(one => one.high), ...values.map(one => one.low).reverse()], fill: "toself", fillcolor: color, opacity: 0.14, line: { width: 0 }, mode: "lines", hoverinfo: "skip", showlegend: false };
     return [band, line];
   });
@@ -53,7 +53,7 @@ function verdict(report) {
     const gain = Math.round(100 * sign * one.difference / base);
     return `${gain >= 0 ? "+" : "−"}${Math.abs(gain)} % after ${one.shots} event${one.shots === 1 ? "" : "s"} (${one.classic})`;
   });
-  return told.length ? `${ours} against the best classic: ${told.join(", ")}.` : "Only classics were compared.";
+  return told.length ? `${ours} against the best baseline: ${told.join(", ")}.` : "Only baselines were compared.";
 }
 
 function ofValidation(frame, chart, found) {
@@ -62,7 +62,7 @@ function ofValidation(frame, chart, found) {
   const rating = found.objective === "rating";
   const data = rows.map((row, i) => ({ x: Object.keys(row.valid), y: Object.values(row.valid).map(Math.abs), name: row.learner, mode: "lines+markers", line: { color: row.from.length ? COLOURS[i % COLOURS.length] : GREYS[i % GREYS.length], width: row.from.length ? 3 : 1.6, dash: row.from.length ? "solid" : "dot" } }));
   frame.append(
-    h("p", { class: "lead" }, "What was found on validation users while this model was made. A comparison with the tuned classics on test users is kept by models of ", h("code", {}, "warmstart fit --compare"), " and ", h("code", {}, "warmstart up"), "."),
+    h("p", { class: "lead" }, "What was found on validation users while this model was made. A comparison with the tuned baselines on test users is kept by models of ", h("code", {}, "warmstart fit --compare"), " and ", h("code", {}, "warmstart up"), "."),
     h("div", { class: "card" }, chart));
   return plot(chart, data, { xaxis: { title: { text: "events of a new user that are known" }, type: "category" }, yaxis: { title: { text: rating ? "mean absolute error, validation" : "nDCG@10, validation" }, rangemode: "tozero" } });
 }

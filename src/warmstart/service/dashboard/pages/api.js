@@ -14,7 +14,8 @@ export async function ask(path, options = {}) {
     throw new Refused("The service does not answer. Is it running?");
   }
   if (answer.status === 401) {
-    await askForKey();
+    const sent = headers["X-API-Key"] ?? null;
+    if (sent === key()) await askForKey(sent !== null);  // else another request has asked meanwhile
     return ask(path, options);
   }
   const found = await answer.json();
@@ -24,9 +25,18 @@ export async function ask(path, options = {}) {
 
 export const segment = encodeURIComponent;
 
-async function askForKey() {
-  const dialog = document.getElementById("key");
+// Asks for a key once for all requests that wait for one. Who closes the dialog without a key gets an error
+// and not the same question again; a key that was refused is forgotten.
+async function askForKey(wasRefused) {
+  const dialog = document.getElementById("key"), input = dialog.querySelector("input");
+  if (wasRefused && !dialog.open) {
+    sessionStorage.removeItem(KEY);
+    input.value = "";
+    input.placeholder = "That key was refused";
+  }
   if (!dialog.open) dialog.showModal();
   await new Promise(done => dialog.addEventListener("close", done, { once: true }));
-  sessionStorage.setItem(KEY, dialog.querySelector("input").value);
+  const given = input.value.trim();
+  if (!given) throw new Refused("The service wants a key. Reload the page to give one.");
+  sessionStorage.setItem(KEY, given);
 }

@@ -33,7 +33,7 @@ export async function render(frame) {
 const whole = text => h("span", { style: "white-space:nowrap" }, text);
 
 function board(found) {
-  if (!found.report) return [h("h2", {}, "Board"), h("p", { class: "soft" }, "This version was not compared with the classics; ", h("code", {}, "warmstart fit --compare"), " does that.")];
+  if (!found.report) return [h("h2", {}, "Leaderboard"), h("p", { class: "soft" }, "This version was not compared with the baselines; ", h("code", {}, "warmstart fit --compare"), " does that.")];
   const { report } = found, metric = Object.keys(report.results[0].metrics)[0], smaller = report.objective === "rating";
   const best = Object.fromEntries(report.shots.map(k => [k, [...report.results].sort((a, b) => (smaller ? 1 : -1) * (a.metrics[metric][k].mean - b.metrics[metric][k].mean))[0].learner]));
   const cell = (row, k) => {
@@ -41,7 +41,7 @@ function board(found) {
     return h("span", { class: best[k] === row.learner ? "best" : null }, mean.toFixed(4), h("small", {}, `${low.toFixed(3)} to ${high.toFixed(3)}`));
   };
   return [
-    h("h2", {}, `Board of ${found.version}: ${metric} after k events`),
+    h("h2", {}, `Leaderboard of ${found.version}: ${metric} after k events`),
     table([{ text: "learner" }, ...report.shots.map(k => ({ text: `k=${k}`, num: true })), { text: "ms a user", num: true }],
       report.results.slice().reverse().map(row => [row.learner, ...report.shots.map(k => cell(row, k)), row.adapt_ms.toFixed(2)])),
     h("p", { class: "soft small" }, `${report.dataset.name}, ${count(report.dataset.test_tasks)} users that no learner has seen; below each mean its 95 % interval.`),
