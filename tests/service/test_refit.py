@@ -1,5 +1,6 @@
 """Refits: a new version is learned from the store, and answers only if it is no worse."""
 
+import contextlib
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 
 import warmstart as ws
@@ -89,6 +91,37 @@ def test_what_a_model_does_not_know_it_ranks_last(shop):
     assert np.allclose(scores[0, [0, 2]], known[0]) and scores[0].argmin() == 1
 
 
+def refitting_children(parent: int) -> list[psutil.Process]:
+    """The processes of a service that refit."""
+    found = []
+    for one in psutil.Process(parent).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended between the two looks
+            found += [one] if "refit" in one.cmdline() else []
+    return found
+
+
+def test_a_refitting_process_that_ends_is_started_again(models, store, free_port, within):
+    code = (
+        "from warmstart.service import server; server.RESTART_AFTER = 0.2; "
+        "server.serve(server.checked_settings("
+        f"models={str(models)!r}, store={store!r}, port={free_port}, refit='1h'))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as service:
+        try:
+            within(30, lambda: len(refitting_children(service.pid)) == 1)
+            [first] = refitting_children(service.pid)
+            first.kill()
+            within(
+                30,
+                lambda: (
+                    [one.pid for one in refitting_children(service.pid)] not in ([], [first.pid])
+                ),
+            )
+        finally:
+            service.send_signal(signal.SIGTERM)
+            service.wait(30)
+
+
 def test_a_service_refits_on_schedule_in_a_process_of_its_own(models, store, free_port, within):
     command = [
         sys.executable,
@@ -107,6 +140,9 @@ def test_a_service_refits_on_schedule_in_a_process_of_its_own(models, store, fre
     ) as service:
         try:
             within(60, lambda: len(reports(models)) > 0)
+            [refitting] = refitting_children(service.pid)
+            assert store not in refitting.cmdline(), "a URL may hold a password, which ps shows"
+            refitting.kill()
             with httpx.Client(base_url=f"http://127.0.0.1:{free_port}") as client:
                 version = reports(models)[0]["version"]
                 within(30, lambda: client.post("/v1/recommend", json={}).json()["model"] >= version)
