@@ -100,7 +100,9 @@ def refitting_children(parent: int) -> list[psutil.Process]:
     return found
 
 
-def test_a_refitting_process_that_ends_is_started_again(models, store, free_port, within):
+def test_a_refitting_process_is_started_again_and_ends_with_its_service(
+    models, store, free_port, within
+):
     code = (
         "from warmstart.service import server; server.RESTART_AFTER = 0.2; "
         "server.serve(server.checked_settings("
@@ -117,9 +119,11 @@ def test_a_refitting_process_that_ends_is_started_again(models, store, free_port
                     [one.pid for one in refitting_children(service.pid)] not in ([], [first.pid])
                 ),
             )
+            last = refitting_children(service.pid)  # which is still importing
         finally:
             service.send_signal(signal.SIGTERM)
             service.wait(30)
+    within(40, lambda: not any(one.is_running() for one in last))
 
 
 def test_a_service_refits_on_schedule_in_a_process_of_its_own(models, store, free_port, within):

@@ -91,7 +91,8 @@ def _supervise(settings: Settings, stop: threading.Event) -> None:
     every = ["--every", str(settings.refit), "--budget", settings.refit_budget]
     command = [sys.executable, "-m", "warmstart", "refit", str(settings.models), *every]
     while not stop.is_set():
-        with subprocess.Popen(command) as process:
+        environment = {**os.environ, "WARMSTART_REFIT_PARENT": str(os.getpid())}
+        with subprocess.Popen(command, env=environment) as process:
             while process.poll() is None and not stop.wait(CHECK_EVERY):
                 pass
             if process.poll() is None:

@@ -44,6 +44,7 @@ from warmstart.training.outer_loop import Progress
 
 LOG = logging.getLogger(__name__)
 KEPT = 5  # versions that stay, beside the one in use and the one before
+PARENT = "WARMSTART_REFIT_PARENT"  # the variable with the process that a refit is for
 LOOK = 5.0  # seconds until it is looked whether the service that a refit is for still runs
 
 
@@ -155,14 +156,15 @@ def refit_every(seconds: float, models: Path, store: str, **options: Any) -> Non
     """Refit again and again, until the process that asked for it ends; what goes wrong once is
     logged.
     """
-    parent = os.getppid()
+    # told by the service, which may have ended while this process was still importing
+    parent = int(os.environ.get(PARENT, os.getppid()))
     os.nice(10)  # requests come first
     while True:
         end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
+        while os.getppid() == parent and (left := end - time.monotonic()) > 0:
             time.sleep(min(left, LOOK))
-            if os.getppid() != parent:
-                return
+        if os.getppid() != parent:
+            return
         try:
             outcome = refit(models, store, **options)
             LOG.info(
